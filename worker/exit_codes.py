@@ -1,0 +1,30 @@
+"""The exit statuses by which worker processes and job agents say why they ended."""
+
+from __future__ import annotations
+
+import enum
+
+
+class ExitCode(enum.IntEnum):
+    """Why a worker process, or the job agent as a whole, ended.
+
+    Every status that is not listed here means a crash.
+    """
+
+    TOLD_TO_END = 0
+    """The scheduler, or whoever owns it, told it to end."""
+
+    USAGE = 2
+    """The command line could not be understood (argparse's status)."""
+
+    NO_SCHEDULER = 3
+    """No scheduler within the death timeout: never reached, gone, or cut off."""
+
+    REFUSED = 4
+    """The scheduler refused it: another Python version, bad credentials, ..."""
+
+    CRASHED = 5
+    """Agent only: its workers crash again and again, so it gave up."""
+
+    TERMINATED = 143
+    """Asked to end by a signal (128 + SIGTERM, as a shell would report it)."""

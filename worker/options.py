@@ -1,0 +1,94 @@
+"""What a job agent tells a worker process: one JSON line on the worker's standard input.
+
+Standard input, because a command line and an environment can be read by every user of a node.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+
+# A NamedTuple, and no dataclass: importing `dataclasses` is a fifth of the agent's start-up time.
+class WorkerOptions(NamedTuple):
+    """All that one worker process needs to know.
+
+    Parameters
+    ----------
+    addresses
+        Contact addresses of the scheduler, to be tried in this order.
+    name
+        The worker's name, unique in its cluster.
+    nthreads
+        Tasks that may run at the same time.
+    memory_limit
+        Bytes this worker may use, or None for no limit.
+    credentials
+        Folder with the cluster's credentials, or None where the transport needs none.
+    job_id
+        The batch system's id of the job that this worker belongs to, or None outside of a job.
+    slot
+        Place among the workers of one agent, from 0. A worker that replaces a crashed one takes
+        over its slot and its name.
+    death_timeout
+        Seconds without a scheduler after which the worker ends itself.
+    local_directory
+        Folder for spilled results, or None to choose one.
+    interface
+        Network interface to listen on, or None to choose one.
+    resources
+        Amounts that tasks may ask for, by name.
+    preload
+        Modules or paths of Python files to execute before the first task, in this order.
+    agent_pid
+        Process id of the agent; a worker does not outlive it.
+
+    Examples
+    --------
+    >>> options = WorkerOptions(addresses=("tls://10.0.0.1:4000",), name="jobqueue-17-0")
+    >>> WorkerOptions.from_json(options.to_json()) == options
+    True
+    """
+
+    addresses: tuple[str, ...]
+    name: str
+    nthreads: int = 1
+    memory_limit: int | None = None
+    credentials: str | None = None
+    job_id: str | None = None
+    slot: int = 0
+    death_timeout: float = 60.0
+    local_directory: str | None = None
+    interface: str | None = None
+    resources: dict[str, float] = {}  # noqa: RUF012 - never written to
+    preload: tuple[str, ...] = ()
+    agent_pid: int = 0
+
+    def to_json(self) -> str:
+        """Return one line of JSON, without its line break."""
+        return json.dumps(self._asdict())
+
+    @classmethod
+    def from_json(cls, line: str) -> WorkerOptions:
+        """Read what `to_json` wrote.
+
+        Parameters
+        ----------
+        line
+            One line of JSON.
+
+        Raises
+        ------
+        ValueError
+            If the line is not such JSON: a worker is started by an agent, never by hand.
+        """
+        try:
+            fields = json.loads(line)
+            fields["addresses"] = tuple(fields["addresses"])
+            fields["preload"] = tuple(fields["preload"])
+            return cls(**fields)
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(
+                f"these are no worker options: {line[:200]!r}; a worker process is started by its "
+                "agent, `python -m jobqueue.worker ADDRESS`"
+            ) from error
