@@ -1,0 +1,93 @@
+"""What runs on the machine itself: munge, the accounting database, slurmdbd and slurmctld."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from layout import Lab
+from processes import LabError, environment, run, start, stop, succeeds, wait_for
+
+
+def start_munge(lab: Lab) -> None:
+    """Start the daemon that vouches for who asks; every node uses this one through its socket."""
+    key = lab.folder / "munge" / "munge.key"
+    key.touch(mode=0o600)
+    key.write_bytes(os.urandom(1024))
+    options = {
+        "key-file": key,
+        "socket": lab.munge_socket,
+        "pid-file": lab.folder / "run" / "munged.pid",
+        "log-file": lab.folder / "log" / "munged.log",
+        "seed-file": lab.folder / "munge" / "seed",
+        "num-threads": 4,
+    }
+    start(lab, "munged", ["munged", "--foreground", *(f"--{k}={v}" for k, v in options.items())])
+    wait_for(lab.munge_socket.exists, 10, f"munged's socket; see {lab.folder}/log/munged.out")
+
+
+def start_database(lab: Lab) -> None:
+    """Start the accounting database, empty, reachable through its Unix socket only."""
+    data = lab.folder / "db" / "data"
+    run(
+        "mariadb-install-db",
+        "--no-defaults",
+        "--user=root",
+        f"--datadir={data}",
+        "--auth-root-authentication-method=socket",
+        "--auth-root-socket-user=root",
+        "--skip-test-db",
+    )
+    start(
+        lab,
+        "mariadbd",
+        [
+            "mariadbd",
+            "--no-defaults",
+            "--user=root",
+            f"--datadir={data}",
+            f"--socket={lab.database_socket}",
+            f"--pid-file={lab.folder}/run/mariadbd.pid",
+            "--skip-networking",
+            "--innodb-buffer-pool-size=64M",
+            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-lock-wait-timeout=900",  # slurmdbd asks for it
+        ],
+    )
+    ask = ["mariadb", "--no-defaults", "-S", str(lab.database_socket), "-uroot", "-e"]
+    wait_for(lambda: succeeds(*ask, "select 1"), 30, f"mariadbd; see {lab.folder}/log/mariadbd.out")
+    run(*ask, "create database slurm_acct_db")
+
+
+def start_accounting(lab: Lab) -> None:
+    """Start slurmdbd and tell it of this cluster."""
+    env = environment(lab)
+    start(lab, "slurmdbd", ["slurmdbd", "-D"])
+    wait_for(
+        lambda: succeeds("sacctmgr", "-n", "list", "cluster", env=env),
+        30,
+        f"slurmdbd; see {lab.folder}/log/slurmdbd.log",
+    )
+    run("sacctmgr", "-i", "-Q", "add", "cluster", lab.cluster, env=env)
+
+
+def start_controller(lab: Lab) -> None:
+    """Start slurmctld: the batch system itself."""
+    start(lab, "slurmctld", ["slurmctld", "-D", "-f", lab.conf])
+    log = lab.folder / "log" / "slurmctld.log"
+    try:
+        wait_for(
+            lambda: succeeds("scontrol", "ping", env=environment(lab)), 20, "slurmctld to answer"
+        )
+    except LabError as error:
+        raise LabError(f"{error}; {log} ends with:\n{_tail(log)}") from None
+
+
+def stop_services(lab: Lab) -> None:
+    """End all of them, those first that use the others."""
+    for names in (("slurmctld", "slurmscriptd"), ("slurmdbd",), ("mariadbd",), ("munged",)):
+        stop(lab, *names)
+
+
+def _tail(log: Path) -> str:
+    return "".join(log.read_text().splitlines(keepends=True)[-5:]) if log.exists() else "nothing"
