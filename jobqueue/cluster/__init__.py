@@ -1,0 +1,1 @@
+"""Clusters: a scheduler, and pools of jobs that bring it workers."""

@@ -1,0 +1,199 @@
+"""One job as the cluster knows it: its states, and what moves it from one to the next.
+
+Rules of this file:
+
+* Everything that may happen to a job's state stands in ``TRANSITIONS``.  A pair that is not there
+  is a mistake of ours: ``advance`` raises and leaves the job as it was.
+* ``ENDED`` is final.  Whatever arrives later about that job changes nothing.
+* Two sources speak about a job: the batch system (slowly, by a query now and then) and the workers
+  that connect from it (at once).  An answer of the batch system may be older than what a worker
+  has told since, so a connected job is never moved back by "pending" or "running".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+
+
+class JobState(enum.StrEnum):
+    """Where a job is on its way."""
+
+    SUBMITTED = "submitted"
+    PENDING = "pending"
+    RUNNING = "running"
+    CONNECTED = "connected"
+    DRAINING = "draining"
+    ENDED = "ended"
+
+
+class Happening(enum.StrEnum):
+    """What can be learnt about a job."""
+
+    QUEUED = "queued"  # the batch system says: it waits
+    STARTED = "started"  # the batch system says: it runs
+    JOINED = "joined"  # a worker of it connected
+    DESERTED = "deserted"  # the last of its workers left
+    DRAIN = "drain"  # we want it to finish what it runs, and then to end
+    GONE = "gone"  # the batch system says: it ended, or knows it no more
+
+
+TRANSITIONS: dict[tuple[JobState, Happening], JobState] = {
+    # the batch system holds it back; the reason is in the record
+    (JobState.SUBMITTED, Happening.QUEUED): JobState.PENDING,
+    # it started before we asked for the first time
+    (JobState.SUBMITTED, Happening.STARTED): JobState.RUNNING,
+    # its workers were faster than our first query
+    (JobState.SUBMITTED, Happening.JOINED): JobState.CONNECTED,
+    # it ended, or was cancelled, before we asked for the first time
+    (JobState.SUBMITTED, Happening.GONE): JobState.ENDED,
+    # it waits on; the reason may be another one
+    (JobState.PENDING, Happening.QUEUED): JobState.PENDING,
+    # it got its node
+    (JobState.PENDING, Happening.STARTED): JobState.RUNNING,
+    # its workers connected between two queries
+    (JobState.PENDING, Happening.JOINED): JobState.CONNECTED,
+    # cancelled while it waited, or started and ended between two queries
+    (JobState.PENDING, Happening.GONE): JobState.ENDED,
+    # preempted and requeued: the same job waits again under the same id
+    (JobState.RUNNING, Happening.QUEUED): JobState.PENDING,
+    # it runs on and no worker has connected yet
+    (JobState.RUNNING, Happening.STARTED): JobState.RUNNING,
+    # the first worker is there
+    (JobState.RUNNING, Happening.JOINED): JobState.CONNECTED,
+    # it died on the way to us, or after its workers had left
+    (JobState.RUNNING, Happening.GONE): JobState.ENDED,
+    # an answer older than the worker's connection; a requeued job deserts us first
+    (JobState.CONNECTED, Happening.QUEUED): JobState.CONNECTED,
+    # what we knew already
+    (JobState.CONNECTED, Happening.STARTED): JobState.CONNECTED,
+    # another of its workers
+    (JobState.CONNECTED, Happening.JOINED): JobState.CONNECTED,
+    # all its workers are gone; whether the job is, the batch system will tell
+    (JobState.CONNECTED, Happening.DESERTED): JobState.RUNNING,
+    # the pool shrinks and this one has work or results
+    (JobState.CONNECTED, Happening.DRAIN): JobState.DRAINING,
+    # killed: the batch system knew before the connections broke
+    (JobState.CONNECTED, Happening.GONE): JobState.ENDED,
+    # older answers of the batch system
+    (JobState.DRAINING, Happening.QUEUED): JobState.DRAINING,
+    (JobState.DRAINING, Happening.STARTED): JobState.DRAINING,
+    # the agent restarted a worker that had crashed; it is retired as well
+    (JobState.DRAINING, Happening.JOINED): JobState.DRAINING,
+    # its workers have handed everything over and left
+    (JobState.DRAINING, Happening.DESERTED): JobState.DRAINING,
+    # the job agent ended after its workers, or we cancelled the job
+    (JobState.DRAINING, Happening.GONE): JobState.ENDED,
+    # news about a job that is over
+    (JobState.ENDED, Happening.QUEUED): JobState.ENDED,
+    (JobState.ENDED, Happening.STARTED): JobState.ENDED,
+    (JobState.ENDED, Happening.JOINED): JobState.ENDED,
+    (JobState.ENDED, Happening.DESERTED): JobState.ENDED,
+    (JobState.ENDED, Happening.GONE): JobState.ENDED,
+}
+
+WAITING = frozenset({JobState.SUBMITTED, JobState.PENDING})
+"""States in which a job costs nobody anything yet."""
+
+
+class Phase(enum.StrEnum):
+    """What a launcher can say of a job it was asked about."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    ENDED = "ended"
+    MISSING = "missing"  # the batch system does not know it (yet, or any more)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JobReport:
+    """What a launcher says of one job at one moment.
+
+    Parameters
+    ----------
+    job_id
+        The batch system's name of the job; ``12_3`` is an element of a job array.
+    phase
+        Where it is.
+    reason
+        Why it is there, in the batch system's words.
+    estimated_start
+        When the batch system expects to start it, in its words; "" if it does not say.
+    node
+        Where it runs.
+    exit_code
+        Its exit status, once it ended.
+    cause
+        Why it ended: walltime, out of memory, preempted, node failed, cancelled, crashed, ...
+    log_path, log_tail
+        Where its output lies, and the last lines of it (filled in for ended and missing jobs).
+    """
+
+    job_id: str
+    phase: Phase
+    reason: str = ""
+    estimated_start: str = ""
+    node: str = ""
+    exit_code: int | None = None
+    cause: str = ""
+    log_path: str = ""
+    log_tail: str = ""
+
+
+@dataclasses.dataclass(slots=True)
+class JobRecord:
+    """One row of ``cluster.jobs``.
+
+    Parameters
+    ----------
+    job_id
+        The batch system's name of the job.
+    pool
+        The pool it belongs to.
+    submitted_at
+        When it was submitted, on the clock of the cluster's loop, in seconds.
+    """
+
+    job_id: str
+    pool: str
+    submitted_at: float
+    state: JobState = JobState.SUBMITTED
+    reason: str = ""
+    estimated_start: str = ""
+    node: str = ""
+    workers: frozenset[str] = frozenset()
+    exit_code: int | None = None
+    cause: str = ""
+    log_path: str = ""
+    log_tail: str = ""
+    ever_connected: bool = False
+    seen: bool = False  # the batch system has shown it at least once
+    missed: int = 0  # answers in a row that did not show it
+    unwanted: bool = False  # we asked for its end
+    cancelled_at: float | None = None  # when we last asked the batch system to end it
+    drained_at: float | None = None  # when its workers had handed everything over
+
+    @property
+    def live(self) -> bool:
+        """Whether it counts towards the number of jobs wanted."""
+        return not self.unwanted and self.state is not JobState.ENDED
+
+    def advance(self, happening: Happening) -> None:
+        """Move to the state that follows; raises KeyError for a pair that cannot be."""
+        self.state = TRANSITIONS[self.state, happening]
+
+    def copy(self) -> JobRecord:
+        """Return a snapshot that stays as it is."""
+        return dataclasses.replace(self)
+
+    def __str__(self) -> str:
+        """``12345 PENDING (Resources), estimated start 14:05``."""
+        text = f"{self.job_id} {self.state.upper()}"
+        detail = self.cause if self.state is JobState.ENDED else self.reason
+        if detail:
+            text += f" ({detail})"
+        if self.state is JobState.ENDED and self.exit_code is not None:
+            text += f", exit code {self.exit_code}"
+        if self.state in WAITING and self.estimated_start:
+            text += f", estimated start {self.estimated_start}"
+        return text

@@ -1,0 +1,401 @@
+"""What a pool does about its jobs: decisions only, no clock, no processes, no sockets.
+
+``PoolState`` is told what happened (``report``, ``worker_joined``, ``submitted`` ...), and
+``decide`` compares what is with what is wanted, notes in the state what it has decided and
+*returns* what is to be done.  The shell around it (loop.py) does it.
+
+Rules:
+
+* ``wanted`` counts jobs.  A job counts from the moment its submission is under way until it has
+  ended or we asked for its end.  Live jobs and submissions under way never exceed ``wanted`` except
+  while the excess is being taken away.
+* A job is over when the batch system says so, or when it has stopped to know a job it knew and no
+  worker of that job is connected.  Workers that leave are never reason enough: a loss is counted,
+  and replaced, once.
+* Whatever is lost or rejected is replaced, each time after a longer pause (``DELAYS``).
+* ``FAILURES_IN_A_ROW`` jobs that ended without one connected worker, or as many rejected
+  submissions, pause the pool: no more submissions until ``resume`` or ``scale``.
+* Shrinking takes jobs that wait first, then those that run without a worker, then idle ones, then
+  those that work; connected ones are drained before they are cancelled.
+* One submission is under way at a time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+
+from jobqueue.cluster.jobs import (
+    WAITING,
+    Happening,
+    JobRecord,
+    JobReport,
+    JobState,
+    Phase,
+)
+
+FAILURES_IN_A_ROW = 3
+"""So many failed starts, or rejected submissions, in a row pause a pool."""
+
+DELAYS = (0.0, 1.0, 5.0, 20.0, 60.0, 300.0)
+"""Seconds before the replacement after the first, second, ... setback in a row."""
+
+QUIET = 600.0
+"""Seconds without a loss after which the next one is the first again."""
+
+NOT_YET_VISIBLE = 30.0
+"""Seconds in which a batch system may not yet show a job that it has accepted."""
+
+MISSES = 2
+"""Answers in a row without a job the batch system used to show, before it is taken for ended."""
+
+CANCEL_AGAIN = 60.0
+"""Seconds after which a cancelled job that is still there is cancelled again."""
+
+DRAIN_GRACE = 10.0
+"""Seconds a drained job has to end by itself before it is cancelled."""
+
+KEPT = 1000
+"""Ended jobs that are remembered for ``cluster.jobs``."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Load:
+    """How busy the workers of one job are: tasks in their hands, bytes of results they hold."""
+
+    processing: int = 0
+    stored_bytes: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Submission:
+    """What came of a submission: the jobs that exist now, and what went wrong, if something did."""
+
+    job_ids: tuple[str, ...] = ()
+    error: Exception | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Actions:
+    """What is to be done now, and when to ask again at the latest.
+
+    Parameters
+    ----------
+    submit
+        Number of jobs to submit.
+    cancel
+        Ids of jobs to cancel.
+    retire
+        Workers to drain, by job id.
+    wait_until
+        Time at which ``decide`` has something new to say even if nothing happens.
+    """
+
+    submit: int = 0
+    cancel: tuple[str, ...] = ()
+    retire: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    wait_until: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pause:
+    """Why a pool has stopped submitting: the last failed job, or the last rejection."""
+
+    failures: int
+    job: JobRecord | None = None
+    error: Exception | None = None
+
+
+class PoolState:
+    """The jobs of one pool, and what is known about them.
+
+    Parameters
+    ----------
+    name
+        The pool's name.
+    """
+
+    def __init__(self, name: str = "default") -> None:
+        self.name = name
+        self.wanted = 0
+        self.submitting = 0
+        self.jobs: dict[str, JobRecord] = {}
+        self.failed_starts = 0
+        self.rejections = 0
+        self.losses = 0
+        self.last_error: Exception | None = None
+        self.pause: Pause | None = None
+        self.closing = False
+        self.not_before = float("-inf")
+        self._last_loss = float("-inf")
+
+    def __repr__(self) -> str:
+        """``<PoolState default: 2/4 jobs, connected=2, submitting 2, paused>``."""
+        counts: dict[str, int] = {}
+        for job in self.jobs.values():
+            counts[job.state] = counts.get(job.state, 0) + 1
+        parts = [f"{len(self.live())}/{self.wanted} jobs"]
+        parts += [f"{state}={n}" for state, n in sorted(counts.items())]
+        parts += [f"submitting {self.submitting}"] if self.submitting else []
+        parts += ["paused"] if self.pause else []
+        return f"<PoolState {self.name}: {', '.join(parts)}>"
+
+    def live(self) -> list[JobRecord]:
+        """Jobs that count towards ``wanted``."""
+        return [job for job in self.jobs.values() if job.live]
+
+    def unended(self) -> list[JobRecord]:
+        """Jobs that may still exist in the batch system."""
+        return [job for job in self.jobs.values() if job.state is not JobState.ENDED]
+
+    # --- what the user wants -------------------------------------------------------------
+
+    def scale(self, wanted: int) -> None:
+        """Set the number of jobs wanted, and go on if the pool was paused."""
+        self.wanted = wanted
+        self.resume()
+
+    def resume(self) -> None:
+        """Forget earlier failures: submit again as soon as jobs are missing."""
+        self.pause = None
+        self.failed_starts = self.rejections = self.losses = 0
+        self.not_before = float("-inf")
+
+    def close(self) -> None:
+        """Want nothing any more; jobs are cancelled without being drained."""
+        self.wanted = 0
+        self.closing = True
+
+    # --- what happened -------------------------------------------------------------------
+
+    def submitted(self, result: Submission, now: float) -> None:
+        """A submission came to its end."""
+        self.submitting = 0
+        self.adopt(result.job_ids, now)
+        if result.error is not None:
+            self._rejected(result.error, now)
+        elif result.job_ids:
+            self.rejections = 0
+            self.last_error = None
+
+    def adopt(self, job_ids: Iterable[str], now: float) -> None:
+        """Take jobs as ours: just submitted, or found after a submission of unknown outcome."""
+        for job_id in job_ids:
+            if job_id not in self.jobs:
+                self.jobs[job_id] = JobRecord(job_id, self.name, now)
+
+    def report(self, report: JobReport, now: float) -> bool:
+        """Take in what the batch system says of a job; return whether that is news."""
+        job = self.jobs.get(report.job_id)
+        if job is None or job.state is JobState.ENDED:
+            return False
+        if report.phase is Phase.ENDED:
+            self._ended(job, report, now)
+            return True
+        if report.phase is Phase.MISSING:
+            return self._missing(job, report, now)
+        before = (job.state, job.reason)
+        job.seen, job.missed = True, 0
+        job.reason, job.estimated_start = report.reason, report.estimated_start
+        job.node = report.node or job.node
+        job.log_path = report.log_path or job.log_path
+        pending = report.phase is Phase.PENDING
+        job.advance(Happening.QUEUED if pending else Happening.STARTED)
+        return before != (job.state, job.reason)
+
+    def worker_joined(self, job_id: str, worker: str) -> bool:
+        """Take in that a worker connected; return whether its job is one of ours."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            return False
+        job.advance(Happening.JOINED)
+        job.workers |= {worker}
+        job.ever_connected = True
+        self.failed_starts = 0
+        return True
+
+    def worker_left(self, job_id: str, worker: str) -> bool:
+        """Take in that a worker left; return whether its job is one of ours."""
+        job = self.jobs.get(job_id)
+        if job is None or worker not in job.workers:
+            return job is not None
+        job.workers -= {worker}
+        if not job.workers:
+            job.advance(Happening.DESERTED)
+        return True
+
+    def drained(self, job_id: str, now: float) -> None:
+        """Note that a draining job's workers have handed everything over."""
+        job = self.jobs.get(job_id)
+        if job is not None and job.drained_at is None:
+            job.drained_at = now
+
+    # --- consequences --------------------------------------------------------------------
+
+    def _missing(self, job: JobRecord, report: JobReport, now: float) -> bool:
+        """Believe that a job is over when the batch system does not show it?"""
+        if report.cause:  # its agent left an exit record: that settles it
+            self._ended(job, report, now)
+            return True
+        if job.workers:  # silence of the batch system against a living connection
+            return False
+        if not (job.seen or job.ever_connected) and now - job.submitted_at < NOT_YET_VISIBLE:
+            return False
+        job.missed += 1
+        if job.missed < MISSES and job.cancelled_at is None:
+            return True
+        gone = dataclasses.replace(report, cause="cancelled" if job.unwanted else "unknown")
+        self._ended(job, gone, now)
+        return True
+
+    def _ended(self, job: JobRecord, report: JobReport, now: float) -> None:
+        job.advance(Happening.GONE)
+        job.workers = frozenset()
+        job.reason = job.estimated_start = ""
+        job.exit_code, job.cause = report.exit_code, report.cause
+        job.node = report.node or job.node
+        job.log_path, job.log_tail = report.log_path or job.log_path, report.log_tail
+        if not job.unwanted:
+            self._lost(job, now)
+        job.unwanted = False
+        job.cancelled_at = None
+        self._forget_oldest()
+
+    def _lost(self, job: JobRecord, now: float) -> None:
+        """Note that a job ended that nobody had asked to end."""
+        if job.ever_connected:
+            if job.cause != "walltime":
+                self._setback(now)
+            return
+        self.failed_starts += 1
+        self._delay(self.failed_starts, now)
+        if self.failed_starts >= FAILURES_IN_A_ROW:
+            self.pause = Pause(self.failed_starts, job=job.copy())
+
+    def _setback(self, now: float) -> None:
+        """Slow down if losses follow each other; losses of one moment count as one."""
+        if now - self._last_loss > QUIET:
+            self.losses = 0
+        if now > self._last_loss and now >= self.not_before:
+            self._delay(self.losses, now)
+            self.losses += 1
+        self._last_loss = now
+
+    def _rejected(self, error: Exception, now: float) -> None:
+        self.rejections += 1
+        self.last_error = error
+        self._delay(self.rejections, now)
+        if self.rejections >= FAILURES_IN_A_ROW:
+            self.pause = Pause(self.rejections, error=error)
+
+    def _delay(self, step: int, now: float) -> None:
+        self.not_before = max(self.not_before, now + DELAYS[min(step, len(DELAYS) - 1)])
+
+    def _forget_oldest(self) -> None:
+        ended = [job for job in self.jobs.values() if job.state is JobState.ENDED]
+        for job in ended[: max(0, len(ended) - KEPT)]:
+            if not job.workers:
+                del self.jobs[job.job_id]
+
+    def validate(self) -> None:
+        """Check every invariant; AssertionError if one is broken."""
+        assert self.wanted >= 0
+        assert self.submitting >= 0
+        for job_id, job in self.jobs.items():
+            assert job.job_id == job_id
+            assert (job.state is JobState.CONNECTED) <= bool(job.workers), job
+            assert (job.state in WAITING) <= (not job.workers), job
+            assert (job.state is JobState.DRAINING) <= job.unwanted, job
+            assert (job.state is JobState.ENDED) <= (not job.unwanted), job
+
+
+def decide(pool: PoolState, load: Mapping[str, Load], now: float) -> Actions:
+    """Compare what is with what is wanted; note and return what to do.
+
+    Parameters
+    ----------
+    pool
+        The state; victims are marked in it, and a submission is noted as under way.
+    load
+        How busy each connected job is; a job that is not in it is idle.
+    now
+        Time in seconds, on the clock the pool's other times are on.
+    """
+    cancel, retire = _shrink(pool, load, now)
+    cancel += _overdue(pool, now)
+    submit = _shortage(pool)
+    if now < pool.not_before:
+        submit = 0
+    pool.submitting += submit
+    return Actions(submit, tuple(cancel), retire, _next_deadline(pool))
+
+
+def _shortage(pool: PoolState) -> int:
+    """Jobs to submit, were it not for the rate limit."""
+    if pool.pause or pool.submitting or pool.closing:
+        return 0
+    return max(0, pool.wanted - len(pool.live()))
+
+
+def _shrink(
+    pool: PoolState, load: Mapping[str, Load], now: float
+) -> tuple[list[str], dict[str, tuple[str, ...]]]:
+    """Choose who has to go; cancel what waits, drain what is connected."""
+    live = pool.live()
+    excess = len(live) - pool.wanted
+    cancel: list[str] = []
+    retire: dict[str, tuple[str, ...]] = {}
+    for job in _victims(live, load)[: max(0, excess)]:
+        job.unwanted = True
+        if job.state is JobState.CONNECTED and not pool.closing:
+            job.advance(Happening.DRAIN)
+            retire[job.job_id] = tuple(sorted(job.workers))
+        else:
+            job.cancelled_at = now
+            cancel.append(job.job_id)
+    return cancel, retire
+
+
+def _victims(live: Sequence[JobRecord], load: Mapping[str, Load]) -> list[JobRecord]:
+    """Order jobs by how little is lost when they go; of equals the youngest goes first."""
+
+    def loss(item: tuple[int, JobRecord]) -> tuple[int, int, int, int]:
+        age, job = item
+        if job.state in WAITING:
+            return (0, 0, 0, -age)
+        if job.state is JobState.RUNNING:
+            return (1, 0, 0, -age)
+        busy = load.get(job.job_id, Load())
+        return (2, busy.processing, busy.stored_bytes, -age)
+
+    return [job for _, job in sorted(enumerate(live), key=loss)]
+
+
+def _overdue(pool: PoolState, now: float) -> list[str]:
+    """Jobs that were to end and are still there: to be cancelled, or cancelled again."""
+    overdue = []
+    for job in pool.jobs.values():
+        due = _cancel_due(pool, job)
+        if due is not None and now >= due:
+            job.cancelled_at = now
+            overdue.append(job.job_id)
+    return overdue
+
+
+def _cancel_due(pool: PoolState, job: JobRecord) -> float | None:
+    """When a job is to be cancelled (again); None if it is not."""
+    stray = job.state is JobState.ENDED and bool(job.workers)  # given up, and yet it lives
+    if not (job.unwanted or stray):
+        return None
+    if job.cancelled_at is not None:
+        return job.cancelled_at + CANCEL_AGAIN
+    if pool.closing or stray:
+        return float("-inf")
+    return None if job.drained_at is None else job.drained_at + DRAIN_GRACE
+
+
+def _next_deadline(pool: PoolState) -> float | None:
+    deadlines = [due for job in pool.jobs.values() if (due := _cancel_due(pool, job)) is not None]
+    if _shortage(pool):
+        deadlines.append(pool.not_before)
+    return min(deadlines, default=None)

@@ -1,0 +1,249 @@
+"""What a pool decides, case by case; test_reconcile_machine.py lets chance decide."""
+
+from __future__ import annotations
+
+from jobqueue.cluster.jobs import JobReport, JobState, Phase
+from jobqueue.cluster.reconcile import (
+    CANCEL_AGAIN,
+    DELAYS,
+    DRAIN_GRACE,
+    NOT_YET_VISIBLE,
+    Actions,
+    Load,
+    PoolState,
+    Submission,
+    decide,
+)
+from jobqueue.errors import SubmissionRejected
+
+
+def running_pool(jobs: int, *, connected: int | None = None) -> PoolState:
+    """A pool at rest: jobs "0", "1", ..., of which the first ``connected`` have one worker."""
+    pool = PoolState()
+    pool.scale(jobs)
+    decide(pool, {}, 0.0)
+    pool.submitted(Submission(tuple(str(i) for i in range(jobs))), 0.0)
+    for i in range(jobs if connected is None else connected):
+        pool.report(JobReport(str(i), Phase.RUNNING), 0.0)
+        pool.worker_joined(str(i), f"w{i}")
+    return pool
+
+
+def end(pool: PoolState, job_id: str, now: float, cause: str = "crashed") -> None:
+    pool.report(JobReport(job_id, Phase.ENDED, exit_code=1, cause=cause, log_tail="boom"), now)
+
+
+def test_scaling_up_is_one_submission() -> None:
+    """All missing jobs are asked for at once, and only once while that is under way."""
+    pool = PoolState()
+    pool.scale(200)
+    assert decide(pool, {}, 0.0).submit == 200
+    assert decide(pool, {}, 1.0) == Actions()
+    pool.scale(300)
+    assert decide(pool, {}, 1.0).submit == 0
+    pool.submitted(Submission(tuple(map(str, range(200)))), 2.0)
+    assert decide(pool, {}, 2.0).submit == 100
+
+
+def test_shrinking_takes_pending_then_unconnected_then_idle_then_drains_the_busy() -> None:
+    """The order in which jobs go is the order of what is lost with them."""
+    pool = running_pool(5, connected=3)
+    pool.report(JobReport("3", Phase.RUNNING), 0.0)
+    pool.report(JobReport("4", Phase.PENDING, reason="Resources"), 0.0)
+    load = {"0": Load(processing=2), "1": Load(), "2": Load(stored_bytes=10)}
+    pool.scale(4)
+    assert decide(pool, load, 1.0).cancel == ("4",)
+    pool.scale(3)
+    assert decide(pool, load, 1.0).cancel == ("3",)
+    pool.scale(2)
+    actions = decide(pool, load, 1.0)
+    assert (actions.cancel, actions.retire) == ((), {"1": ("w1",)})
+    pool.scale(0)
+    assert decide(pool, load, 1.0).retire == {"2": ("w2",), "0": ("w0",)}
+    assert pool.jobs["0"].state is JobState.DRAINING
+
+
+def test_a_drained_job_that_does_not_end_by_itself_is_cancelled() -> None:
+    """After the workers left, the agent has a moment to end; then the batch system ends it."""
+    pool = running_pool(1)
+    pool.scale(0)
+    decide(pool, {}, 1.0)
+    pool.worker_left("0", "w0")
+    pool.drained("0", 2.0)
+    actions = decide(pool, {}, 2.0)
+    assert actions.cancel == ()
+    assert actions.wait_until == 2.0 + DRAIN_GRACE
+    assert decide(pool, {}, 2.0 + DRAIN_GRACE).cancel == ("0",)
+
+
+def test_a_cancel_that_had_no_effect_is_repeated() -> None:
+    """A job that is still there long after it was cancelled is cancelled again."""
+    pool = running_pool(1, connected=0)
+    pool.scale(0)
+    assert decide(pool, {}, 1.0).cancel == ("0",)
+    assert decide(pool, {}, 2.0).cancel == ()
+    assert decide(pool, {}, 1.0 + CANCEL_AGAIN).cancel == ("0",)
+
+
+def test_a_lost_job_is_replaced_once() -> None:
+    """Its workers' leaving changes nothing; the batch system's word does, once."""
+    pool = running_pool(2)
+    pool.worker_joined("0", "w0b")
+    pool.worker_left("0", "w0")
+    pool.worker_left("0", "w0b")
+    assert pool.jobs["0"].state is JobState.RUNNING
+    assert decide(pool, {}, 1.0).submit == 0
+    end(pool, "0", 2.0)
+    end(pool, "0", 2.0)
+    assert decide(pool, {}, 2.0).submit == 1
+    assert decide(pool, {}, 2.0).submit == 0
+
+
+def test_losses_in_a_row_slow_the_replacement_down() -> None:
+    """The first loss is replaced at once, later ones after longer and longer delays."""
+    pool = running_pool(1)
+    now = 0.0
+    for step, delay in enumerate(DELAYS):
+        end(pool, pool.live()[0].job_id, now)
+        if delay:
+            actions = decide(pool, {}, now)
+            assert (actions.submit, actions.wait_until) == (0, now + delay)
+            now += delay
+        assert decide(pool, {}, now).submit == 1
+        pool.submitted(Submission((f"next{step}",)), now)
+        pool.worker_joined(f"next{step}", "w")
+        now += 0.1
+    assert pool.pause is None
+
+
+def test_losses_of_one_moment_are_one_setback() -> None:
+    """A preempted array of many jobs is replaced as quickly as a single job."""
+    pool = running_pool(50)
+    for i in range(50):
+        end(pool, str(i), 5.0, cause="preempted")
+    assert decide(pool, {}, 5.0).submit == 50
+
+
+def test_walltime_is_no_setback() -> None:
+    """Jobs that used up their walltime are replaced at once, every time."""
+    pool = running_pool(1)
+    for step in range(5):
+        end(pool, pool.live()[0].job_id, float(step), cause="walltime")
+        assert decide(pool, {}, float(step)).submit == 1
+        pool.submitted(Submission((f"n{step}",)), float(step))
+        pool.worker_joined(f"n{step}", "w")
+
+
+def test_three_starts_that_never_connected_pause_the_pool() -> None:
+    """The pause keeps the last job with its exit code and log, and lasts until resume()."""
+    pool = running_pool(1, connected=0)
+    now = 0.0
+    for step in range(3):
+        assert pool.pause is None
+        end(pool, pool.live()[0].job_id, now)
+        now += 1000.0
+        if step < 2:
+            assert decide(pool, {}, now).submit == 1
+            pool.submitted(Submission((f"n{step}",)), now)
+    assert pool.pause is not None
+    assert pool.pause.job is not None
+    assert (pool.pause.job.exit_code, pool.pause.job.log_tail) == (1, "boom")
+    assert decide(pool, {}, now) == Actions()
+    pool.resume()
+    assert decide(pool, {}, now).submit == 1
+
+
+def test_a_connection_ends_the_row_of_failed_starts() -> None:
+    """Only failures in a row count."""
+    pool = running_pool(6, connected=0)
+    end(pool, "0", 1.0)
+    end(pool, "1", 1.0)
+    pool.worker_joined("2", "w")
+    end(pool, "3", 1.0)
+    end(pool, "4", 1.0)
+    assert pool.pause is None
+    end(pool, "5", 1.0)
+    assert pool.pause is not None
+
+
+def test_three_rejections_pause_the_pool() -> None:
+    """The batch system's own words are kept; scale() tries again."""
+    pool = PoolState()
+    pool.scale(1)
+    error = SubmissionRejected("no", output="invalid partition")
+    now = 0.0
+    for _ in range(3):
+        assert decide(pool, {}, now).submit == 1
+        pool.submitted(Submission(error=error), now)
+        assert decide(pool, {}, now).submit == 0
+        now += 1000.0
+    assert pool.pause is not None
+    assert pool.pause.error is error
+    assert decide(pool, {}, now) == Actions()
+    pool.scale(1)
+    assert decide(pool, {}, now).submit == 1
+
+
+def test_a_partial_submission_counts_what_exists() -> None:
+    """Three accepted and then a rejection: the rest is asked for again, later."""
+    pool = PoolState()
+    pool.scale(5)
+    decide(pool, {}, 0.0)
+    pool.submitted(Submission(("a", "b", "c"), SubmissionRejected("limit")), 0.0)
+    assert decide(pool, {}, 0.0).submit == 0
+    assert decide(pool, {}, DELAYS[1]).submit == 2
+
+
+def test_a_job_the_batch_system_does_not_show_yet_is_not_lost() -> None:
+    """Right after submission a missing job proves nothing; later, twice missing, it does."""
+    pool = running_pool(1, connected=0)
+    for now in (1.0, 2.0, 3.0):
+        pool.report(JobReport("0", Phase.MISSING), now)
+    assert pool.jobs["0"].live
+    pool.report(JobReport("0", Phase.MISSING), NOT_YET_VISIBLE)
+    assert pool.jobs["0"].live
+    pool.report(JobReport("0", Phase.MISSING), NOT_YET_VISIBLE + 1)
+    assert pool.jobs["0"].state is JobState.ENDED
+
+
+def test_a_missing_job_with_a_living_worker_is_not_lost() -> None:
+    """A connection outweighs a batch system's silence."""
+    pool = running_pool(1)
+    for now in range(10):
+        pool.report(JobReport("0", Phase.MISSING), 100.0 + now)
+    assert pool.jobs["0"].state is JobState.CONNECTED
+
+
+def test_a_worker_from_a_job_given_up_gets_that_job_cancelled() -> None:
+    """A job that ended by all accounts and then connects is not left running."""
+    pool = running_pool(1, connected=0)
+    pool.report(JobReport("0", Phase.MISSING, cause="node failed"), 1.0)
+    pool.worker_joined("0", "late")
+    assert decide(pool, {}, 2.0).cancel == ("0",)
+    assert decide(pool, {}, 3.0).cancel == ()
+    pool.worker_left("0", "late")
+    assert decide(pool, {}, 3.0 + CANCEL_AGAIN).cancel == ()
+
+
+def test_closing_cancels_everything_without_draining() -> None:
+    """On close pending, running, connected and draining jobs go at once, and none comes."""
+    pool = running_pool(3, connected=2)
+    pool.scale(2)
+    decide(pool, {}, 0.0)
+    pool.scale(1)
+    decide(pool, {}, 0.0)
+    pool.close()
+    assert set(decide(pool, {}, 1.0).cancel) == {"0", "1"}
+    assert pool.jobs["2"].cancelled_at == 0.0
+    assert decide(pool, {}, 1.0).submit == 0
+
+
+def test_a_shrink_during_a_submission_is_made_up_for_when_it_ends() -> None:
+    """Jobs that arrive after they stopped being wanted are cancelled on arrival."""
+    pool = PoolState()
+    pool.scale(4)
+    decide(pool, {}, 0.0)
+    pool.scale(1)
+    assert decide(pool, {}, 0.0) == Actions()
+    pool.submitted(Submission(("a", "b", "c", "d")), 1.0)
+    assert set(decide(pool, {}, 1.0).cancel) == {"b", "c", "d"}

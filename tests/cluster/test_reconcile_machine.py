@@ -1,0 +1,239 @@
+"""Chance against the pool's rules: a simulated batch system does whatever batch systems do."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from jobqueue.cluster.jobs import JobReport, JobState, Phase
+from jobqueue.cluster.reconcile import (
+    CANCEL_AGAIN,
+    DELAYS,
+    DRAIN_GRACE,
+    FAILURES_IN_A_ROW,
+    Actions,
+    Load,
+    PoolState,
+    Submission,
+    decide,
+)
+from jobqueue.errors import SubmissionRejected
+
+PICK = st.integers(0, 2**16)
+
+
+class Simulated:
+    """One job of the simulated batch system: "pending", "running" or "ended", and its workers."""
+
+    def __init__(self) -> None:
+        self.phase = Phase.PENDING
+        self.workers: set[str] = set()
+        self.cancelled = False
+
+
+class PoolMachine(RuleBasedStateMachine):
+    """Every rule is something that happens outside; after it the pool decides, as in the loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = PoolState()
+        self.batch: dict[str, Simulated] = {}
+        self.now = 0.0
+        self.count = 0
+        self.to_submit = 0
+        self.to_drain: set[str] = set()
+
+    # --- the shell ---
+
+    def act(self) -> None:
+        load = {job.job_id: Load(self.count % 3) for job in self.pool.live()}
+        actions = decide(self.pool, load, self.now)
+        assert not (actions.submit and self.to_submit), "two submissions at a time"
+        self.to_submit += actions.submit
+        for job_id in actions.cancel:
+            self.batch[job_id].cancelled = True
+        self.to_drain |= set(actions.retire)
+        again = decide(self.pool, load, self.now)
+        assert (again.submit, again.cancel, again.retire) == (0, (), {}), "decided twice"
+
+    def pick(self, number: int, phase: Phase, *, connected: bool | None = None) -> str | None:
+        ids = [
+            job_id
+            for job_id, job in self.batch.items()
+            if job.phase is phase and (connected is None or bool(job.workers) is connected)
+        ]
+        return ids[number % len(ids)] if ids else None
+
+    def end(self, job_id: str) -> None:
+        job = self.batch[job_id]
+        job.phase = Phase.ENDED
+        for worker in sorted(job.workers):
+            self.pool.worker_left(job_id, worker)
+        job.workers.clear()
+
+    # --- what the user does ---
+
+    @rule(wanted=st.integers(0, 6))
+    def scale(self, wanted: int) -> None:
+        self.pool.scale(wanted)
+        self.act()
+
+    @rule()
+    def resume(self) -> None:
+        self.pool.resume()
+        self.act()
+
+    # --- what the batch system does ---
+
+    @precondition(lambda self: self.to_submit)
+    @rule(accepted=st.integers(0, 6), rejected=st.booleans())
+    def answer_submission(self, accepted: int, rejected: bool) -> None:
+        n = min(accepted, self.to_submit) if rejected else self.to_submit
+        ids = tuple(f"{self.count + i}" for i in range(n))
+        self.count += n
+        self.to_submit = 0
+        self.batch |= {job_id: Simulated() for job_id in ids}
+        error = SubmissionRejected("no") if rejected else None
+        self.pool.submitted(Submission(ids, error), self.now)
+        self.act()
+
+    @rule(number=PICK)
+    def start(self, number: int) -> None:
+        if job_id := self.pick(number, Phase.PENDING):
+            self.batch[job_id].phase = Phase.RUNNING
+
+    @rule(number=PICK, worker=st.sampled_from("ab"))
+    def connect(self, number: int, worker: str) -> None:
+        if job_id := self.pick(number, Phase.RUNNING):
+            self.batch[job_id].workers.add(worker)
+            self.pool.worker_joined(job_id, worker)
+            self.act()
+
+    @rule(number=PICK)
+    def disconnect(self, number: int) -> None:
+        if job_id := self.pick(number, Phase.RUNNING, connected=True):
+            worker = min(self.batch[job_id].workers)
+            self.batch[job_id].workers.remove(worker)
+            self.pool.worker_left(job_id, worker)
+            self.act()
+
+    @rule(number=PICK)
+    def requeue(self, number: int) -> None:
+        if job_id := self.pick(number, Phase.RUNNING):
+            self.end(job_id)
+            self.batch[job_id].phase = Phase.PENDING
+            self.act()
+
+    @rule(number=PICK, phase=st.sampled_from([Phase.PENDING, Phase.RUNNING]))
+    def die(self, number: int, phase: Phase) -> None:
+        if job_id := self.pick(number, phase):
+            self.end(job_id)
+            self.act()
+
+    @rule()
+    def carry_out_cancellations(self) -> None:
+        for job_id, job in self.batch.items():
+            if job.cancelled and job.phase is not Phase.ENDED:
+                self.end(job_id)
+
+    @rule(trace=st.booleans())
+    def poll(self, trace: bool) -> None:
+        for job in list(self.pool.unended()):
+            simulated = self.batch[job.job_id]
+            phase = simulated.phase
+            if phase is Phase.ENDED and not trace:
+                phase = Phase.MISSING
+            self.pool.report(JobReport(job.job_id, phase), self.now)
+        self.act()
+
+    @rule()
+    def drain(self) -> None:
+        for job_id in sorted(self.to_drain):
+            self.pool.drained(job_id, self.now)
+        self.to_drain.clear()
+        self.act()
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 10.0, 100.0, 1000.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.act()
+
+    # --- what must hold ---
+
+    @invariant()
+    def state_is_consistent(self) -> None:
+        self.pool.validate()
+
+    @invariant()
+    def never_more_than_wanted(self) -> None:
+        """What lives and is not being taken away never exceeds what is wanted."""
+        live = len(self.pool.live())
+        assert live <= self.pool.wanted
+        if not self.to_submit:
+            assert live + self.pool.submitting <= self.pool.wanted
+
+    @invariant()
+    def nothing_is_forgotten(self) -> None:
+        """Each job that may still exist is known as such, so that it is asked about and ended."""
+        unended = {job.job_id for job in self.pool.unended()}
+        alive = {job_id for job_id, job in self.batch.items() if job.phase is not Phase.ENDED}
+        assert alive <= unended
+
+    @invariant()
+    def a_pause_means_no_submission(self) -> None:
+        if self.pool.pause:
+            assert self.pool.pause.failures >= FAILURES_IN_A_ROW
+
+    def teardown(self) -> None:
+        """However it went: at rest the pool holds what is wanted, and close() leaves nothing."""
+        self.settle()
+        if self.pool.pause is None:
+            assert len(self.pool.live()) == self.pool.wanted
+        self.pool.close()
+        self.settle()
+        assert all(job.phase is Phase.ENDED for job in self.batch.values())
+        assert not self.pool.unended()
+
+    def settle(self) -> None:
+        """Let a benevolent batch system answer everything until nothing is left to do."""
+        for _ in range(6):
+            self.now += max(CANCEL_AGAIN, DRAIN_GRACE, *DELAYS)
+            self.act()
+            if self.to_submit:
+                self.answer_submission(0, False)
+            self.drain()
+            self.carry_out_cancellations()
+            self.poll(True)
+        idle = decide(self.pool, {}, self.now)
+        assert idle == Actions()
+
+
+PoolMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestPool = PoolMachine.TestCase
+
+
+def test_a_simulated_batch_system_reaches_every_state() -> None:
+    """The simulation is worth something: a fixed run through it visits the whole table."""
+    machine = PoolMachine()
+    seen: set[JobState] = set()
+
+    def look() -> None:
+        seen.update(job.state for job in machine.pool.jobs.values())
+
+    machine.scale(2)
+    machine.answer_submission(0, False)
+    look()
+    machine.poll(True)
+    look()
+    machine.start(0)
+    machine.poll(True)
+    look()
+    machine.connect(0, "a")
+    look()
+    machine.scale(0)
+    look()
+    machine.drain()
+    machine.teardown()
+    look()
+    assert seen == set(JobState)
