@@ -1,0 +1,112 @@
+"""Fixtures that every test may use, and the guard that no test leaves a process behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import psutil
+import pytest
+
+T = TypeVar("T")
+
+# Helper processes that Python itself starts once and keeps until the interpreter ends
+KEPT_BY_PYTHON = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+GRACE = 5.0  # seconds a child may take to end after its test
+
+
+class WaitUntil(Protocol):
+    """How the `wait_until` fixture is called."""
+
+    def __call__(self, condition: Callable[[], T], timeout: float = ..., message: str = ...) -> T:
+        """Give the first truthy value of `condition()`."""
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> WaitUntil:
+    """Poll a condition until it holds and give its value; fail naming what was waited for.
+
+    ``wait_until(lambda: cluster.workers, timeout=30, message="a worker to connect")``. The bound is
+    there to end a broken test, not to judge speed: make it generous.
+    """
+
+    def wait(
+        condition: Callable[[], Any], timeout: float = 30.0, message: str = "the condition"
+    ) -> Any:
+        deadline = time.monotonic() + timeout
+        pause = 0.001
+        while not (value := condition()):
+            if time.monotonic() > deadline:
+                pytest.fail(f"waited {timeout:g} s for {message}; last value: {value!r}")
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.1)
+        return value
+
+    return wait
+
+
+@pytest.fixture(autouse=True)
+def no_process_left_behind() -> Iterator[None]:
+    """Fail a test whose child processes outlive it, and end them so that the next one is clean.
+
+    Children that were there before the test (a wider fixture's) are left alone.
+    """
+    before = children()
+    yield
+    left = {pid for pid in children() - before if not _kept_by_python(pid)}
+    if not left:
+        return
+    deadline = time.monotonic() + GRACE
+    while left := left & children():
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.02)
+    if left:
+        described = ", ".join(_end(pid) for pid in sorted(left))
+        pytest.fail(f"the test left processes behind: {described}")
+
+
+def children() -> set[int]:
+    """Give the running direct children of this process; cheap enough to ask around every test."""
+    found: set[int] = set()
+    try:
+        for task in Path("/proc/self/task").iterdir():
+            with suppress(OSError):  # the thread has ended meanwhile
+                found.update(map(int, (task / "children").read_text().split()))
+    except OSError:  # not Linux
+        found.update(child.pid for child in psutil.Process().children())
+    return {pid for pid in found if not _ended(pid)}
+
+
+def _ended(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _kept_by_python(pid: int) -> bool:
+    command = _command(pid)
+    return any(name in command for name in KEPT_BY_PYTHON)
+
+
+def _command(pid: int) -> str:
+    try:
+        return " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return ""
+
+
+def _end(pid: int) -> str:
+    """Kill a child and everything it started; give its description."""
+    described = f"{pid} ({_command(pid)})"
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for each in [*process.children(recursive=True), process]:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        process.wait(GRACE)
+    return described
