@@ -1,0 +1,274 @@
+"""The interface of a batch system's adapter, and the words it answers in.
+
+Rules:
+
+1. An adapter is pure. It is asked what to run and what an answer means; it runs nothing, reads no
+   file, no clock and no environment. `commands.py` runs what it says.
+2. A job is known by the id that the batch system's own commands take: `5`, `5_3`, `22[3].server`.
+   An element of an array is a job like any other.
+3. A query that failed raises `BatchSystemError`; a job that a successful query does not mention is
+   simply absent from the answer. The two are never confused.
+4. A state the adapter has never heard of becomes `BatchState.UNKNOWN` and an error in the log.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from jobqueue.errors import BatchSystemError, SubmissionRejected
+
+logger = logging.getLogger("jobqueue.batch")
+
+Argv = tuple[str, ...]
+"""A command and its arguments."""
+
+
+class BatchState(enum.Enum):
+    """What a job is doing, in every batch system alike."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    ENDED = "ended"
+    UNKNOWN = "unknown"
+
+
+class EndCause(enum.Enum):
+    """Why a job ended, as far as the batch system tells."""
+
+    COMPLETED = "completed"
+    CRASHED = "crashed"
+    WALLTIME = "walltime"
+    OUT_OF_MEMORY = "out of memory"
+    PREEMPTED = "preempted"
+    NODE_FAILED = "node failed"
+    CANCELLED = "cancelled"
+
+
+Meaning = tuple[BatchState, EndCause | None]
+"""What one raw state of a batch system stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """One job, as its batch system describes it.
+
+    Parameters
+    ----------
+    job_id
+        Its id, as it was given at submission.
+    state, cause
+        What it is doing; why it ended, if it has and the batch system says so.
+    raw_state
+        The batch system's own word for the state.
+    reason
+        Why it is pending, or ended, in the batch system's own words; "" if there is none.
+    node
+        The node or nodes it runs on, "" before it does.
+    exit_code, signal
+        How its script ended, where the batch system knows.
+    estimated_start
+        When the batch system means to start a pending job, or when it did start the running one,
+        as the batch system writes it; "" where it does not say.
+    tag
+        The mark given at submission (`submit_argv`), where the batch system keeps one.
+    """
+
+    job_id: str
+    state: BatchState
+    raw_state: str
+    reason: str = ""
+    node: str = ""
+    cause: EndCause | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    estimated_start: str = ""
+    tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A command that ran to its end, and what it said."""
+
+    argv: Argv
+    returncode: int
+    stdout: str
+    stderr: str
+
+    @property
+    def words(self) -> str:
+        """What the command said, in its own words: errors first; "" if it said nothing."""
+        return "\n".join(part for part in (self.stderr.strip(), self.stdout.strip()) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question to the batch system: what to run, and how to read the answer.
+
+    `parse` returns the jobs the answer mentions, by id, and raises `BatchSystemError` when the
+    command failed.
+    """
+
+    argv: Argv
+    parse: Callable[[Completed], dict[str, JobStatus]]
+
+
+class BatchAdapter(ABC):
+    """One batch system.
+
+    Subclasses are frozen dataclasses: what differs between sites stands in their fields.
+
+    Attributes
+    ----------
+    name
+        Its name, which is also its section in `jobqueue.yaml`.
+    template
+        The file in `templates/` that its job scripts are rendered from.
+    directive_prefix
+        What a line of the script begins with to be read by the batch system.
+    job_id_expression
+        Shell text that yields, inside a running job, the id by which we know that job.
+    account_variable
+        The environment variable that names the account to charge, where no other is given.
+    supports_arrays
+        Whether one submission may start many jobs.
+    option_aliases
+        Short option -> long option, for directives that have two names.
+    """
+
+    name: ClassVar[str]
+    template: ClassVar[str]
+    directive_prefix: ClassVar[str]
+    job_id_expression: ClassVar[str]
+    account_variable: ClassVar[str] = ""
+    option_aliases: ClassVar[Mapping[str, str]] = {}
+    supports_arrays: bool
+
+    @abstractmethod
+    def with_directives(self, directives: Sequence[str]) -> Self:
+        """Return the adapter for jobs whose script holds these extra directives.
+
+        Some of them concern the other commands as well: a job sent to another cluster of a
+        federation has to be looked for there.
+        """
+
+    @abstractmethod
+    def submit_argv(self, script: str, *, count: int = 1, tag: str = "") -> Argv:
+        """Return the command that submits a script, as `count` jobs at once.
+
+        Parameters
+        ----------
+        script
+            Path of the job script, which was rendered with `array=count > 1`.
+        count
+            Jobs to start, at least 1; more than one only if `supports_arrays`.
+        tag
+            A mark unique to this submission, by which it can be found again if the batch system
+            did not answer. Batch systems that keep no such mark ignore it.
+        """
+
+    @abstractmethod
+    def parse_job_ids(self, output: str, count: int = 1) -> tuple[str, ...]:
+        """Return the ids of the `count` jobs just submitted; () if there is no id in the output.
+
+        Only a line that is an id from its first to its last character counts, so that whatever a
+        site prints around it does no harm.
+        """
+
+    @abstractmethod
+    def rejection(self, completed: Completed) -> str:
+        """Return why a submission was refused, in the batch system's own words."""
+
+    def uncertain(self, completed: Completed) -> bool:
+        """Tell whether a failed submission may have been accepted all the same.
+
+        Then the job has to be looked for by its tag before it is submitted again.
+        """
+        return False
+
+    def submitted(self, completed: Completed, count: int = 1) -> tuple[str, ...]:
+        """Return the ids of the jobs that a submission started.
+
+        Raises
+        ------
+        SubmissionRejected
+            The batch system refused, or answered without an id.
+        """
+        ids = self.parse_job_ids(completed.stdout, count) if completed.returncode == 0 else ()
+        if ids:
+            return ids
+        words = self.rejection(completed) or "it said nothing"
+        raise SubmissionRejected(
+            f"{completed.argv[0]} refused the job (exit status {completed.returncode}): {words}",
+            argv=completed.argv,
+            returncode=completed.returncode,
+            output=completed.words,
+            script=completed.argv[-1],
+        )
+
+    @abstractmethod
+    def status_query(self, job_ids: Sequence[str]) -> Query:
+        """Return one question that covers all these jobs, which may be many."""
+
+    @abstractmethod
+    def ended_queries(self, job_ids: Sequence[str]) -> tuple[Query, ...]:
+        """Return second looks at jobs that `status_query` does not show any more.
+
+        Best first; each is worth asking for the jobs that those before it did not explain. None of
+        them need know a job: then it ended, and nobody says how.
+        """
+
+    @abstractmethod
+    def cancel_argv(self, job_ids: Sequence[str]) -> Argv:
+        """Return the one command that cancels all these jobs."""
+
+    @abstractmethod
+    def cancel_problem(self, completed: Completed) -> str:
+        """Return what went wrong with a cancellation, "" if nothing did.
+
+        A job that had ended already is not a problem.
+        """
+
+    @abstractmethod
+    def log_pattern(self, *, array: bool) -> str:
+        """Return how a job's id stands in its log's name, in the batch system's notation."""
+
+    @abstractmethod
+    def log_paths(
+        self, job_id: str, *, job_name: str, log_directory: str | None
+    ) -> tuple[str, ...]:
+        """Return the files that a job's output goes to, stdout before stderr.
+
+        Relative paths start at the folder that the job was submitted from.
+        """
+
+    def fallback(self, completed: Completed) -> Self | None:
+        """Return an adapter for the simpler dialect that this answer shows, if it shows one.
+
+        A command may be a relative of what was expected, without the option that was used. Whoever
+        runs commands asks after each that failed, keeps the adapter returned and asks again.
+        """
+        return None
+
+    def meaning(self, raw_state: str, table: Mapping[str, Meaning]) -> Meaning:
+        """Look a raw state up; an unknown one is an error in the log."""
+        try:
+            return table[raw_state]
+        except KeyError:
+            logger.error("unknown job state batch_system=%s state=%r", self.name, raw_state)
+            return BatchState.UNKNOWN, None
+
+
+def failed(completed: Completed) -> BatchSystemError:
+    """Return the error for a query that the batch system did not answer."""
+    return BatchSystemError(
+        f"{completed.argv[0]} failed (exit status {completed.returncode}): "
+        f"{completed.words or 'it said nothing'}",
+        argv=completed.argv,
+        returncode=completed.returncode,
+        output=completed.words,
+    )

@@ -1,0 +1,43 @@
+"""Job ids: finding them in what a submit command printed, and writing many of them short."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+
+def whole_line(pattern: re.Pattern[str], output: str) -> re.Match[str] | None:
+    """Return the last line of the output that matches as a whole, blanks around it apart.
+
+    A batch system prints the id last; what a site's wrapper or login script prints comes before.
+    """
+    lines = (pattern.fullmatch(line.strip()) for line in reversed(output.splitlines()))
+    return next((match for match in lines if match), None)
+
+
+def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Return sorted numbers as runs (first, last).
+
+    Examples
+    --------
+    >>> runs([3, 1, 2, 7])
+    [(1, 3), (7, 7)]
+    """
+    found: list[tuple[int, int]] = []
+    for number in sorted(set(numbers)):
+        if found and found[-1][1] == number - 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return found
+
+
+def range_texts(numbers: Iterable[int]) -> list[str]:
+    """Return sorted numbers as `first-last` texts.
+
+    Examples
+    --------
+    >>> range_texts([3, 1, 2, 7])
+    ['1-3', '7']
+    """
+    return [f"{a}" if a == b else f"{a}-{b}" for a, b in runs(numbers)]

@@ -1,0 +1,253 @@
+"""Slurm: sbatch, squeue, scancel, and sacct or scontrol for jobs that are gone from the queue."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from jobqueue.batch.base import (
+    Argv,
+    BatchAdapter,
+    BatchState,
+    Completed,
+    EndCause,
+    JobStatus,
+    Meaning,
+    Query,
+    failed,
+)
+from jobqueue.batch.directives import option_value
+from jobqueue.batch.ids import range_texts, whole_line
+
+_PENDING: Meaning = (BatchState.PENDING, None)
+_RUNNING: Meaning = (BatchState.RUNNING, None)
+
+STATES: Mapping[str, Meaning] = {
+    "PENDING": _PENDING,
+    "REQUEUED": _PENDING,
+    "REQUEUE_HOLD": _PENDING,
+    "REQUEUE_FED": _PENDING,
+    "RESV_DEL_HOLD": _PENDING,
+    "SPECIAL_EXIT": _PENDING,
+    # Nodes are allocated and may still have to boot: the script has not begun.
+    "CONFIGURING": _PENDING,
+    "POWER_UP_NODE": _PENDING,
+    "RUNNING": _RUNNING,
+    "RESIZING": _RUNNING,
+    "SIGNALING": _RUNNING,
+    "STAGE_OUT": _RUNNING,
+    # Stopped, but it keeps its nodes and will go on.
+    "SUSPENDED": _RUNNING,
+    "STOPPED": _RUNNING,
+    # Its processes are being ended; the state after this one tells the cause.
+    "COMPLETING": _RUNNING,
+    "COMPLETED": (BatchState.ENDED, EndCause.COMPLETED),
+    "FAILED": (BatchState.ENDED, EndCause.CRASHED),
+    "LAUNCH_FAILED": (BatchState.ENDED, EndCause.CRASHED),
+    "TIMEOUT": (BatchState.ENDED, EndCause.WALLTIME),
+    "DEADLINE": (BatchState.ENDED, EndCause.WALLTIME),
+    "OUT_OF_MEMORY": (BatchState.ENDED, EndCause.OUT_OF_MEMORY),
+    "NODE_FAIL": (BatchState.ENDED, EndCause.NODE_FAILED),
+    "BOOT_FAIL": (BatchState.ENDED, EndCause.NODE_FAILED),
+    "RECONFIG_FAIL": (BatchState.ENDED, EndCause.NODE_FAILED),
+    "PREEMPTED": (BatchState.ENDED, EndCause.PREEMPTED),
+    "CANCELLED": (BatchState.ENDED, EndCause.CANCELLED),
+}
+
+_SUBMITTED = re.compile(r"(?P<id>\d+)(;[\w.-]+)?")
+_ELEMENT = re.compile(r"(?P<array>\d+)_(?P<index>\d+)")
+_SQUEUE_FORMAT = "%i|%T|%r|%S|%N|%k"
+_SACCT_FIELDS = "JobID,State,ExitCode,Reason,NodeList"
+# What sbatch says when it gave up waiting for an answer. The controller may have taken the job.
+_UNCERTAIN = re.compile(
+    r"timed out|timeout|unable to contact|zero bytes were transmitted|connection (refused|failure)"
+    r"|transport endpoint|temporarily unable|communication",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class SlurmAdapter(BatchAdapter):
+    """Slurm 20.02 or newer.
+
+    Parameters
+    ----------
+    clusters
+        The clusters of a federation that jobs are sent to (`-M`), comma-separated; "" for the
+        local one.
+    comment
+        The site's or user's own `--comment`, which our mark is appended to.
+    """
+
+    name: ClassVar[str] = "slurm"
+    template: ClassVar[str] = "slurm.sh.j2"
+    directive_prefix: ClassVar[str] = "#SBATCH"
+    job_id_expression: ClassVar[str] = (
+        "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"
+    )
+    option_aliases: ClassVar[Mapping[str, str]] = {
+        "-A": "--account",
+        "-J": "--job-name",
+        "-M": "--clusters",
+        "-N": "--nodes",
+        "-c": "--cpus-per-task",
+        "-e": "--error",
+        "-n": "--ntasks",
+        "-o": "--output",
+        "-p": "--partition",
+        "-t": "--time",
+    }
+
+    clusters: str = ""
+    comment: str = ""
+    supports_arrays: bool = True
+
+    def with_directives(self, directives: Sequence[str]) -> Self:
+        """Take over the federation's clusters and a comment of the user's own."""
+        clusters = option_value(directives, "--clusters", self.option_aliases)
+        comment = option_value(directives, "--comment", self.option_aliases)
+        return dataclasses.replace(
+            self, clusters=clusters or self.clusters, comment=comment or self.comment
+        )
+
+    def submit_argv(self, script: str, *, count: int = 1, tag: str = "") -> Argv:
+        """Return the sbatch command; many jobs are one array."""
+        argv = ["sbatch", "--parsable"]
+        if tag:
+            argv.append(f"--comment={self.comment} {tag}".replace("= ", "="))
+        if count > 1:
+            argv.append(f"--array=0-{count - 1}")
+        return (*argv, script)
+
+    def parse_job_ids(self, output: str, count: int = 1) -> tuple[str, ...]:
+        """Read `JOBID` or `JOBID;CLUSTER`; an array's elements are `JOBID_0` and so on."""
+        match = whole_line(_SUBMITTED, output)
+        if match is None:
+            return ()
+        job_id = match["id"]
+        return (job_id,) if count == 1 else tuple(f"{job_id}_{i}" for i in range(count))
+
+    def rejection(self, completed: Completed) -> str:
+        """Return sbatch's error lines without their `sbatch: error:` prefix."""
+        lines = completed.words.splitlines()
+        return "; ".join(line.removeprefix("sbatch: ").removeprefix("error: ") for line in lines)
+
+    def uncertain(self, completed: Completed) -> bool:
+        """Tell whether the controller was slow, rather than unwilling."""
+        return completed.returncode != 0 and bool(_UNCERTAIN.search(completed.stderr))
+
+    def status_query(self, job_ids: Sequence[str]) -> Query:
+        """Ask for all jobs of the user, those that ended a short while ago included.
+
+        A list of ids would do only as long as one of them is known: a single unknown id is an
+        error. `-r` gives each element of an array its own line.
+        """
+        argv = ("squeue", "--me", "-h", "-r", "-t", "all", "-o", _SQUEUE_FORMAT)
+        return Query((*argv, *self._cluster_option()), self._parse_squeue)
+
+    def _parse_squeue(self, completed: Completed) -> dict[str, JobStatus]:
+        if completed.returncode != 0:
+            raise failed(completed)
+        return _by_id(self._squeue_line(line) for line in completed.stdout.splitlines())
+
+    def _squeue_line(self, line: str) -> JobStatus | None:
+        fields = line.split("|", 5)
+        if len(fields) != 6 or fields[1] == "REVOKED":
+            return None  # a banner, a federation's `CLUSTER:` heading, or a job that ran elsewhere
+        job_id, raw, reason, start, node, comment = (field.strip() for field in fields)
+        state, cause = self.meaning(raw, STATES)
+        return JobStatus(
+            job_id,
+            state,
+            raw,
+            reason=_said(reason),
+            node=node,
+            cause=cause,
+            estimated_start=_said(start),
+            tag=comment.rpartition(" ")[2].removeprefix("(null)"),
+        )
+
+    def ended_queries(self, job_ids: Sequence[str]) -> tuple[Query, ...]:
+        """Ask the accounting, where there is one."""
+        ids = ",".join(compact(job_ids))
+        argv = ("sacct", "-n", "-P", "-X", "-j", ids, "-o", _SACCT_FIELDS)
+        return (Query((*argv, *self._cluster_option()), self._parse_sacct),)
+
+    def _parse_sacct(self, completed: Completed) -> dict[str, JobStatus]:
+        if completed.returncode != 0:
+            raise failed(completed)
+        return _by_id(self._sacct_line(line) for line in completed.stdout.splitlines())
+
+    def _sacct_line(self, line: str) -> JobStatus | None:
+        fields = line.split("|")
+        if len(fields) != 5:
+            return None
+        job_id, raw, exit_code, reason, node = fields
+        raw = raw.partition(" ")[0]  # `CANCELLED by 1000`
+        state, cause = self.meaning(raw, STATES)
+        code, _, signal = exit_code.partition(":")
+        return JobStatus(
+            job_id,
+            state,
+            raw,
+            reason=_said(reason),
+            node=_said(node),
+            cause=cause,
+            exit_code=int(code) if code.isdigit() else None,
+            signal=int(signal) or None if signal.isdigit() else None,
+        )
+
+    def cancel_argv(self, job_ids: Sequence[str]) -> Argv:
+        """Return the scancel command, with the elements of an array as `5_[0-3,7]`."""
+        return ("scancel", *self._cluster_option(), *compact(job_ids))
+
+    def cancel_problem(self, completed: Completed) -> str:
+        """Unknown and ended jobs are passed over by scancel itself, silently."""
+        return self.rejection(completed) if completed.returncode else ""
+
+    def log_pattern(self, *, array: bool) -> str:
+        """`%J` is the job's id, `%A_%a` an array's id and the element's index."""
+        return "%A_%a" if array else "%J"
+
+    def log_paths(
+        self, job_id: str, *, job_name: str, log_directory: str | None
+    ) -> tuple[str, ...]:
+        """Return what the template's `-o` and `-e` come to, or Slurm's default."""
+        if log_directory is None:
+            return (f"slurm-{job_id}.out",)
+        stem = f"{log_directory}/{job_name}-{job_id}"
+        return (f"{stem}.out", f"{stem}.err")
+
+    def _cluster_option(self) -> Argv:
+        return (f"--clusters={self.clusters}",) if self.clusters else ()
+
+
+def compact(job_ids: Iterable[str]) -> list[str]:
+    """Return ids with the elements of each array written as one.
+
+    Examples
+    --------
+    >>> compact(["7", "5_0", "5_1", "5_4"])
+    ['7', '5_[0-1,4]']
+    """
+    plain: list[str] = []
+    arrays: dict[str, list[int]] = {}
+    for job_id in job_ids:
+        element = _ELEMENT.fullmatch(job_id)
+        if element is None:
+            plain.append(job_id)
+        else:
+            arrays.setdefault(element["array"], []).append(int(element["index"]))
+    return plain + [f"{array}_[{','.join(range_texts(i))}]" for array, i in arrays.items()]
+
+
+def _said(text: str) -> str:
+    """Return a field's text, "" where Slurm's word means that there is nothing to say."""
+    return "" if text in ("None", "N/A", "(null)", "Unknown", "None assigned") else text
+
+
+def _by_id(jobs: Iterable[JobStatus | None]) -> dict[str, JobStatus]:
+    return {job.job_id: job for job in jobs if job is not None}

@@ -1,0 +1,300 @@
+"""What one job of a pool is: its resources, its script, and the command that it starts."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from jobqueue.batch.base import BatchAdapter
+from jobqueue.batch.command_line import CommandLine, Expanded, Raw
+from jobqueue.batch.render import render
+from jobqueue.batch.units import mebibytes
+from jobqueue.config.units import format_walltime
+from jobqueue.errors import ConfigError
+
+AGENT = "jobqueue.worker"
+"""The module that a job starts."""
+
+AGENT_MEMORY = 64 * 2**20
+"""Bytes of a job's memory that are left to the agent itself, and to the shell."""
+
+JOB_ID_VARIABLE = "JOBQUEUE_JOB_ID"
+"""The variable of a job script that holds the job's id."""
+
+_FOREIGN_AGENTS = ("distributed.cli.dask_worker", "dask_worker", "dask-worker", "")
+_OTHER_SHELLS = re.compile(r"#!.*\b(t?csh|fish|python\S*|perl)\b")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSpec:
+    """One job.
+
+    Parameters
+    ----------
+    cores, memory
+        Cores, and bytes of memory, of one job.
+    processes
+        Workers per job.
+    job_name
+        The job's name, and the beginning of its workers' names.
+    walltime
+        Seconds that a job may run; None leaves it to the batch system.
+    queue, account, resource_spec, job_cpu, job_mem
+        What the directives ask for; None for what follows from cores and memory, or is left out.
+    python, worker_command, worker_extra_args
+        Shell text that starts Python, the module it runs, and shell text for further arguments.
+    job_extra_directives, job_directives_skip
+        Directives to add (without prefix), and options of directives to leave out.
+    job_script_prologue, job_script_epilogue
+        Lines of shell text before and after the worker command.
+    log_directory
+        Absolute path of the folder for the job's output; whoever submits has to create it.
+    local_directory
+        Folder on the node for spilled results; the shell on the node expands variables in it.
+    interface
+        Network interface of the workers.
+    death_timeout
+        Seconds without a scheduler after which workers end themselves.
+    resources
+        What each worker offers to tasks that ask for it, by name.
+    template
+        A site's own template; None for that of the batch system.
+
+    Examples
+    --------
+    >>> spec = JobSpec(cores=24, memory=100 * 10**9, processes=6)
+    >>> spec.threads_per_worker, spec.memory_per_worker
+    (4, 16655481856)
+    """
+
+    cores: int
+    memory: int
+    processes: int = 1
+    job_name: str = "jobqueue"
+    walltime: int | None = 1800
+    queue: str | None = None
+    account: str | None = None
+    resource_spec: str | None = None
+    job_cpu: int | None = None
+    job_mem: str | None = None
+    shebang: str = "#!/usr/bin/env bash"
+    python: str = shlex.quote(sys.executable)
+    worker_command: str = AGENT
+    worker_extra_args: tuple[str, ...] = ()
+    job_extra_directives: tuple[str, ...] = ()
+    job_directives_skip: tuple[str, ...] = ()
+    job_script_prologue: tuple[str, ...] = ()
+    job_script_epilogue: tuple[str, ...] = ()
+    log_directory: str | None = None
+    local_directory: str | None = None
+    interface: str | None = None
+    death_timeout: float = 60
+    resources: Mapping[str, float] | None = None
+    template: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no script could hold."""
+        for name in ("job_name", "queue", "account", "resource_spec", "job_mem", "shebang"):
+            value = getattr(self, name)
+            if value is not None and "\n" in value:
+                raise ConfigError(f"{name}: {value!r} is more than one line")
+        if self.template is None and (shell := _OTHER_SHELLS.match(self.shebang)):
+            raise ConfigError(
+                f"shebang: {self.shebang!r}: job scripts are written for bash and its relatives, "
+                f"not for {shell[1]}; leave shebang out, or give a template of your own"
+            )
+
+    @classmethod
+    def from_values(
+        cls,
+        values: Mapping[str, Any],
+        *,
+        adapter: BatchAdapter | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> Self:
+        """Return the job that resolved keywords describe.
+
+        Parameters
+        ----------
+        values
+            Keyword -> value, of the kinds that `jobqueue.config` leaves them in; those that do not
+            concern a job are passed over, and None or a missing one means the default.
+        adapter
+            The batch system, if there is one: some have a variable for the account.
+        environ
+            Where variables are looked up: that one, and those in `log_directory`.
+
+        Raises
+        ------
+        ConfigError
+            `log_directory` holds a variable that is not set, or a value cannot stand in a script.
+        """
+        known: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+            if name in cls.__dataclass_fields__ and value is not None and value != ""
+        }
+        if known.get("log_directory"):
+            known["log_directory"] = expand_folder("log_directory", known["log_directory"], environ)
+        if (
+            adapter
+            and adapter.account_variable
+            and (account := environ.get(adapter.account_variable))
+        ):
+            known.setdefault("account", account)
+        if known.get("worker_command", "") in _FOREIGN_AGENTS:
+            known["worker_command"] = AGENT
+        return cls(**known)
+
+    @property
+    def threads_per_worker(self) -> int:
+        """Threads of one worker."""
+        return max(1, self.cores // self.processes)
+
+    @property
+    def memory_per_worker(self) -> int:
+        """Bytes of memory of one worker: its share of what the agent leaves."""
+        return (self.memory - min(AGENT_MEMORY, self.memory // 20)) // self.processes
+
+    def agent_command(
+        self,
+        addresses: Sequence[str],
+        *,
+        credentials: str | None,
+        job_id: str = Expanded(f"${JOB_ID_VARIABLE}"),
+        name: str = "",
+        exit_records: str | None = None,
+    ) -> CommandLine:
+        """Return the command that a job starts: the job agent.
+
+        This is the only place that makes it.
+
+        Parameters
+        ----------
+        addresses
+            Contact addresses of the scheduler, best first.
+        credentials
+            Folder with the cluster's credentials; None where the transport needs none.
+        job_id
+            The job's id; by default what the job script has found out.
+        name
+            What the workers' names begin with; by default the job's name and its id.
+        exit_records
+            Folder in which the agent leaves `ID.json` when it ends.
+        """
+        # `22[3].server.site` is known as `22[3]` to readers of worker names.
+        name = name or Expanded(f"{self.job_name}-${{{JOB_ID_VARIABLE}%%.*}}")
+        options: dict[str, str | None] = {
+            "--credentials": credentials,
+            "--nworkers": str(self.processes),
+            "--nthreads": str(self.threads_per_worker),
+            "--memory-limit": mebibytes(self.memory_per_worker),
+            "--name": name,
+            "--job-id": job_id,
+            "--death-timeout": f"{self.death_timeout:g}",
+            "--local-directory": self.local_directory and Expanded(self.local_directory),
+            "--interface": self.interface,
+            "--resources": _resources(self.resources),
+            "--exit-record": exit_records and _record(exit_records, job_id),
+        }
+        return CommandLine(
+            (
+                (Raw(self.python), "-m", self.worker_command),
+                (",".join(addresses),),
+                *((option, value) for option, value in options.items() if value),
+                *((Raw(argument),) for argument in self.worker_extra_args),
+            )
+        )
+
+    def render(
+        self,
+        adapter: BatchAdapter,
+        addresses: Sequence[str],
+        *,
+        credentials: str | None,
+        array: bool = False,
+        exit_records: str | None = None,
+    ) -> str:
+        """Return the job script.
+
+        Parameters
+        ----------
+        adapter
+            The batch system.
+        addresses, credentials, exit_records
+            As for `agent_command`.
+        array
+            Whether the script is submitted as an array.
+
+        Raises
+        ------
+        ConfigError
+            The template is missing or has a mistake.
+        """
+        command = self.agent_command(addresses, credentials=credentials, exit_records=exit_records)
+        variables = {
+            "shebang": self.shebang,
+            "job_name": self.job_name,
+            "queue": self.queue,
+            "account": self.account,
+            "resource_spec": self.resource_spec,
+            "cores": self.cores,
+            "memory": self.memory,
+            "processes": self.processes,
+            "job_cpu": self.job_cpu,
+            "job_mem": self.job_mem,
+            "walltime": self.walltime and format_walltime(self.walltime),
+            "log_directory": self.log_directory,
+            "log_pattern": adapter.log_pattern(array=array),
+            "array": array,
+            "directive_prefix": adapter.directive_prefix,
+            "option_aliases": adapter.option_aliases,
+            "directives_skip": self.job_directives_skip,
+            "extra_directives": self.job_extra_directives,
+            "prologue": self.job_script_prologue,
+            "epilogue": self.job_script_epilogue,
+            "job_id_expression": adapter.job_id_expression,
+            "worker_lines": command.shell_lines(execute=True),
+        }
+        return render(self.template or adapter.template, variables)
+
+
+def expand_folder(keyword: str, folder: str, environ: Mapping[str, str]) -> str:
+    """Return a folder's absolute path, with `~` and variables replaced.
+
+    Raises
+    ------
+    ConfigError
+        A variable is not set: a folder called `$HOME` is never what was meant.
+
+    Examples
+    --------
+    >>> expand_folder("log_directory", "$HOME/logs", {"HOME": "/home/ada"})
+    '/home/ada/logs'
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name not in environ:
+            raise ConfigError(
+                f"{keyword}: {folder!r}: the variable {name} is not set on this side; set it, or "
+                "write the path out"
+            )
+        return environ[name]
+
+    text = re.sub(r"\$(?:(\w+)|\{(\w+)\})", value, folder)
+    return os.path.abspath(os.path.expanduser(text))
+
+
+def _record(folder: str, job_id: str) -> str:
+    path = f"{folder}/{job_id}.json"
+    return Expanded(path) if isinstance(job_id, Expanded) else path
+
+
+def _resources(resources: Mapping[str, float] | None) -> str:
+    return ",".join(f"{name}={amount:g}" for name, amount in (resources or {}).items())
