@@ -1,0 +1,136 @@
+"""A pool's state in words: the line behind a warning, and the error for whoever waits in vain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jobqueue.cluster.jobs import WAITING, JobRecord, JobState
+from jobqueue.cluster.reconcile import Pause, PoolState
+from jobqueue.errors import BatchSystemError, WorkersUnavailable
+
+SHOWN = 3
+"""So many jobs of one kind are named in one line; the others are counted."""
+
+
+def describe(pool: PoolState, *, workers: int, system: str) -> str:
+    """Return one line about why there are as many workers as there are.
+
+    Parameters
+    ----------
+    workers
+        Connected workers.
+    system
+        Name of the batch system.
+
+    Examples
+    --------
+    >>> pool = PoolState()
+    >>> describe(pool, workers=0, system="slurm")
+    '0 workers; no jobs wanted: call scale()'
+    """
+    parts = [_count(workers, "worker")]
+    if not pool.wanted and not pool.unended():
+        parts.append("cluster closed" if pool.closing else "no jobs wanted: call scale()")
+    for label, jobs in (
+        ("pending", [job for job in pool.live() if job.state in WAITING]),
+        ("started without a worker yet", _in_state(pool, JobState.RUNNING)),
+    ):
+        if jobs:
+            parts.append(f"{_count(len(jobs), 'job')} {label}: {_named(jobs, system)}")
+    leaving = [job for job in pool.unended() if job.unwanted]
+    if leaving:
+        parts.append(f"{_count(len(leaving), 'job')} leaving")
+    if pool.submitting:
+        parts.append(f"{_count(pool.submitting, 'job')} being submitted")
+    parts += _trouble(pool)
+    return "; ".join(parts)
+
+
+def outage(pool: PoolState, *, system: str, script: str | None) -> WorkersUnavailable | None:
+    """Return the error for whoever waits for workers of this pool; None if some may still come.
+
+    A paused pool whose other jobs wait or start may still bring workers; one without any may not.
+
+    Parameters
+    ----------
+    system
+        Name of the batch system.
+    script
+        Path of the job script that was submitted last.
+    """
+    coming = [job for job in pool.live() if job.state is not JobState.CONNECTED]
+    if pool.pause is None or coming or pool.submitting or not pool.wanted:
+        return None
+    if pool.pause.job is not None:
+        return _never_connected(pool.pause, pool.pause.job, system, script)
+    return _refused(pool.pause, system, script)
+
+
+def _never_connected(
+    pause: Pause, job: JobRecord, system: str, script: str | None
+) -> WorkersUnavailable:
+    lines = [
+        f"{pause.failures} jobs in a row ended without a worker connecting; no more are submitted.",
+        f"  last job: {system} {job}" + (f", on {job.node}" if job.node else ""),
+        f"  script: {script or 'unknown'}",
+    ]
+    if job.log_tail:
+        lines += [f"  end of its log {job.log_path}:", *_indented(job.log_tail)]
+    else:
+        lines.append(f"  log: {job.log_path or 'unknown'} (empty or missing)")
+    lines.append("Put right what it says; then cluster.resume() or cluster.scale(...).")
+    return WorkersUnavailable(
+        "\n".join(lines),
+        script=script,
+        exit_code=job.exit_code,
+        log_path=job.log_path,
+        log_tail=job.log_tail,
+    )
+
+
+def _refused(pause: Pause, system: str, script: str | None) -> WorkersUnavailable:
+    error = pause.error
+    output = error.output if isinstance(error, BatchSystemError) else ""
+    exit_code = error.returncode if isinstance(error, BatchSystemError) else None
+    script = (error.script if isinstance(error, BatchSystemError) else None) or script
+    times = "once" if pause.failures == 1 else f"{pause.failures} times in a row"
+    lines = [f"submission to {system} failed {times}; no more jobs are submitted.", f"  {error}"]
+    if output and output not in str(error):
+        lines += ["  in its own words:", *_indented(output)]
+    if script:
+        lines.append(f"  script: {script}")
+    lines.append("Put right what it says; then cluster.resume() or cluster.scale(...).")
+    return WorkersUnavailable("\n".join(lines), script=script, output=output, exit_code=exit_code)
+
+
+def _trouble(pool: PoolState) -> list[str]:
+    if pool.pause is not None and pool.pause.job is not None:
+        last = f"last: {pool.pause.job}"
+        return [f"paused after {pool.pause.failures} jobs ended without a worker ({last})"]
+    if pool.pause is not None:
+        return [
+            f"paused after {_count(pool.pause.failures, 'failed submission')}: {pool.last_error}"
+        ]
+    if pool.last_error is not None:
+        return [f"last submission failed: {pool.last_error}"]
+    if pool.failed_starts:
+        return [f"{_count(pool.failed_starts, 'job')} ended without a worker"]
+    return []
+
+
+def _in_state(pool: PoolState, state: JobState) -> list[JobRecord]:
+    return [job for job in pool.live() if job.state is state]
+
+
+def _named(jobs: Sequence[JobRecord], system: str) -> str:
+    names = [f"{system} {job}" for job in jobs[:SHOWN]]
+    rest = len(jobs) - SHOWN
+    return ", ".join(names) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _indented(text: str) -> list[str]:
+    return [f"    {line}" for line in text.splitlines()]

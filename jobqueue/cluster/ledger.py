@@ -1,0 +1,247 @@
+"""The ledger: which jobs a cluster has submitted, on disk, so that none outlives a crash unnoticed.
+
+One folder per cluster, of mode 0700, below the state folder (``$JOBQUEUE_STATE_DIRECTORY``, else
+``$XDG_STATE_HOME/jobqueue``, else ``~/.local/state/jobqueue``).  It also holds what the cluster's
+jobs read and write: job scripts, credentials, logs.  ``ledger.json`` in it is replaced as a whole,
+so that a reader never meets half of it, and is written *before* each submission (a mark by which
+the jobs can be found) and after it (their ids).  An orderly end removes the folder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import secrets
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from jobqueue.errors import ConfigError
+
+FILE = "ledger.json"
+VERSION = 1
+
+
+def state_directory() -> Path:
+    """Return the folder below which clusters keep theirs."""
+    if own := os.environ.get("JOBQUEUE_STATE_DIRECTORY"):
+        return Path(own).expanduser()
+    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(state).expanduser() / "jobqueue"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Owner:
+    """A process, named so that no later process is taken for it.
+
+    Parameters
+    ----------
+    host
+        Its machine.
+    boot_id
+        That machine's current boot.
+    pid, started
+        The process, and when it started in clock ticks after the boot.
+    """
+
+    host: str
+    boot_id: str
+    pid: int
+    started: int
+
+    @classmethod
+    def me(cls) -> Owner:
+        """Return this process."""
+        return cls(socket.gethostname(), _boot_id(), os.getpid(), _started(os.getpid()) or 0)
+
+    def alive(self) -> bool | None:
+        """Tell whether the process still runs; None if that cannot be seen from this machine."""
+        if self.host != socket.gethostname():
+            return None
+        return self.boot_id == _boot_id() and _started(self.pid) == self.started
+
+
+@dataclasses.dataclass(slots=True)
+class Entry:
+    """What one ledger says.
+
+    Parameters
+    ----------
+    cluster
+        The cluster's name.
+    system
+        The batch system its jobs are in.
+    directives
+        Directives of its jobs, of which some concern cancelling as well (`-M galaxy`).
+    owner
+        The process that submitted them.
+    created
+        When, in seconds since 1970.
+    jobs
+        Ids of jobs that may exist.
+    doubts
+        Marks of submissions whose outcome is not known.
+    """
+
+    cluster: str
+    system: str
+    directives: tuple[str, ...]
+    owner: Owner
+    created: float
+    jobs: list[str] = dataclasses.field(default_factory=list)
+    doubts: list[str] = dataclasses.field(default_factory=list)
+
+    def to_json(self) -> str:
+        """Return the entry as text."""
+        return json.dumps({"version": VERSION, **dataclasses.asdict(self)}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Entry:
+        """Read what `to_json` wrote; ValueError for anything else."""
+        try:
+            fields: dict[str, Any] = json.loads(text)
+            version = fields.pop("version")
+            if version != VERSION:
+                raise ValueError(f"a ledger of version {version}; this program reads {VERSION}")
+            fields["owner"] = Owner(**fields["owner"])
+            fields["directives"] = tuple(fields["directives"])
+            return cls(**fields)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"not a ledger: {error!r}") from error
+
+
+class Ledger:
+    """The ledger of one cluster.
+
+    Parameters
+    ----------
+    folder
+        The cluster's own folder; `Ledger.create` makes one.
+    entry
+        What it says.
+    """
+
+    def __init__(self, folder: Path, entry: Entry) -> None:
+        self.folder = folder
+        self.entry = entry
+        self._lock = threading.Lock()  # written by helper threads of one event loop
+
+    def __repr__(self) -> str:
+        """``<Ledger /home/u/.local/state/jobqueue/dask-worker-3f2a91: 4 jobs>``."""
+        return f"<Ledger {self.folder}: {len(self.entry.jobs)} jobs>"
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        cluster: str,
+        system: str,
+        directives: Iterable[str] = (),
+        parent: Path | None = None,
+    ) -> Ledger:
+        """Make a cluster's folder, and its empty ledger.
+
+        Raises
+        ------
+        ConfigError
+            The folder cannot be made.
+        """
+        parent = parent or state_directory()
+        safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in cluster).lstrip(".")
+        folder = parent / f"{safe or 'cluster'}-{secrets.token_hex(4)}"
+        try:
+            parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700)
+        except OSError as error:
+            raise ConfigError(
+                f"the state folder {parent} cannot be used: {error.strerror}; set "
+                "JOBQUEUE_STATE_DIRECTORY to a folder that all nodes see"
+            ) from error
+        ledger = cls(folder, Entry(cluster, system, tuple(directives), Owner.me(), time.time()))
+        ledger._write()
+        return ledger
+
+    @classmethod
+    def load(cls, folder: Path) -> Ledger:
+        """Read the ledger of another process; OSError or ValueError if there is none."""
+        return cls(folder, Entry.from_json((folder / FILE).read_text()))
+
+    def submitting(self, tag: str) -> None:
+        """Note, before a submission, the mark by which its jobs can be found."""
+        with self._lock:
+            self.entry.doubts.append(tag)
+            self._write()
+
+    def submitted(self, tag: str, job_ids: Iterable[str]) -> None:
+        """Note what came of it."""
+        with self._lock:
+            self.entry.jobs += job_ids
+            if tag in self.entry.doubts:
+                self.entry.doubts.remove(tag)
+            self._write()
+
+    def ended(self, job_ids: Iterable[str]) -> None:
+        """Strike out jobs that are over."""
+        over = set(job_ids)
+        with self._lock:
+            if over.intersection(self.entry.jobs):
+                self.entry.jobs = [job_id for job_id in self.entry.jobs if job_id not in over]
+                self._write()
+
+    def remove(self) -> None:
+        """Remove the folder with everything in it."""
+        with self._lock:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write(self) -> None:
+        if not self.folder.is_dir():
+            return  # removed: the cluster is closed
+        temporary = self.folder / f"{FILE}.new"
+        with open(temporary, "w", opener=_private) as file:
+            file.write(self.entry.to_json())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.folder / FILE)
+
+
+def list_ledgers(parent: Path | None = None) -> list[Ledger]:
+    """Return all ledgers below the state folder, oldest first; what cannot be read is left out."""
+    found = []
+    parent = parent or state_directory()
+    for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
+        try:
+            found.append(Ledger.load(folder))
+        except (OSError, ValueError):
+            continue
+    return sorted(found, key=lambda ledger: ledger.entry.created)
+
+
+def orphaned(parent: Path | None = None) -> list[Ledger]:
+    """Return the ledgers whose owner is known to be gone."""
+    return [ledger for ledger in list_ledgers(parent) if ledger.entry.owner.alive() is False]
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> int | None:
+    """Return a process's start time in clock ticks after the boot; None if it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    state, *fields = stat.rpartition(")")[2].split()  # its name may hold blanks and brackets
+    return None if state in "ZX" else int(fields[18])
