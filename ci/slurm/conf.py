@@ -12,7 +12,8 @@ from pathlib import Path
 from layout import CPUS, GPUS, MEMORY_MB, Lab
 
 # Slurm can only track jobs by control group where version 1 is mounted or systemd runs; elsewhere
-# it follows process groups, and a process that leaves its group lives until its node is taken down.
+# it follows process groups (a process that leaves its group lives until its node is taken down) and
+# looks at a job's memory once a second (the job ends as FAILED, not as OUT_OF_MEMORY).
 CGROUP_V1 = all(Path("/sys/fs/cgroup", name).is_dir() for name in ("freezer", "memory", "cpuset"))
 
 
@@ -20,6 +21,7 @@ def slurm_conf(lab: Lab, host: str) -> str:
     """Configure the controller and the nodes; `host` is the machine's own short host name."""
     tracking = "cgroup" if CGROUP_V1 else "pgid"
     tasks = "cgroup" if CGROUP_V1 else "none"
+    memory = "" if CGROUP_V1 else "JobAcctGatherParams=OverMemoryKill\n"
     nodes = "\n".join(
         f"NodeName={node.name} NodeAddr={node.address} CPUs={CPUS} RealMemory={MEMORY_MB}"
         f" Gres=gpu:{GPUS} State=UNKNOWN"
@@ -50,7 +52,7 @@ ProctrackType=proctrack/{tracking}
 TaskPlugin=task/{tasks}
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
-AccountingStorageType=accounting_storage/slurmdbd
+{memory}AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost={lab.login_address}
 AccountingStoragePort={lab.accounting_port}
 AccountingStoragePass={lab.munge_socket}

@@ -8,14 +8,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-LAB = Path(__file__).resolve().parents[2] / "ci" / "slurm"
+CHOICE = "JOBQUEUE_TEST_SLURM"  # the number of the cluster to use, or "none" to do without
+HERE = Path(__file__).resolve().parent
+LAB = HERE.parents[1] / "ci" / "slurm"
 TORQUE = Path("/tmp/jobqueue-ci/torque/usr/bin")  # where `ci/slurm install` unpacks qsub
 UNAVAILABLE = (
     "needs the real Slurm cluster: run ./ci/check as root on Debian, "
@@ -133,16 +135,35 @@ class Slurm:
         return self.run(*lab, command, str(node), *argv)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without a cluster, skip the tests of this folder; in CI, refuse to begin."""
+    mine = [item for item in items if item.path.is_relative_to(HERE)]
+    choice = os.environ.get(CHOICE, "")
+    if not mine or choice.isdigit():
+        return
+    if choice != "none" and os.environ.get("CI"):
+        raise pytest.UsageError(f"a run in CI {UNAVAILABLE}")
+    reason = "asked to do without the real Slurm cluster" if choice == "none" else UNAVAILABLE
+    for item in mine:
+        item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI, let a skipped test of this folder fail: there the real cluster is always wanted."""
+    report = yield
+    if report.skipped and os.environ.get("CI") and os.environ.get(CHOICE) != "none":
+        report.outcome = "failed"
+        report.longrepr = f"must not be skipped in CI: {call.excinfo and call.excinfo.value}"
+    return report
+
+
 @pytest.fixture(scope="session")
 def slurm_cluster() -> Iterator[Slurm]:
     """The cluster itself, for fixtures wider than one test; tests take `slurm`."""
-    number = os.environ.get("JOBQUEUE_TEST_SLURM", "")
-    if number == "none":
-        pytest.skip("asked to leave the real Slurm cluster out")
-    if not number.isdigit():
-        if os.environ.get("CI"):
-            pytest.fail(f"a run in CI must not skip this: {UNAVAILABLE}")
-        pytest.skip(UNAVAILABLE)
+    number = os.environ[CHOICE]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SLURM_CONF", f"/tmp/jobqueue-ci/slurm-{number}/etc/slurm.conf")
         yield Slurm(number, dict(os.environ))
