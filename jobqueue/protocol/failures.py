@@ -1,0 +1,97 @@
+"""How an exception travels from the worker it was raised on to the client that waits.
+
+It arrives as itself, with the text of its remote traceback as its cause, as
+`concurrent.futures.ProcessPoolExecutor` does it. What cannot be pickled arrives as a `TaskError`
+that says what it was.
+"""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from typing import NamedTuple
+
+from jobqueue.errors import JobQueueError, SerializationError, TaskError
+from jobqueue.protocol import serialize
+
+MAX_TRACEBACK = 100_000
+
+
+class RemoteTraceback(Exception):
+    """The traceback of an exception that was raised on a worker, as text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Failure(NamedTuple):
+    """Why a task has no result.
+
+    Parameters
+    ----------
+    exception
+        The pickled exception.
+    summary
+        Type and message in one line, for those who cannot or should not unpickle it.
+    traceback
+        The traceback as text; empty where there was none.
+    """
+
+    exception: bytes
+    summary: str
+    traceback: str
+
+    @classmethod
+    def of(cls, error: BaseException, *, where: str = "") -> Failure:
+        """Make a failure of an exception; `where` says on which worker it was raised."""
+        summary = _summary(error)
+        text = ""
+        if error.__traceback__ is not None:
+            text = _traceback_text(error)
+            text = f"\n{where}\n{text}" if where else text
+        return cls(_pickle_exception(error, summary), summary, text[-MAX_TRACEBACK:])
+
+    def to_exception(self) -> BaseException:
+        """Return the exception, with its remote traceback as its cause."""
+        try:
+            error: object = serialize.loads(self.exception)
+        except SerializationError as trouble:
+            error = TaskError(f"{self.summary} (its exception could not be read here: {trouble})")
+        if not isinstance(error, BaseException):
+            error = TaskError(self.summary)
+        if self.traceback:
+            error.__cause__ = RemoteTraceback(self.traceback)
+        return error
+
+
+def _summary(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:
+        text = "(its message could not be made)"
+    return f"{type(error).__name__}: {text}"[:2000]
+
+
+def _traceback_text(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:  # a __str__ that raises, or worse
+        return "".join(traceback.format_tb(error.__traceback__))
+
+
+def _pickle_exception(error: BaseException, summary: str) -> bytes:
+    try:
+        head = serialize.dumps_if_small(error, 1 << 20)
+        if head is not None:
+            pickle.loads(head)  # an __init__ of its own often makes this fail, better here
+            return head
+    except Exception:
+        pass
+    kind = type(error)
+    if isinstance(error, JobQueueError):
+        return pickle.dumps(kind.__base__(str(error)) if kind.__base__ else TaskError(str(error)))
+    return pickle.dumps(TaskError(f"{summary} (the exception itself cannot be pickled)"))

@@ -1,0 +1,149 @@
+"""Every message that scheduler, workers and clients say to each other, with its fields.
+
+A message is a plain tuple whose first element is the operation. Plain tuples because the hot ones
+(`SUBMIT`, `RUN`, `DONE`, `FINISHED`) carry thousands of tasks each and are packed, and unpacked, by
+msgpack without an object per task. Everything said to one peer in one turn of the event loop
+travels as one frame, a list of messages.
+
+`value` below is a serialized value (`jobqueue.protocol.payload.Serialized`), `failure` what
+`jobqueue.protocol.failures.Failure.to_wire` makes; keys are strings; a function is named by the
+digest of its pickle, `fid` (16 bytes).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Message = tuple[Any, ...]
+
+# -- client -> scheduler ---------------------------------------------------------------------------
+
+FUNCTIONS = "functions"
+"""(FUNCTIONS, [(fid, name, pickle), …]): functions that later messages name. Also to workers."""
+
+SUBMIT = "submit"
+"""(SUBMIT, fid, options, [(key, arguments: value, inputs: [key, …] or None), …]).
+
+One function and one set of options (a dict, or None) for all the tasks listed, which is what both
+`submit` and `map` need. Whoever submits a key wants it until it says RELEASE.
+"""
+
+SCATTER = "scatter"
+"""(SCATTER, [(key, value), …]): values that the client had; they go to a worker if large."""
+
+WANT = "want"
+"""(WANT, [key, …]): this client holds futures of tasks that are there already."""
+
+RELEASE = "release"
+"""(RELEASE, [key, …]): this client holds no future of these any more."""
+
+FETCH = "fetch"
+"""(FETCH, [key, …]): send the values; answered by FETCHED or FETCH_FAILED, one for each key."""
+
+CANCEL = "cancel"
+"""(CANCEL, [key, …]): do not run these. Also to workers, for tasks they have not begun."""
+
+ASK = "ask"
+"""(ASK, number, question, arguments): answered by (ANSWER, number, answer)."""
+
+# -- scheduler -> client ---------------------------------------------------------------------------
+
+WELCOME = "welcome"
+"""(WELCOME, number): the client's number on this scheduler, part of the keys it makes."""
+
+FINISHED = "finished"
+"""(FINISHED, [(key, value or None), …]): done; a small value rides along, others want a FETCH."""
+
+FAILED = "failed"
+"""(FAILED, [(key, failure), …]): to clients; from workers (FAILED, [(key, failure, seconds), …])."""
+
+CANCELLED = "cancelled"
+"""(CANCELLED, [key, …]): these will never have a value, because somebody cancelled them."""
+
+LOST = "lost"
+"""(LOST, [key, …]): what a FINISHED announced is gone from all workers; it is computed again."""
+
+FETCHED = "fetched"
+"""(FETCHED, key, value)."""
+
+FETCH_FAILED = "fetch-failed"
+"""(FETCH_FAILED, key, failure)."""
+
+OUTAGE = "outage"
+"""(OUTAGE, text or None): no worker will come, and why; None once that is over."""
+
+ANSWER = "answer"
+"""(ANSWER, number, answer)."""
+
+# -- scheduler -> worker ---------------------------------------------------------------------------
+
+RUN = "run"
+"""(RUN, [(key, fid, arguments: value, inputs), …]).
+
+`inputs` is None, or [(key, value or None, [address, …]), …]: a small input stands in the message
+itself, a large one is to be fetched from a worker listening at one of the addresses.
+"""
+
+FREE = "free"
+"""(FREE, [key, …]): nobody needs these results any more."""
+
+RECALL = "recall"
+"""(RECALL, [key, …]): hand these back if they have not begun; answered by RETURNED."""
+
+SEND = "send"
+"""(SEND, number, key): answered by (DATA, number, value) or (NO_DATA, number, failure or None)."""
+
+STORE = "store"
+"""(STORE, [(key, value), …]): keep these."""
+
+COPY = "copy"
+"""(COPY, [(key, [address, …]), …]): fetch and keep copies of other workers' results."""
+
+RELAYED = "relayed"
+"""(RELAYED, key, value or None, failure or None): what a RELAY asked for; None twice if it is not
+to be had now, a failure if it never will be."""
+
+INLINE_LIMIT = "inline-limit"
+"""(INLINE_LIMIT, bytes): results up to this size ride along with DONE, larger ones stay."""
+
+END = "end"
+"""(END, reason): finish; the worker process exits."""
+
+# -- worker -> scheduler ---------------------------------------------------------------------------
+
+REGISTER = "register"
+"""(REGISTER, facts): a worker's first message; the fields of `WorkerFacts` as a dict."""
+
+REFUSED = "refused"
+"""(REFUSED, reason): the scheduler's answer to a REGISTER that it cannot accept."""
+
+DONE = "done"
+"""(DONE, [(key, value or None, nbytes, seconds), …]): None: the result stays at this worker."""
+
+RETURNED = "returned"
+"""(RETURNED, [key, …]): tasks handed back without having begun."""
+
+INPUT_GONE = "input-gone"
+"""(INPUT_GONE, key, input): the task could not be run, its input is nowhere to be had."""
+
+COPIED = "copied"
+"""(COPIED, [key, …], [key, …]): copies of these are here now; of those they could not be made."""
+
+LEAVING = "leaving"
+"""(LEAVING, reason): this worker ends, in order; what it was running is not to blame."""
+
+RELAY = "relay"
+"""(RELAY, key): this worker cannot reach those that hold the key; send it through here."""
+
+HEARTBEAT = "heartbeat"
+"""(HEARTBEAT, numbers): a dict of what the worker measured of itself. Also the answer to one."""
+
+# -- worker -> worker ------------------------------------------------------------------------------
+# SEND, DATA and NO_DATA as above, over a connection of their own.
+
+DATA = "data"
+"""(DATA, number, value): the answer to SEND."""
+
+NO_DATA = "no-data"
+"""(NO_DATA, number, failure or None): the answer to SEND when the key is not here (None), or
+cannot be pickled."""

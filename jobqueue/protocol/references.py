@@ -1,0 +1,80 @@
+"""How a future inside a task's arguments becomes that future's value on the worker.
+
+While arguments are pickled, each `Future` met (anywhere inside them) records itself here and leaves
+a call of `resolve` in the pickle. While a worker unpickles them, `resolve` looks the value up among
+the task's inputs. Both sides keep their table in thread-local storage, so that no container needs
+to be searched and objects of any class may hold futures.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from jobqueue.errors import SerializationError
+
+
+class Reference(Protocol):
+    """What records itself: something with a key."""
+
+    @property
+    def key(self) -> str:
+        """Key of the task whose value is meant."""
+        ...
+
+
+class _Tables(threading.local):
+    found: list[Any] | None = None
+    inputs: Mapping[str, Any] | None = None
+
+
+_tables = _Tables()
+
+
+@contextmanager
+def recording() -> Iterator[list[Any]]:
+    """Collect the references that are pickled in this thread; the list grows as they are met."""
+    found: list[Any] = []
+    outer = _tables.found
+    _tables.found = found
+    try:
+        yield found
+    finally:
+        _tables.found = outer
+
+
+def reduce_reference(reference: Reference) -> tuple[Any, tuple[str]]:
+    """Return what `__reduce__` of a reference is to return.
+
+    Raises
+    ------
+    SerializationError
+        Outside of `recording`: a future by itself is no value and means nothing elsewhere.
+    """
+    if _tables.found is None:
+        raise SerializationError(
+            f"the future {reference.key!r} cannot be pickled by itself: pass it as an argument "
+            "to submit() or map(), or pickle its result()"
+        )
+    _tables.found.append(reference)
+    return resolve, (reference.key,)
+
+
+@contextmanager
+def resolving(inputs: Mapping[str, Any]) -> Iterator[None]:
+    """Let `resolve` find values in `inputs` while arguments are unpickled in this thread."""
+    outer = _tables.inputs
+    _tables.inputs = inputs
+    try:
+        yield
+    finally:
+        _tables.inputs = outer
+
+
+def resolve(key: str) -> Any:
+    """Return the value of an input; called by pickle."""
+    if _tables.inputs is None or key not in _tables.inputs:
+        raise SerializationError(f"the value of {key!r} is only known while its task runs")
+    return _tables.inputs[key]

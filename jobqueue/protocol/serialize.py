@@ -1,0 +1,196 @@
+"""Pickling of functions, arguments and results.
+
+C `pickle` first: it is many times faster than `cloudpickle`, and enough for whatever can be
+imported at the other end. Where it fails, or where the pickle mentions `__main__` (which is another
+module at the other end), cloudpickle takes the object by value. Buffers of protocol 5 (NumPy,
+Arrow, bytearray-backed) of some size stay out of the stream.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+from jobqueue.errors import SerializationError
+from jobqueue.protocol.payload import Buffer, Payload, Serialized
+
+PROTOCOL = 5
+OUT_OF_BAND = 16 * 1024
+"""Buffers below this many bytes travel inside the pickle: cheaper than a part of their own."""
+
+_SMALL_TYPES = frozenset({type(None), bool, int, float, complex})
+
+
+def _buffer_sorter(outside: list[Buffer], *, own: bool) -> Callable[[pickle.PickleBuffer], bool]:
+    def sort(buffer: pickle.PickleBuffer) -> bool:
+        try:
+            view = buffer.raw()
+        except BufferError:  # not contiguous: pickle copies it into the stream
+            return True
+        if view.nbytes < OUT_OF_BAND:
+            return True
+        outside.append(bytes(view) if own and not view.readonly else view)
+        return False
+
+    return sort
+
+
+def dumps(value: Any, *, own: bool = False) -> Serialized:
+    """Serialize a value.
+
+    Parameters
+    ----------
+    value
+        Anything that pickle or cloudpickle can take.
+    own
+        Copy writable buffers, so that changing `value` later does not change what was serialized.
+
+    Raises
+    ------
+    SerializationError
+        Naming the type and what pickle said.
+
+    Examples
+    --------
+    >>> loads(dumps({"a": 1}))
+    {'a': 1}
+    """
+    outside: list[Buffer] = []
+    sort = _buffer_sorter(outside, own=own)
+    try:
+        head = pickle.dumps(value, PROTOCOL, buffer_callback=sort)
+        by_value = b"__main__" in head
+    except SerializationError:
+        raise
+    except Exception:
+        by_value = True
+    if by_value:
+        outside.clear()
+        head = _cloudpickle(value, sort)
+    return Payload(head, outside) if outside else head
+
+
+def _cloudpickle(value: Any, sort: Callable[[pickle.PickleBuffer], bool] | None = None) -> bytes:
+    import cloudpickle  # imported late: most values never need it
+
+    try:
+        return bytes(cloudpickle.dumps(value, PROTOCOL, buffer_callback=sort))
+    except SerializationError:
+        raise
+    except RecursionError as error:
+        raise SerializationError(
+            f"{describe(value)} cannot be pickled: it is nested too deeply; pass it in a flatter "
+            "form, or raise sys.setrecursionlimit()"
+        ) from error
+    except Exception as error:
+        raise SerializationError(
+            f"{describe(value)} cannot be pickled: {type(error).__name__}: {error}"
+        ) from error
+
+
+def loads(serialized: Serialized) -> Any:
+    """Return the value that `dumps` was given.
+
+    Raises
+    ------
+    SerializationError
+        Naming what pickle said: often a module that is not installed at this end.
+    """
+    try:
+        if type(serialized) is Payload:
+            return pickle.loads(serialized.head, buffers=serialized.buffers)
+        return pickle.loads(serialized)  # type: ignore[arg-type]
+    except SerializationError:
+        raise
+    except Exception as error:
+        raise SerializationError(
+            f"a pickle could not be read here: {type(error).__name__}: {error}; is the same "
+            "software installed at both ends?"
+        ) from error
+
+
+class _TooLarge(Exception):
+    pass
+
+
+class _LimitedFile(io.RawIOBase):
+    """Takes what a pickler writes, up to a limit."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.parts: list[bytes] = []
+
+    def write(self, data: Any) -> int:
+        size = len(data)
+        self.limit -= size
+        if self.limit < 0:
+            raise _TooLarge
+        self.parts.append(bytes(data))
+        return size
+
+
+def _refuse_buffer(buffer: pickle.PickleBuffer) -> bool:
+    if buffer.raw().nbytes >= OUT_OF_BAND:
+        raise _TooLarge
+    return True
+
+
+def dumps_if_small(value: Any, limit: int) -> bytes | None:
+    """Serialize a value if that takes no more than `limit` bytes; otherwise return None.
+
+    Gives up early on large values, instead of pickling them whole to find out.
+
+    Raises
+    ------
+    SerializationError
+        If the value cannot be pickled, as far as it was tried.
+    """
+    if type(value) in _SMALL_TYPES:
+        head = pickle.dumps(value, PROTOCOL)
+        return head if len(head) <= limit else None
+    if getattr(value, "nbytes", 0) > limit:
+        return None
+    target = _LimitedFile(limit)
+    try:
+        pickle.Pickler(target, PROTOCOL, buffer_callback=_refuse_buffer).dump(value)
+        head = b"".join(target.parts)
+        by_value = b"__main__" in head
+    except _TooLarge:
+        return None
+    except SerializationError:
+        raise
+    except Exception:
+        by_value = True
+    if by_value:
+        head = _cloudpickle(value)
+    return head if len(head) <= limit else None
+
+
+def dumps_function(function: Callable[..., Any]) -> tuple[bytes, bytes]:
+    """Serialize a function and name it.
+
+    Returns
+    -------
+    tuple of bytes
+        Its digest (16 bytes, BLAKE2b of the pickle) and its pickle.
+    """
+    head = dumps(function, own=True)
+    if isinstance(head, Payload):  # a closure over a large array: functions travel in one piece
+        head = _cloudpickle(function)
+    return hashlib.blake2b(head, digest_size=16).digest(), head
+
+
+def describe(value: Any) -> str:
+    """Name a value in an error message: its type, and what it calls itself if that is short."""
+    name = getattr(value, "__qualname__", None)
+    if isinstance(name, str):
+        return f"{type(value).__name__} {name!r}"
+    kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+    try:
+        text = repr(value)
+    except Exception:
+        return f"an object of type {kind}"
+    return f"an object of type {kind} ({text})" if len(text) <= 60 else f"an object of type {kind}"

@@ -1,0 +1,88 @@
+"""Every invariant of the scheduler core, checked in tests after every step."""
+
+from __future__ import annotations
+
+from jobqueue.scheduler.records import (
+    ASSIGNED,
+    DEAD,
+    FORGOTTEN,
+    MEMORY,
+    READY,
+    RELEASED,
+    UNFINISHED,
+    WAITING,
+    Task,
+    WorkerRecord,
+)
+from jobqueue.scheduler.state import SchedulerState
+
+
+def validate(state: SchedulerState) -> None:
+    """Raise AssertionError if the state of a scheduler contradicts itself."""
+    for key, task in state.tasks.items():
+        assert task.key == key, task
+        _check_task(state, task)
+    for worker in state.workers.values():
+        _check_worker(state, worker)
+    for client in state.clients.values():
+        for task in client.wants:
+            assert state.tasks.get(task.key) is task, (client, task)
+            assert client in task.clients, (client, task)
+    held = sum(task.nbytes for task in state.tasks.values() if task.value is not None)
+    assert held == state.held_bytes, (held, state.held_bytes)
+
+
+def _check_task(state: SchedulerState, task: Task) -> None:
+    assert task.state is not FORGOTTEN, task
+    for client in task.clients:
+        assert task in client.wants, (task, client)
+    _check_links(state, task)
+    in_memory = task.state is MEMORY
+    assert in_memory == (task.value is not None or bool(task.holders)), task
+    assert (task.state is ASSIGNED) == (task.worker is not None), task
+    if task.state is WAITING:
+        missing = sum(source.state is not MEMORY for source in task.inputs)
+        assert task.missing == missing > 0, (task, task.missing, missing)
+    elif task.state is READY:
+        assert all(source.state is MEMORY for source in task.inputs), task
+    elif task.state is ASSIGNED:
+        assert task.worker is not None
+        assert task in task.worker.assigned, task
+        assert state.workers.get(task.worker.name) is task.worker, task
+    if task.state in UNFINISHED:
+        assert task.clients or task.waiters, f"{task} is computed for nobody"
+        assert not any(source.state in DEAD or source.state is RELEASED for source in task.inputs)
+    if task.state is RELEASED:
+        assert not task.clients, task
+        assert not task.waiters, task
+        assert task.dependents, task
+    for holder in task.holders or ():
+        assert task in holder.holds, (task, holder)
+
+
+def _check_links(state: SchedulerState, task: Task) -> None:
+    for source in task.inputs:
+        assert state.tasks.get(source.key) is source, (task, source)
+        assert source.dependents, (task, source)
+        assert task in source.dependents, (task, source)
+    for dependent in task.dependents or ():
+        assert task in dependent.inputs, (task, dependent)
+        assert state.tasks.get(dependent.key) is dependent, (task, dependent)
+    waiters = sum(dependent.state in UNFINISHED for dependent in task.dependents or ())
+    assert task.waiters == waiters, (task, task.waiters, waiters)
+
+
+def _check_worker(state: SchedulerState, worker: WorkerRecord) -> None:
+    for task in worker.assigned:
+        assert task.worker is worker, (worker, task)
+        assert task.state is ASSIGNED, (worker, task)
+    for task in worker.holds:
+        assert task.holders, (worker, task)
+        assert worker in task.holders, (worker, task)
+        assert state.tasks.get(task.key) is task, (worker, task)
+    assert worker.stored == sum(task.nbytes for task in worker.holds), worker
+    assert abs(worker.occupancy - sum(worker.assigned.values())) < 1e-6, worker
+    assert worker.moving <= worker.holds, worker
+    if worker.level is not None:
+        assert not worker.retiring, worker
+        assert worker.level == len(worker.assigned) // worker.nthreads, worker
