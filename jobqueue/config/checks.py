@@ -1,0 +1,48 @@
+"""What must hold between keywords, as pure functions."""
+
+from __future__ import annotations
+
+from jobqueue.errors import ConfigError
+
+
+def default_processes(cores: int) -> int:
+    """How many workers share a job's cores when nobody says so.
+
+    Up to four cores: one worker each. Above: the smallest divisor of `cores` that is ≥ √cores, so
+    that there are at least as many workers as threads in each and no core stays idle.
+
+    Examples
+    --------
+    >>> [default_processes(cores) for cores in (1, 4, 8, 24, 36, 7)]
+    [1, 4, 4, 6, 6, 7]
+    """
+    if cores <= 4:
+        return cores
+    return next(n for n in range(1, cores + 1) if n * n >= cores and cores % n == 0)
+
+
+def check_processes(cores: int, processes: int) -> None:
+    """Refuse more workers than cores: some would have no thread.
+
+    Raises
+    ------
+    ConfigError
+        With both numbers.
+    """
+    if processes > cores:
+        raise ConfigError(
+            f"processes={processes} on cores={cores}: {processes} processes on {cores} "
+            f"{'core' if cores == 1 else 'cores'} leave some without a thread; "
+            f"give processes ≤ {cores}, or more cores"
+        )
+
+
+def idle_cores(cores: int, processes: int) -> int:
+    """Cores of a job that no worker's threads use, since processes have equally many threads.
+
+    Examples
+    --------
+    >>> idle_cores(6, 4)
+    2
+    """
+    return cores % processes

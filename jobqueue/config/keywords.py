@@ -1,0 +1,367 @@
+"""The table of keywords: what a cluster can be told, as data.
+
+One row says a keyword's name, the type its value is brought to, its default, the batch systems it
+is for, and its meaning. Constructors, YAML sections and variables are all held to this table, and
+the defaults stand nowhere else. A later batch system adds rows, and a line in `SYSTEMS`.
+
+A keyword has several rows where batch systems read its value differently (`walltime`,
+`job_extra_directives`); their `systems` never overlap.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from jobqueue.config import values
+from jobqueue.config.units import Clock
+from jobqueue.config.values import Parser
+
+# Configuration section → the class that reads it. "local" runs job scripts as local processes.
+SYSTEMS: dict[str, str] = {
+    "pbs": "PBSCluster",
+    "moab": "MoabCluster",
+    "slurm": "SLURMCluster",
+    "sge": "SGECluster",
+    "lsf": "LSFCluster",
+    "oar": "OARCluster",
+    "htcondor": "HTCondorCluster",
+    "local": "LocalCluster",
+}
+
+EVERY = tuple(SYSTEMS)
+
+
+@dataclass(frozen=True, slots=True)
+class Keyword:
+    """One row of the table.
+
+    Parameters
+    ----------
+    name
+        Canonical name. YAML also takes it with ``-`` for ``_``.
+    parse
+        Brings a value to its canonical type; raises `ValueError`.
+    kind
+        What the user writes, in one or two words.
+    meaning
+        One line for the user.
+    default
+        Canonical value when nothing is set, or the text to show for a computed one (`computed`).
+    systems
+        The batch systems it is for.
+    required
+        A cluster can't be made without it.
+    null
+        What an explicit null in YAML (or an empty text) means: the default, or no value at all.
+    place
+        "anywhere", or "code": an argument of the constructor that YAML can't hold.
+    typed
+        YAML's own types are wanted, rather than the text as written.
+    path
+        A path that this side uses: ``~`` and variables are expanded here, and it is made absolute.
+        "beside": relative to the file that holds it; "cwd": relative to the working directory.
+    variable
+        An environment variable that stands in when nothing is set.
+    """
+
+    name: str
+    parse: Parser
+    kind: str
+    meaning: str
+    default: Any = None
+    systems: tuple[str, ...] = EVERY
+    required: bool = False
+    null: Literal["default", "none"] = "default"
+    place: Literal["anywhere", "code"] = "anywhere"
+    typed: bool = False
+    path: Literal["", "cwd", "beside"] = ""
+    variable: str = ""
+
+    @property
+    def spelling(self) -> str:
+        """The keyword as YAML files write it."""
+        return self.name.replace("_", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """Another name of a keyword; for a deprecated one, a warning names the new one."""
+
+    old: str
+    new: str
+    systems: tuple[str, ...] = EVERY
+    deprecated: bool = True
+    place: Literal["anywhere", "yaml"] = "anywhere"
+
+
+_PBS_LIKE = ("pbs", "moab")
+_QUEUES = ("pbs", "moab", "slurm", "sge", "lsf", "oar")
+_ACCOUNTS = ("pbs", "moab", "slurm")
+
+# How each batch system reads "90" and "01:30".
+CLOCKS: dict[str, Clock] = {
+    "pbs": Clock(bare="seconds", pair="minutes"),
+    "moab": Clock(bare="seconds", pair="minutes"),
+    "slurm": Clock(bare="minutes", pair="minutes"),
+    "sge": Clock(bare="seconds", pair="minutes"),
+    "lsf": Clock(bare="minutes", pair="hours"),
+    "oar": Clock(bare="hours", pair="hours"),
+    "local": Clock(bare="seconds", pair="minutes"),
+}
+
+
+def _walltime(system: str) -> Keyword:
+    clock = CLOCKS[system]
+    return Keyword(
+        "walltime",
+        values.walltime(clock),
+        "time",
+        f"how long a job may run; a bare number counts {clock.bare}",
+        default=1800,
+        systems=(system,),
+        null="none",
+    )
+
+
+KEYWORDS: tuple[Keyword, ...] = (
+    # What one job is.
+    Keyword("cores", values.count(1), "number", "cores of one job", required=True),
+    Keyword("memory", values.memory, "memory", "memory of one job", required=True),
+    Keyword(
+        "processes",
+        values.count(1),
+        "number",
+        "workers of one job; each has cores // processes threads",
+        default="cores if ≤ 4, else its smallest divisor ≥ √cores",
+    ),
+    Keyword("job_name", values.text, "text", "name of the jobs", default="dask-worker"),
+    Keyword("queue", values.text, "text", "queue or partition", systems=_QUEUES),
+    Keyword(
+        "account",
+        values.text,
+        "text",
+        "account to charge; $PBS_ACCOUNT if unset",
+        systems=_PBS_LIKE,
+        variable="PBS_ACCOUNT",
+    ),
+    Keyword("account", values.text, "text", "account to charge", systems=("slurm",)),
+    Keyword("project", values.text, "text", "project to charge", systems=("sge", "lsf", "oar")),
+    *(_walltime(system) for system in CLOCKS),
+    Keyword(
+        "resource_spec",
+        values.text,
+        "text",
+        "resources in the batch system's own words, in place of those made from cores and memory",
+        systems=(*_PBS_LIKE, "sge", "oar"),
+    ),
+    Keyword(
+        "job_cpu", values.count(1), "number", "cores to ask for; cores if unset", systems=("slurm",)
+    ),
+    Keyword(
+        "job_mem",
+        values.text,
+        "text",
+        "memory to ask for, verbatim; memory if unset",
+        systems=("slurm",),
+    ),
+    Keyword(
+        "ncpus", values.count(1), "number", "slots to ask for; cores if unset", systems=("lsf",)
+    ),
+    Keyword("mem", values.memory, "memory", "memory to ask for; memory if unset", systems=("lsf",)),
+    Keyword(
+        "lsf_units",
+        values.choice("kb", "mb", "gb", "tb", "pb", "eb"),
+        "word",
+        "unit of LSF's memory limits; read from lsf.conf if unset",
+        systems=("lsf",),
+    ),
+    Keyword(
+        "use_stdin", values.switch, "true/false", "hand the script to bsub on stdin", True, ("lsf",)
+    ),
+    Keyword(
+        "memory_per_core_property_name",
+        values.text,
+        "text",
+        "the site's OAR property that holds memory per core",
+        systems=("oar",),
+    ),
+    Keyword("disk", values.memory, "memory", "disk space of one job", systems=("htcondor",)),
+    # The job script.
+    Keyword("shebang", values.text, "text", "first line of the job script", "#!/usr/bin/env bash"),
+    Keyword(
+        "job_extra_directives",
+        values.directives,
+        "lines",
+        "further directives, without their prefix",
+        default=[],
+        systems=tuple(system for system in EVERY if system != "htcondor"),
+    ),
+    Keyword(
+        "job_extra_directives",
+        values.attributes,
+        "mapping",
+        "further submit attributes",
+        default={},
+        systems=("htcondor",),
+    ),
+    Keyword(
+        "job_directives_skip", values.directives, "lines", "directives to leave out", default=[]
+    ),
+    Keyword(
+        "job_script_prologue",
+        values.script_lines,
+        "lines",
+        "script lines before the worker",
+        default=[],
+    ),
+    Keyword(
+        "job_script_epilogue",
+        values.script_lines,
+        "lines",
+        "script lines after the worker",
+        default=[],
+    ),
+    Keyword(
+        "template",
+        values.text,
+        "path",
+        "your own Jinja template of the job script; relative to the file that names it",
+        path="beside",
+    ),
+    Keyword(
+        "log_directory",
+        values.text,
+        "path",
+        "folder for the jobs' output; ~ and variables are expanded where you submit",
+        path="cwd",
+    ),
+    Keyword(
+        "submit_command_extra",
+        values.shell_words,
+        "words",
+        "arguments of condor_submit",
+        [],
+        ("htcondor",),
+    ),
+    Keyword(
+        "cancel_command_extra",
+        values.shell_words,
+        "words",
+        "arguments of condor_rm",
+        [],
+        ("htcondor",),
+    ),
+    # The workers.
+    Keyword(
+        "python",
+        values.text,
+        "text",
+        "Python of the workers, or a command that ends in one (srun -n 1 python)",
+        default="the running Python",
+    ),
+    Keyword(
+        "worker_command", values.worker_command, "text", "module to start in place of our worker"
+    ),
+    Keyword(
+        "worker_extra_args",
+        values.shell_words,
+        "words",
+        "further arguments of the worker command; the node's shell expands variables",
+        default=[],
+    ),
+    Keyword("nanny", values.switch, "true/false", "restart workers that crash", default=True),
+    Keyword(
+        "death_timeout",
+        values.duration,
+        "time",
+        "how long a worker lives without a scheduler; a bare number counts seconds",
+        default=60,
+    ),
+    Keyword(
+        "local_directory",
+        values.text,
+        "text",
+        "fast local storage of the workers, verbatim: the node's shell expands $TMPDIR",
+    ),
+    # How workers and scheduler meet.
+    Keyword(
+        "interface", values.text, "text", "network interface such as ib0, of workers and scheduler"
+    ),
+    Keyword(
+        "contact_address",
+        values.texts,
+        "lines",
+        "addresses at which workers find the scheduler, where they can't be guessed",
+        default=[],
+    ),
+    Keyword("protocol", values.protocol, "word", "tls or tcp", default="tls"),
+    Keyword(
+        "scheduler_options",
+        values.options,
+        "mapping",
+        "options of the scheduler: host, port, interface, contact_address, …",
+        default={},
+        typed=True,
+    ),
+    Keyword(
+        "shared_temp_directory",
+        values.text,
+        "path",
+        "folder seen by all nodes that holds the cluster's credentials",
+        path="cwd",
+    ),
+    # Arguments of the constructor that YAML can't hold.
+    Keyword("name", values.text, "text", "name of the cluster", place="code"),
+    Keyword("n_workers", values.count(0), "number", "workers to start with", 0, place="code"),
+    Keyword(
+        "asynchronous", values.switch, "true/false", "run in the current event loop", place="code"
+    ),
+    Keyword("silence_logs", values.anything, "level", "accepted for compatibility", place="code"),
+    Keyword("security", values.anything, "object", "credentials to use", place="code"),
+    Keyword("scheduler_cls", values.anything, "class", "class of the scheduler", place="code"),
+)
+
+ALIASES: tuple[Alias, ...] = (
+    Alias("extra", "worker_extra_args"),
+    Alias("env_extra", "job_script_prologue"),
+    Alias("header_skip", "job_directives_skip"),
+    Alias("job_extra", "job_extra_directives"),
+    Alias("project", "account", systems=_ACCOUNTS),
+    # In YAML `name` has always meant the jobs; as an argument it names the cluster.
+    Alias("name", "job_name", deprecated=False, place="yaml"),
+)
+
+# Every name that stands for a keyword anywhere: what shows that a mapping is meant as a section.
+ALL_NAMES = frozenset(keyword.name for keyword in KEYWORDS) | {alias.old for alias in ALIASES}
+
+
+@functools.cache
+def keywords_of(system: str) -> Mapping[str, Keyword]:
+    """The rows that are for one batch system, by name."""
+    return {keyword.name: keyword for keyword in KEYWORDS if system in keyword.systems}
+
+
+@functools.cache
+def aliases_of(system: str, *, yaml: bool) -> Mapping[str, Alias]:
+    """The other names that one batch system's keywords have, in YAML or as arguments."""
+    return {
+        alias.old: alias
+        for alias in ALIASES
+        if system in alias.systems and (yaml or alias.place == "anywhere")
+    }
+
+
+def default_of(keyword: Keyword) -> Any:
+    """The canonical value of a keyword that nobody has set; a fresh list or dict each time.
+
+    `processes` depends on `cores` and is None here.
+    """
+    if keyword.name == "python":
+        return sys.executable
+    if keyword.name == "processes":
+        return None
+    return keyword.default.copy() if isinstance(keyword.default, list | dict) else keyword.default

@@ -1,0 +1,233 @@
+"""Parsers for the values of keywords: what arrives from YAML or Python → one canonical type.
+
+A parser takes the value *as it was written* (a YAML scalar or a variable arrives as text, so that
+``walltime: 12:00:00`` and ``account: 007`` are still what stands in the file) or any Python object,
+and returns the canonical value. An unset value (None, an empty text) is None, or an empty list for
+the parsers of lists. A parser raises `ValueError` with the fact and the accepted forms;
+`jobqueue.config.resolve` adds key, file and line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from jobqueue.config.units import Clock, parse_duration, parse_memory, parse_walltime
+
+Parser = Callable[[Any], Any]
+
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
+
+# One word of a shell command line, quotes and escapes as they stand.
+_SHELL_WORD = re.compile(r"""(?:[^\s'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+""", re.DOTALL)
+
+
+def is_unset(value: object) -> bool:
+    """Whether a value stands for "not set": None, or text without content."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def anything(value: Any) -> Any:
+    """Hand the value on: keywords that take Python objects."""
+    return value
+
+
+def text(value: Any) -> str | None:
+    """One line of text; numbers and paths are written out."""
+    if is_unset(value):
+        return None
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not text")
+    value = value.strip()
+    if _CONTROL.search(value):
+        raise ValueError(f"{value!r} is not one line of plain text")
+    return str(value)
+
+
+def count(minimum: int) -> Parser:
+    """Make a parser of whole numbers that are at least `minimum`."""
+
+    def parse(value: Any) -> int | None:
+        if is_unset(value):
+            return None
+        number = _whole(value)
+        if number is None or number < minimum:
+            raise ValueError(f"{value!r} is not a whole number ≥ {minimum}")
+        return number
+
+    return parse
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, str):
+        digits = value.strip()
+        return int(digits) if re.fullmatch(r"[+-]?\d{1,18}", digits, re.ASCII) else None
+    if isinstance(value, bool):
+        return None
+    try:
+        number = int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if number == value else None  # NumPy's integers and 24.0 are welcome, 2.5 is not
+
+
+def switch(value: Any) -> bool | None:
+    """True or false, also as YAML writes them."""
+    if is_unset(value):
+        return None
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word in _TRUE or word in _FALSE:
+        return word in _TRUE
+    raise ValueError(f"{value!r} is neither true nor false")
+
+
+def choice(*options: str) -> Callable[[Any], str | None]:
+    """Make a parser of one word out of `options`."""
+
+    def parse(value: Any) -> str | None:
+        word = text(value)
+        if word is not None and word.lower() not in options:
+            raise ValueError(f"{value!r} is none of {', '.join(options)}")
+        return word and word.lower()
+
+    return parse
+
+
+_PROTOCOL = choice("tls", "tcp", "unix")
+
+
+def protocol(value: Any) -> str | None:
+    """A transport's name, also in the form that dask writes: ``tls://``."""
+    word = text(value)
+    return _PROTOCOL(word and word.removesuffix("://"))
+
+
+def memory(value: Any) -> int | None:
+    """An amount of memory → bytes. Less than a megabyte is taken for a forgotten unit."""
+    if is_unset(value):
+        return None
+    amount = parse_memory(value)
+    if amount < 1_000_000:
+        raise ValueError(f'{value!r} is {amount} bytes; was a unit forgotten, as in "{amount}GB"?')
+    return amount
+
+
+def duration(value: Any) -> int | float | None:
+    """A length of time → seconds."""
+    return None if is_unset(value) else parse_duration(value)
+
+
+def walltime(clock: Clock) -> Parser:
+    """Make a parser of walltimes (→ seconds) by the clock of one batch system."""
+
+    def parse(value: Any) -> int | None:
+        return None if is_unset(value) else parse_walltime(value, clock)
+
+    return parse
+
+
+def directives(value: Any) -> list[str]:
+    """Directives without their prefix, each one line: from a list, one text, or a mapping."""
+    return [line.strip() for line in _lines(value) if line.strip()]
+
+
+def script_lines(value: Any) -> list[str]:
+    """Lines of a shell script, as they are: from a list, or one text of several lines."""
+    if isinstance(value, Mapping) or (
+        isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value)
+    ):
+        raise ValueError(f'{value!r} is a mapping; a script line with ": " in it needs quotes')
+    return list(_lines(value))
+
+
+def shell_words(value: Any) -> list[str]:
+    """Words of a shell command line, quoted as they were: joined by spaces they mean the same.
+
+    ``$TMPDIR`` stays for the shell on the node to expand.
+    """
+    words: list[str] = []
+    for line in _lines(value):
+        words += _SHELL_WORD.findall(line)
+        if _SHELL_WORD.sub("", line).strip():
+            raise ValueError(f"{line!r} has a quote without its partner")
+    return words
+
+
+def texts(value: Any) -> list[str]:
+    """Several texts, each one line: from a list or one text."""
+    if isinstance(value, Mapping):
+        raise ValueError(f"{value!r} is a mapping; write a list")
+    return directives(value)
+
+
+def attributes(value: Any) -> dict[str, str]:
+    """Names and values (HTCondor's attributes): from a mapping, or lines ``name = value``."""
+    if isinstance(value, Mapping):
+        pairs = {str(name): text(item) or "" for name, item in value.items()}
+    else:
+        pairs = {}
+        for line in directives(value):
+            name, equals, item = line.partition("=")
+            if not equals:
+                raise ValueError(f'{line!r} is not of the form "name = value"')
+            pairs[name.strip()] = item.strip()
+    return pairs
+
+
+def options(value: Any) -> dict[str, Any]:
+    """A mapping from names to Python values; ``-`` in a name is ``_``."""
+    if is_unset(value):
+        return {}
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{value!r} is not a mapping")
+    return {str(name).replace("-", "_"): item for name, item in value.items()}
+
+
+def worker_command(value: Any) -> str | None:
+    """The command of a worker; dask's own, which sites copied from its defaults, means ours."""
+    command = text(value)
+    if command is None or command in {"distributed.cli.dask_worker", "dask worker", "dask-worker"}:
+        return None
+    if re.match(r"(distributed|dask)\b|dask[_-]", command):
+        raise ValueError(f"{value!r} starts a worker of dask's, which can't work for jobqueue")
+    return command
+
+
+def _lines(value: Any) -> Iterator[str]:
+    """Flatten what is accepted where a list of lines is wanted.
+
+    A mapping is what YAML makes of ``{-C casper}`` (a key without a value) or ``-C: casper``.
+    """
+    if is_unset(value):
+        return
+    if isinstance(value, str):
+        yield from value.splitlines()
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _lines(str(name) if is_unset(item) else f"{name} {_scalar(item)}")
+    elif isinstance(value, Iterable) and not isinstance(value, bytes):
+        for item in value:
+            yield from (
+                [""] if item == "" else _lines(item if isinstance(item, Mapping) else _scalar(item))
+            )
+    else:
+        yield _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value) if isinstance(os.fspath(value), str) else repr(value)
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError(f"{value!r} is not a line of text")
