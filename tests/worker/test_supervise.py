@@ -1,0 +1,269 @@
+"""The job agent's decisions, without a process or a clock."""
+
+import signal
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from jobqueue.worker.exit_codes import ExitCode
+from jobqueue.worker.supervise import (
+    SIGNAL_REQUESTS,
+    Action,
+    End,
+    GiveUp,
+    Policy,
+    Postpone,
+    Request,
+    Signal,
+    SlotState,
+    Spawn,
+    Supervisor,
+)
+
+TERM = SIGNAL_REQUESTS[signal.SIGTERM]
+WARNING = SIGNAL_REQUESTS[signal.SIGUSR1]
+POLICY = Policy()
+
+
+def test_all_workers_start_at_once() -> None:
+    """The first actions start a worker in each slot, and then only events matter."""
+    supervisor = Supervisor(3)
+    assert supervisor.start(0.0) == [Spawn(0), Spawn(1), Spawn(2)]
+    assert supervisor.deadline() is None
+
+
+def test_no_workers_are_refused() -> None:
+    """An agent without workers would wait for ever."""
+    with pytest.raises(ValueError, match="at least one worker, not 0"):
+        Supervisor(0)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code", "cause"),
+    [
+        ([0, 0], ExitCode.TOLD_TO_END, "all workers were told to end"),
+        ([3, 3], ExitCode.NO_SCHEDULER, "no scheduler"),
+        ([0, 3], ExitCode.NO_SCHEDULER, "no scheduler"),
+        ([3, 4], ExitCode.REFUSED, "refused"),
+        ([4, 0], ExitCode.REFUSED, "refused"),
+    ],
+)
+def test_final_statuses_are_not_restarted(statuses: list[int], code: int, cause: str) -> None:
+    """Workers that ended for good are let go; the agent ends with the worst of their reasons."""
+    supervisor = Supervisor(len(statuses))
+    supervisor.start(0.0)
+    assert supervisor.exited(0, statuses[0], 1.0) == []
+    (end,) = supervisor.exited(1, statuses[1], 2.0)
+    assert isinstance(end, End)
+    assert end.exit_code == code
+    assert cause in end.cause
+
+
+@pytest.mark.parametrize("status", [1, 2, 5, 139, ExitCode.TERMINATED, -9, -11, -15, None])
+def test_a_crashed_worker_is_started_again(status: int | None) -> None:
+    """Every other status is a crash, a SIGTERM that the agent did not send included."""
+    supervisor = Supervisor(1)
+    supervisor.start(0.0)
+    assert supervisor.exited(0, status, 10.0) == [Postpone(0, POLICY.restart_delays[0], 1)]
+    due = supervisor.deadline()
+    assert due == 10.0 + POLICY.restart_delays[0]
+    assert supervisor.tick(due - 0.01) == []
+    assert supervisor.tick(due) == [Spawn(0)]
+
+
+def test_crashes_in_a_row_wait_longer_and_end_the_agent() -> None:
+    """A job that cannot work ends, with a status that says so, instead of spinning."""
+    supervisor = Supervisor(1)
+    now = 0.0
+    supervisor.start(now)
+    for nth, delay in enumerate(POLICY.restart_delays, 1):
+        assert supervisor.exited(0, 1, now) == [Postpone(0, delay, nth)]
+        now += delay
+        assert supervisor.tick(now) == [Spawn(0)]
+    give_up, end = supervisor.exited(0, 1, now)
+    assert give_up == GiveUp(0, len(POLICY.restart_delays) + 1)
+    assert end == End(ExitCode.CRASHED, "its workers crash again and again")
+
+
+def test_a_long_run_forgives_earlier_crashes() -> None:
+    """A worker that crashes now and then is restarted without end."""
+    supervisor = Supervisor(1)
+    supervisor.start(0.0)
+    now = 0.0
+    for _ in range(20):
+        now += POLICY.settled
+        assert supervisor.exited(0, -11, now) == [Postpone(0, POLICY.restart_delays[0], 1)]
+        now += POLICY.restart_delays[0]
+        supervisor.tick(now)
+
+
+def test_one_slot_given_up_leaves_the_others_alone() -> None:
+    """The others go on, and the agent's status still tells of the crash in the end."""
+    supervisor = Supervisor(2, policy=Policy(restart_delays=()))
+    supervisor.start(0.0)
+    assert supervisor.exited(0, 1, 1.0) == [GiveUp(0, 1)]
+    assert supervisor.counts()[SlotState.RUNNING] == 1
+    (end,) = supervisor.exited(1, 0, 100.0)
+    assert end == End(ExitCode.CRASHED, "its workers crash again and again")
+
+
+def test_order_to_end() -> None:
+    """SIGTERM goes to all workers; when they have ended, so does the agent, and says why."""
+    supervisor = Supervisor(2)
+    supervisor.start(0.0)
+    terminate = [Signal(0, signal.SIGTERM), Signal(1, signal.SIGTERM)]
+    assert supervisor.asked_to_end(TERM, 5.0) == terminate
+    assert supervisor.exited(1, ExitCode.TERMINATED, 5.1) == []
+    assert supervisor.exited(0, -15, 5.2) == [End(143, "asked to end by SIGTERM")]
+
+
+def test_workers_that_do_not_end_are_killed() -> None:
+    """SIGKILL follows after the grace, to those that are left."""
+    supervisor = Supervisor(2)
+    supervisor.start(0.0)
+    supervisor.asked_to_end(TERM, 5.0)
+    supervisor.exited(1, 0, 5.1)
+    assert supervisor.deadline() == 5.0 + POLICY.grace
+    assert supervisor.tick(5.0 + POLICY.grace) == [Signal(0, signal.SIGKILL)]
+    assert supervisor.exited(0, -9, 16.0) == [End(143, "asked to end by SIGTERM")]
+
+
+def test_a_worker_that_cannot_be_killed_does_not_hold_the_agent() -> None:
+    """A process stuck in the kernel is left behind, with a word about it."""
+    supervisor = Supervisor(1)
+    supervisor.start(0.0)
+    supervisor.asked_to_end(TERM, 0.0)
+    supervisor.tick(POLICY.grace)
+    (end,) = supervisor.tick(POLICY.grace + POLICY.last_wait)
+    assert isinstance(end, End)
+    assert "1 workers, though killed, have not ended" in end.cause
+    assert supervisor.deadline() is None
+
+
+def test_a_warning_gives_time_to_drain_and_an_order_shortens_it() -> None:
+    """SIGUSR1 ahead of the walltime is a planned end; a SIGTERM after it leaves only the grace."""
+    supervisor = Supervisor(1)
+    supervisor.start(0.0)
+    supervisor.asked_to_end(WARNING, 0.0)
+    assert supervisor.deadline() == POLICY.drain
+    assert supervisor.asked_to_end(TERM, 1.0) == []
+    assert supervisor.deadline() == 1.0 + POLICY.grace
+    assert supervisor.asked_to_end(WARNING, 2.0) == []
+    assert supervisor.deadline() == 1.0 + POLICY.grace
+    assert supervisor.exited(0, 143, 3.0) == [End(0, "warned of the job's end by SIGUSR1")]
+
+
+def test_lifetime() -> None:
+    """When its lifetime is over, the agent ends in order."""
+    supervisor = Supervisor(1, lifetime=100.0)
+    supervisor.start(1000.0)
+    assert supervisor.deadline() == 1100.0
+    assert supervisor.tick(1099.0) == []
+    assert supervisor.tick(1100.0) == [Signal(0, signal.SIGTERM)]
+    assert supervisor.exited(0, 143, 1101.0) == [End(0, "its lifetime of 100 s is over")]
+
+
+def test_an_order_while_waiting_for_a_restart() -> None:
+    """Nothing is started any more; the agent ends at once."""
+    supervisor = Supervisor(1)
+    supervisor.start(0.0)
+    supervisor.exited(0, 1, 1.0)
+    assert supervisor.asked_to_end(TERM, 1.1) == [End(143, "asked to end by SIGTERM")]
+    assert supervisor.tick(100.0) == []
+    assert supervisor.asked_to_end(TERM, 101.0) == []
+
+
+def test_an_impossible_event_changes_nothing() -> None:
+    """The end of a worker that does not run is an error of the caller."""
+    supervisor = Supervisor(1)
+    supervisor.start(0.0)
+    supervisor.exited(0, 1, 1.0)
+    before = repr(supervisor)
+    with pytest.raises(ValueError, match="slot 0 holds nothing, until the next start is due"):
+        supervisor.exited(0, 1, 1.0)
+    assert repr(supervisor) == before == "<Supervisor supervising: 1 WAITING>"
+
+
+class AgentMachine(RuleBasedStateMachine):
+    """A world of processes that does what the supervisor says, and anything else it likes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.running: set[int] = set()
+        self.end: End | None = None
+
+    @initialize(workers=st.integers(1, 4), lifetime=st.none() | st.floats(0, 100))
+    def begin(self, workers: int, lifetime: float | None) -> None:
+        self.supervisor = Supervisor(workers, lifetime=lifetime)
+        self.perform(self.supervisor.start(self.now))
+
+    def perform(self, actions: list[Action]) -> None:
+        assert not (actions and self.end), "an action after the end"
+        for action in actions:
+            match action:
+                case Spawn(slot):
+                    assert slot not in self.running
+                    self.running.add(slot)
+                case Signal(slot, _):
+                    assert slot in self.running
+                case Postpone(slot, delay, _):
+                    assert slot not in self.running
+                    assert delay > 0
+                case GiveUp(slot, _):
+                    assert slot not in self.running
+                case End(_, cause):
+                    assert action is actions[-1]
+                    assert not self.running or "have not ended" in cause
+                    self.end = action
+
+    @precondition(lambda self: self.running)
+    @rule(
+        data=st.data(),
+        status=st.none() | st.sampled_from([0, 3, 4, 143, -15]) | st.integers(-64, 255),
+        ran=st.floats(0, 60),
+    )
+    def a_worker_exits(self, data: st.DataObject, status: int | None, ran: float) -> None:
+        slot = data.draw(st.sampled_from(sorted(self.running)))
+        self.now += ran
+        self.running.discard(slot)
+        self.perform(self.supervisor.exited(slot, status, self.now))
+
+    @rule(request=st.sampled_from(list(SIGNAL_REQUESTS.values())))
+    def someone_asks(self, request: Request) -> None:
+        self.perform(self.supervisor.asked_to_end(request, self.now))
+
+    @rule()
+    def the_deadline_comes(self) -> None:
+        deadline = self.supervisor.deadline()
+        if deadline is not None:
+            self.now = max(self.now, deadline)
+            self.perform(self.supervisor.tick(self.now))
+            later = self.supervisor.deadline()
+            assert self.end or later is None or later > self.now, "a deadline that stays due"
+
+    @rule(seconds=st.floats(0, 100))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.perform(self.supervisor.tick(self.now))
+
+    @invariant()
+    def state_is_sound(self) -> None:
+        if hasattr(self, "supervisor"):
+            self.supervisor.validate()
+            assert (self.end is None) or self.supervisor.deadline() is None
+
+    def teardown(self) -> None:
+        """Whatever happened, an order ends the agent within a few deadlines."""
+        if not hasattr(self, "supervisor"):
+            return
+        self.someone_asks(TERM)
+        for _ in range(4):
+            self.the_deadline_comes()
+        assert self.end is not None
+
+
+TestAgentMachine = AgentMachine.TestCase
+TestAgentMachine.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)

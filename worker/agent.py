@@ -1,0 +1,371 @@
+"""The job agent: the process that a job's script becomes, and that runs the job's workers.
+
+    python -m jobqueue.worker ADDRESS[,ADDRESS...] [options]
+
+It starts the worker processes, starts crashed ones again, passes orders to end on to them, and
+ends when they have ended; the last line of its log says why. What to do is decided in
+`jobqueue.worker.supervise`; this file has the processes, signals and pipes.
+
+One thread waits for three things at once: signals (through a wake-up pipe; SIGCHLD is one of
+them), what workers write to standard error, and the supervisor's next deadline. Standard error
+comes through pipes, because the last words of a crashed worker are the best explanation there is,
+and a job's log, which may be a pipe itself, cannot be read back. The price is that workers would
+wait if the agent didn't read: so nothing here blocks but writing to the log, which would block the
+workers just as well; and should the agent be killed, the kernel kills them too (`die_with_parent`)
+before a broken pipe could confuse them.
+
+Standard library only, and little of it: until the agent runs, the job's CPUs are idle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+import jobqueue
+from jobqueue.worker.agent_log import Log
+from jobqueue.worker.arguments import AUTO, AgentOptions, parse_arguments
+from jobqueue.worker.exit_codes import ExitCode
+from jobqueue.worker.exit_record import (
+    ExitRecord,
+    Tail,
+    WorkerEnd,
+    describe_status,
+    write_atomically,
+)
+from jobqueue.worker.launch import start_worker, worker_argv
+from jobqueue.worker.limits import available_cpus, available_memory, memory_per_worker
+from jobqueue.worker.options import WorkerOptions
+from jobqueue.worker.supervise import (
+    SIGNAL_REQUESTS,
+    Action,
+    End,
+    GiveUp,
+    Policy,
+    Postpone,
+    Signal,
+    Spawn,
+    Supervisor,
+)
+
+# Ends after which nobody asks for a worker's last words.
+_UNREMARKABLE = (ExitCode.TOLD_TO_END, ExitCode.TERMINATED, -signal.SIGTERM)
+
+# Reads of 64 KiB that empty the largest pipe there is, and some.
+_PIPE_READS = 20
+
+
+def main(argv: Sequence[str] | None = None, *, prog: str = "python -m jobqueue.worker") -> int:
+    """Run a job agent, as its command does, and return its exit status."""
+    options = parse_arguments(sys.argv[1:] if argv is None else argv, prog=prog)
+    return Agent(options).run()
+
+
+def worker_options(options: AgentOptions, *, cpus: int, memory: int) -> list[WorkerOptions]:
+    """Share what the agent was given among its workers.
+
+    Parameters
+    ----------
+    options
+        The agent's own.
+    cpus
+        CPUs that may be used.
+    memory
+        Bytes that may be used.
+    """
+    limit = options.memory_limit
+    if limit is not None:
+        asked = None if limit == AUTO else limit
+        limit = memory_per_worker(options.nworkers, asked=asked, total=memory)
+    return [
+        WorkerOptions(
+            addresses=options.addresses,
+            name=f"{options.name}-{slot}",
+            nthreads=options.nthreads or max(1, cpus // options.nworkers),
+            memory_limit=limit,
+            credentials=options.credentials,
+            job_id=options.job_id,
+            slot=slot,
+            death_timeout=options.death_timeout,
+            local_directory=options.local_directory,
+            interface=options.interface,
+            resources=options.resources,
+            preload=options.preload,
+            agent_pid=os.getpid(),
+        )
+        for slot in range(options.nworkers)
+    ]
+
+
+class _Child:
+    """A running worker process."""
+
+    __slots__ = ("name", "process", "slot", "started", "tail")
+
+    def __init__(self, slot: int, name: str, process: subprocess.Popen[bytes]) -> None:
+        self.slot = slot
+        self.name = name
+        self.process = process
+        self.started = time.time()
+        self.tail = Tail()
+
+    @property
+    def stderr(self) -> int:
+        assert self.process.stderr is not None
+        return self.process.stderr.fileno()
+
+    def kill_group(self) -> None:
+        """Kill the worker, if it still runs, and whatever its tasks have left behind.
+
+        Also right after the worker was reaped: process ids are handed out in turns, so its own
+        is not in use again already.
+        """
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+
+class Agent:
+    """Runs the workers of one job; see the top of the file. Wants the main thread.
+
+    Parameters
+    ----------
+    options
+        The command line.
+    argv
+        The command that runs a worker process.
+    policy
+        Patience.
+    log
+        Where lines and the workers' standard error go.
+    """
+
+    def __init__(
+        self,
+        options: AgentOptions,
+        *,
+        argv: Sequence[str] | None = None,
+        policy: Policy | None = None,
+        log: Log | None = None,
+    ) -> None:
+        self._options = options
+        self._argv = argv or worker_argv()
+        self._log = log or Log()
+        self._workers = worker_options(options, cpus=available_cpus(), memory=available_memory())
+        self._supervisor = Supervisor(
+            options.nworkers, policy=policy, lifetime=_staggered_lifetime(options)
+        )
+        self._children: dict[int, _Child] = {}  # by slot
+        self._selector = selectors.DefaultSelector()
+        self._identity = {
+            "host": os.uname().nodename,
+            "pid": os.getpid(),
+            "job": options.job_id,
+            "name": options.name,
+        }
+        self._record = ExitRecord(self._identity, started=time.time())
+        self._end: End | None = None
+
+    def run(self) -> int:
+        """Run the workers until all have ended; return the agent's exit status."""
+        self._log_start()
+        try:
+            with self._signals() as wakeup, self._selector:
+                self._selector.register(wakeup, selectors.EVENT_READ)
+                self._perform(self._supervisor.start(time.monotonic()))
+                while self._end is None:
+                    self._turn(wakeup)
+        except BaseException as error:
+            self._end = End(1, f"the agent failed: {error!r}")
+            raise
+        finally:
+            self._leave(self._end)
+        return int(self._end.exit_code)
+
+    def _turn(self, wakeup: int) -> None:
+        """Wait until something happens, and let the supervisor know."""
+        deadline = self._supervisor.deadline()
+        timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+        for key, _ in self._selector.select(timeout):
+            if key.fd != wakeup:
+                self._copy_stderr(key.data)
+                continue
+            for signum in os.read(wakeup, 4096):
+                if signum in SIGNAL_REQUESTS:
+                    request = SIGNAL_REQUESTS[signal.Signals(signum)]
+                    self._log.line(request.cause)
+                    self._perform(self._supervisor.asked_to_end(request, time.monotonic()))
+        self._reap()
+        self._perform(self._supervisor.tick(time.monotonic()))
+
+    # Actions
+
+    def _perform(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            match action:
+                case Spawn(slot):
+                    self._spawn(slot)
+                case Signal(slot, signum):
+                    self._signal(self._children[slot], signum)
+                case Postpone(slot, delay, crashes):
+                    name = self._workers[slot].name
+                    self._log.line("worker will be restarted", worker=name, delay=f"{delay:g}s",
+                                   crashes_in_a_row=crashes)  # fmt: skip
+                case GiveUp(slot, crashes):
+                    name = self._workers[slot].name
+                    self._log.line("worker given up", worker=name, crashes_in_a_row=crashes)
+                case End():
+                    self._end = action
+
+    def _spawn(self, slot: int) -> None:
+        worker = self._workers[slot]
+        try:
+            process = start_worker(self._argv, worker)
+        except OSError as error:
+            cause = f"could not be started: {error}"
+            self._note_end(worker.name, None, None, cause, time.time(), [])
+            self._perform(self._supervisor.exited(slot, None, time.monotonic()))
+            return
+        child = self._children[slot] = _Child(slot, worker.name, process)
+        self._selector.register(child.stderr, selectors.EVENT_READ, child)
+        self._log.line("worker started", worker=worker.name, pid=process.pid)
+
+    def _signal(self, child: _Child, signum: signal.Signals) -> None:
+        if signum == signal.SIGKILL:
+            self._log.line("worker does not end, is killed", worker=child.name,
+                           pid=child.process.pid)  # fmt: skip
+            child.kill_group()
+        else:
+            child.process.send_signal(signum)
+
+    # Events
+
+    def _reap(self) -> None:
+        """Look which workers have ended."""
+        ended = [child for child in self._children.values() if child.process.poll() is not None]
+        for child in ended:
+            del self._children[child.slot]
+            child.kill_group()
+            self._copy_stderr(child, to_the_end=True)
+            status = child.process.returncode
+            cause = describe_status(status, death_timeout=self._options.death_timeout)
+            lines = [] if status in _UNREMARKABLE else child.tail.lines()
+            self._note_end(child.name, child.process.pid, status, cause, child.started, lines)
+            self._perform(self._supervisor.exited(child.slot, status, time.monotonic()))
+
+    def _copy_stderr(self, child: _Child, *, to_the_end: bool = False) -> None:
+        """Copy what a worker wrote to the log, and keep the last of it."""
+        assert child.process.stderr is not None
+        if child.process.stderr.closed:
+            return
+        for _ in range(_PIPE_READS):
+            try:
+                data = os.read(child.stderr, 65536)
+            except BlockingIOError:
+                break
+            if not data:
+                self._close_stderr(child)
+                return
+            child.tail.add(data)
+            self._log.write(data)
+            if not to_the_end:
+                return
+        # A process that a task has put into a group of its own may hold the pipe open; it is no
+        # longer a worker's, and what it writes is nobody's.
+        self._close_stderr(child)
+
+    def _close_stderr(self, child: _Child) -> None:
+        assert child.process.stderr is not None
+        self._selector.unregister(child.stderr)
+        child.process.stderr.close()
+
+    def _note_end(
+        self,
+        name: str,
+        pid: int | None,
+        status: int | None,
+        cause: str,
+        started: float,
+        last_lines: list[str],
+    ) -> None:
+        now = time.time()
+        said = last_lines[-1].strip() if last_lines else None
+        self._log.line("worker ended", worker=name, pid=pid, cause=cause,
+                       ran=f"{now - started:.1f}s", said=said)  # fmt: skip
+        self._record.add(WorkerEnd(name, pid, status, cause, started, now, last_lines))
+
+    # Beginning and end
+
+    def _log_start(self) -> None:
+        worker, options = self._workers[0], self._options
+        self._log.line(
+            "started",
+            **self._identity,
+            python=".".join(map(str, sys.version_info[:3])),
+            jobqueue=getattr(jobqueue, "__version__", None),
+            executable=sys.executable,
+            scheduler=",".join(options.addresses),
+            workers=options.nworkers,
+            threads=worker.nthreads,
+            memory_limit=worker.memory_limit,
+        )
+        if options.memory_limit not in (None, AUTO, worker.memory_limit):
+            self._log.line("workers' memory reduced to leave room for the agent",
+                           asked=options.memory_limit, limit=worker.memory_limit)  # fmt: skip
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[int]:
+        """Turn signals into bytes on a pipe, whose reading end this yields."""
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        os.set_blocking(writing, False)
+        # Who has us ignore a signal (nohup does) means it.
+        requests = [s for s in SIGNAL_REQUESTS if signal.getsignal(s) is not signal.SIG_IGN]
+        signums = [signal.SIGCHLD, *requests]
+        previous_fd = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        previous = {signum: signal.signal(signum, _wake_only) for signum in signums}
+        try:
+            yield reading
+        finally:
+            for signum, handler in previous.items():
+                signal.signal(signum, handler)
+            signal.set_wakeup_fd(previous_fd)
+            os.close(reading)
+            os.close(writing)
+
+    def _leave(self, end: End | None) -> None:
+        """Leave nothing behind but the exit record and the last line."""
+        for child in self._children.values():
+            child.kill_group()
+            if child.process.stderr is not None:
+                child.process.stderr.close()
+        if end is None:
+            return
+        fields = {"exit_code": int(end.exit_code), "cause": end.cause, "said": None}
+        if end.exit_code in (ExitCode.NO_SCHEDULER, ExitCode.REFUSED, ExitCode.CRASHED):
+            fields["said"] = self._record.last_words()
+        path = self._options.exit_record
+        if path is not None:
+            try:
+                write_atomically(path, self._record.to_json(**fields, ended=time.time()))
+            except OSError as error:
+                self._log.line("exit record not written", path=path, error=error)
+        self._log.line("ends", **fields)
+
+
+def _wake_only(signum: int, frame: object) -> None:
+    """Do nothing: that the signal came stands in the wake-up pipe."""
+
+
+def _staggered_lifetime(options: AgentOptions) -> float | None:
+    if options.lifetime is None or not options.lifetime_stagger:
+        return options.lifetime
+    import random
+
+    change = random.uniform(-options.lifetime_stagger, options.lifetime_stagger)
+    return max(0.0, options.lifetime + change)

@@ -1,0 +1,194 @@
+"""The job agent's command line: what a job script says, as one checked object."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+from jobqueue.worker.quantities import parse_bytes, parse_seconds
+
+T = TypeVar("T")
+
+AUTO = -1
+"""`AgentOptions.memory_limit`: as much as there is, shared among the workers."""
+
+
+class AgentOptions(NamedTuple):
+    """What the command line asks for.
+
+    Parameters
+    ----------
+    addresses
+        Contact addresses of the scheduler, best first.
+    name
+        Common part of the workers' names; the worker in slot 0 is called ``NAME-0``.
+    nworkers
+        Number of worker processes.
+    nthreads
+        Threads of each, or None to share the CPUs among them.
+    memory_limit
+        Bytes of each; `AUTO` for a share of what there is, None for no limit.
+    job_id
+        The batch system's id of the job, or None.
+    credentials
+        Folder with the cluster's credentials, or None.
+    death_timeout
+        Seconds without a scheduler after which workers end themselves.
+    local_directory, interface, resources, preload
+        As in `WorkerOptions`.
+    exit_record
+        File that will tell why the agent ended, or None.
+    lifetime
+        Seconds after which the agent ends in order, or None.
+    lifetime_stagger
+        The lifetime is changed at random by up to that many seconds, up or down.
+    """
+
+    addresses: tuple[str, ...]
+    name: str
+    nworkers: int = 1
+    nthreads: int | None = None
+    memory_limit: int | None = AUTO
+    job_id: str | None = None
+    credentials: str | None = None
+    death_timeout: float = 60.0
+    local_directory: str | None = None
+    interface: str | None = None
+    resources: dict[str, float] = {}  # noqa: RUF012 - never written to
+    preload: tuple[str, ...] = ()
+    exit_record: str | None = None
+    lifetime: float | None = None
+    lifetime_stagger: float = 0.0
+
+
+def parse_arguments(
+    argv: Sequence[str], *, prog: str = "python -m jobqueue.worker"
+) -> AgentOptions:
+    """Read a command line.
+
+    Parameters
+    ----------
+    argv
+        The words after the program's name.
+    prog
+        The program's name in the usage text.
+
+    Raises
+    ------
+    SystemExit
+        With status 2, after a message on standard error, if it cannot be understood.
+
+    Examples
+    --------
+    >>> parse_arguments(["tls://10.0.0.1:4000", "--nworkers", "4"]).nworkers
+    4
+    """
+    fields = vars(_parser(prog).parse_args(argv))
+    fields["addresses"] = tuple(part for group in fields["addresses"] for part in group)
+    fields["preload"] = tuple(fields["preload"])
+    fields["name"] = fields["name"] or f"{os.uname().nodename}-{os.getpid()}"
+    return AgentOptions(**fields)
+
+
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Start worker processes, keep them running, and end when they were told to.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "addresses",
+        nargs="+",
+        metavar="ADDRESS",
+        type=_checked(_addresses),
+        help="contact addresses of the scheduler, several or separated by commas, best first",
+    )
+    for flag, metavar, parse, default, text in _OPTIONS:
+        parser.add_argument(flag, metavar=metavar, type=_checked(parse), default=default, help=text)
+    parser.add_argument(
+        "--preload",
+        metavar="MODULE",
+        action="append",
+        default=[],
+        help="module, or path of a Python file, to run in each worker first; may be repeated",
+    )
+    return parser
+
+
+def _checked(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """Let argparse show the parser's own words instead of its name."""
+
+    def argument(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return argument
+
+
+def _addresses(text: str) -> list[str]:
+    addresses = [part.strip() for part in text.split(",") if part.strip()]
+    if not addresses:
+        raise ValueError(f"{text!r} holds no address, as in tls://10.0.0.1:4000")
+    return addresses
+
+
+def _text(text: str) -> str | None:
+    """An empty value, as unset shell variables give, means that nothing was said."""
+    return text.strip() or None
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise ValueError(f"{text!r} is no number from 1")
+    return int(text)
+
+
+def _positive_seconds(text: str) -> float:
+    seconds = parse_seconds(text)
+    if seconds == 0:
+        raise ValueError(f"{text!r} is no time to wait: it must be more than 0")
+    return seconds
+
+
+def _memory_limit(text: str) -> int | None:
+    word = text.strip().lower()
+    if word in ("", "auto"):
+        return AUTO
+    return None if word == "none" else parse_bytes(text) or None
+
+
+def _resources(text: str) -> dict[str, float]:
+    resources = {}
+    for item in text.replace(",", " ").split():
+        name, equals, amount = item.partition("=")
+        try:
+            resources[name] = float(amount)
+        except ValueError:
+            resources[name] = -1.0
+        if not name or not equals or not 0 <= resources[name] < float("inf"):
+            raise ValueError(f"{item!r} is no resource: write NAME=AMOUNT, as in GPU=2")
+    return resources
+
+
+_OPTIONS: tuple[tuple[str, str, Callable[[str], object], object, str], ...] = (
+    ("--nworkers", "N", _count, 1, "worker processes (default 1)"),
+    ("--nthreads", "N", _count, None, "threads of each worker (default: all CPUs, shared)"),
+    ("--name", "NAME", _text, None, "workers are called NAME-0, ... (default: HOST-PID)"),
+    ("--memory-limit", "SIZE", _memory_limit, AUTO,
+     "memory of each worker, as in 16GiB; auto (default): all there is, shared; 0: no limit"),
+    ("--job-id", "ID", _text, None, "the batch system's id of this job"),
+    ("--credentials", "FOLDER", _text, None, "folder with the cluster's credentials"),
+    ("--death-timeout", "TIME", _positive_seconds, 60.0,
+     "end after this time without a scheduler (default 60s)"),
+    ("--local-directory", "FOLDER", _text, None, "folder for spilled results"),
+    ("--interface", "NAME", _text, None, "network interface to listen on"),
+    ("--resources", "NAME=N,...", _resources, {}, "amounts tasks may ask for: GPU=2,MEM=10"),
+    ("--exit-record", "FILE", _text, None, "at the end, write why to this file, as JSON"),
+    ("--lifetime", "TIME", _positive_seconds, None, "end in order after this time, as in 18m"),
+    ("--lifetime-stagger", "TIME", parse_seconds, 0.0,
+     "change the lifetime at random by up to this much"),
+)  # fmt: skip

@@ -1,0 +1,90 @@
+"""How an agent starts a worker process, seen from both of its ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from jobqueue.worker.exit_codes import ExitCode
+from jobqueue.worker.options import WorkerOptions
+
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
+
+def worker_argv() -> tuple[str, ...]:
+    """Return the command that runs one worker process."""
+    return (sys.executable, "-m", "jobqueue.worker.process")
+
+
+def start_worker(argv: Sequence[str], options: WorkerOptions) -> subprocess.Popen[bytes]:
+    """Start a worker process: the agent's end.
+
+    Its standard input holds the options and then ends. Its standard output is the agent's. Its
+    standard error is a pipe (`Popen.stderr`, unbuffered and non-blocking), so that the agent can
+    keep the last lines of each worker beside copying them into the job's log.
+
+    It has a process group of its own, so that Ctrl-C in a terminal reaches the agent alone, and
+    that what a dead worker's tasks have started can be found. It stays in the agent's session:
+    several batch systems know the processes of a job by that.
+
+    Raises
+    ------
+    OSError
+        If the process cannot be started.
+    """
+    line = options.to_json().encode() + b"\n"
+    reading, writing = os.pipe()
+    try:
+        # Into the pipe's own buffer (64 KiB) before anybody reads: it can neither block nor break.
+        os.set_blocking(writing, False)
+        if os.write(writing, line) != len(line):
+            raise OSError(f"worker options of {len(line)} bytes do not fit into a pipe")
+        os.close(writing)
+        writing = -1
+        process = subprocess.Popen(
+            argv, stdin=reading, stderr=subprocess.PIPE, bufsize=0, process_group=0
+        )
+    finally:
+        os.close(reading)
+        if writing >= 0:
+            os.close(writing)
+    assert process.stderr is not None
+    os.set_blocking(process.stderr.fileno(), False)
+    return process
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Have the kernel kill this process when its agent dies: the worker's end, its first act.
+
+    A killed agent can neither end its workers nor copy what they write; without this they would
+    go on as orphans, outside of any job. It is done here and not between fork and exec, where
+    Python code may deadlock.
+
+    Parameters
+    ----------
+    parent_pid
+        The agent's process id, `WorkerOptions.agent_pid`.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    else:
+        import threading
+
+        threading.Thread(target=_watch_parent, args=(parent_pid,), daemon=True).start()
+    # The agent may have died before the line above; then the kernel has nothing left to report.
+    if os.getppid() != parent_pid:
+        os._exit(ExitCode.TERMINATED)
+
+
+def _watch_parent(parent_pid: int) -> None:
+    """End this process within a second after its parent: for kernels that don't offer it."""
+    import time
+
+    while os.getppid() == parent_pid:
+        time.sleep(1.0)
+    os._exit(ExitCode.TERMINATED)
