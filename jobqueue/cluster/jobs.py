@@ -171,6 +171,7 @@ class JobRecord:
     missed: int = 0  # answers in a row that did not show it
     unwanted: bool = False  # we asked for its end
     cancelled_at: float | None = None  # when we last asked the batch system to end it
+    retired: frozenset[str] = frozenset()  # workers that were asked to hand everything over
     drained_at: float | None = None  # when its workers had handed everything over
 
     @property

@@ -14,7 +14,8 @@ Rules:
   and replaced, once.
 * Whatever is lost or rejected is replaced, each time after a longer pause (``DELAYS``).
 * ``FAILURES_IN_A_ROW`` jobs that ended without one connected worker, or as many rejected
-  submissions, pause the pool: no more submissions until ``resume`` or ``scale``.
+  submissions, pause the pool: no more submissions until ``resume`` or ``scale``.  An error that a
+  second try cannot mend (no such command, no space for the script) pauses it at once.
 * Shrinking takes jobs that wait first, then those that run without a worker, then idle ones, then
   those that work; connected ones are drained before they are cancelled.
 * One submission is under way at a time.
@@ -33,6 +34,7 @@ from jobqueue.cluster.jobs import (
     JobState,
     Phase,
 )
+from jobqueue.errors import BatchSystemError, CommandNotFound
 
 FAILURES_IN_A_ROW = 3
 """So many failed starts, or rejected submissions, in a row pause a pool."""
@@ -227,7 +229,7 @@ class PoolState:
     def drained(self, job_id: str, now: float) -> None:
         """Note that a draining job's workers have handed everything over."""
         job = self.jobs.get(job_id)
-        if job is not None and job.drained_at is None:
+        if job is not None and job.workers <= job.retired:
             job.drained_at = now
 
     # --- consequences --------------------------------------------------------------------
@@ -282,10 +284,13 @@ class PoolState:
         self._last_loss = now
 
     def _rejected(self, error: Exception, now: float) -> None:
+        retrying_may_help = isinstance(error, BatchSystemError) and not isinstance(
+            error, CommandNotFound
+        )
         self.rejections += 1
         self.last_error = error
         self._delay(self.rejections, now)
-        if self.rejections >= FAILURES_IN_A_ROW:
+        if self.rejections >= FAILURES_IN_A_ROW or not retrying_may_help:
             self.pause = Pause(self.rejections, error=error)
 
     def _delay(self, step: int, now: float) -> None:
@@ -349,10 +354,15 @@ def _shrink(
         job.unwanted = True
         if job.state is JobState.CONNECTED and not pool.closing:
             job.advance(Happening.DRAIN)
-            retire[job.job_id] = tuple(sorted(job.workers))
         else:
             job.cancelled_at = now
             cancel.append(job.job_id)
+    for job in pool.unended():
+        late = job.workers - job.retired
+        if job.state is JobState.DRAINING and late and job.cancelled_at is None:
+            job.retired |= late  # also one that the agent restarted in the meantime
+            job.drained_at = None
+            retire[job.job_id] = tuple(sorted(late))
     return cancel, retire
 
 

@@ -76,6 +76,20 @@ def test_a_drained_job_that_does_not_end_by_itself_is_cancelled() -> None:
     assert decide(pool, {}, 2.0 + DRAIN_GRACE).cancel == ("0",)
 
 
+def test_a_worker_restarted_on_a_draining_job_is_drained_too() -> None:
+    """The job is not drained before the newcomer is."""
+    pool = running_pool(1)
+    pool.scale(0)
+    assert decide(pool, {}, 1.0).retire == {"0": ("w0",)}
+    pool.worker_left("0", "w0")
+    pool.worker_joined("0", "w0 again")
+    pool.drained("0", 2.0)
+    assert decide(pool, {}, 2.0).retire == {"0": ("w0 again",)}
+    assert decide(pool, {}, 2.0 + DRAIN_GRACE).cancel == ()
+    pool.drained("0", 20.0)
+    assert decide(pool, {}, 20.0 + DRAIN_GRACE).cancel == ("0",)
+
+
 def test_a_cancel_that_had_no_effect_is_repeated() -> None:
     """A job that is still there long after it was cancelled is cancelled again."""
     pool = running_pool(1, connected=0)

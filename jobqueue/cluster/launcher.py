@@ -1,0 +1,87 @@
+"""What a pool needs of whoever starts its jobs; batch_launcher.py and process_launcher.py do it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from jobqueue.cluster.jobs import JobReport
+from jobqueue.cluster.reconcile import Submission
+
+TAIL_BYTES = 4096
+TAIL_LINES = 20
+
+
+class Launcher(Protocol):
+    """Starts, watches and ends the jobs of one pool.
+
+    Attributes
+    ----------
+    system
+        What starts the jobs, for messages: ``slurm``.
+    script
+        Path of the job script submitted last; None if there is none.
+    intervals
+        Seconds between one query and the next while nothing changes; the last one repeats.
+    in_doubt
+        Whether jobs may exist that we have no ids of: then ``query`` is worth calling although no
+        job is known.
+    """
+
+    system: str
+    script: str | None
+    intervals: Sequence[float]
+
+    @property
+    def in_doubt(self) -> bool: ...  # noqa: D102
+
+    def check(self) -> None:
+        """Raise a BatchSystemError if no job can be submitted from here."""
+
+    async def submit(self, count: int) -> Submission:
+        """Submit jobs; never raises for what a batch system may answer."""
+
+    async def query(self, job_ids: Sequence[str]) -> list[JobReport]:
+        """Ask about jobs; the answer may tell of others of ours that were in doubt.
+
+        Raises
+        ------
+        BatchSystemError
+            The batch system did not answer.  That says nothing about any job.
+        """
+
+    async def cancel(self, job_ids: Sequence[str]) -> None:
+        """End jobs, those that have ended already included; BatchSystemError if that failed."""
+
+    def ended(self, job_ids: Iterable[str]) -> None:
+        """Forget jobs that are over."""
+
+    def log_files(self, job_id: str) -> tuple[Path, ...]:
+        """Return the files a job's output goes to, whether they exist yet or not."""
+
+    async def close(self) -> None:
+        """Let go of what is held; every job has been cancelled before."""
+
+
+def read_logs(files: Iterable[Path]) -> str:
+    """Return a job's whole output; what several files hold stands one after the other."""
+    return "".join(_read(path, None) for path in files)
+
+
+def tail_logs(files: Iterable[Path]) -> str:
+    """Return the last lines of a job's output, "" if there is none."""
+    tails = (_read(path, TAIL_BYTES).splitlines()[-TAIL_LINES:] for path in files)
+    return "\n".join(line for tail in tails for line in tail)
+
+
+def _read(path: Path, last: int | None) -> str:
+    try:
+        with path.open("rb") as file:
+            if last is not None:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - last))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""

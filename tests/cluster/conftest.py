@@ -1,0 +1,126 @@
+"""Fakes: a scheduler without tasks, and a launcher whose jobs do what the test says."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import pytest
+
+from jobqueue.cluster.jobs import JobReport, Phase
+from jobqueue.cluster.reconcile import Submission
+from jobqueue.errors import BatchSystemError
+
+
+@dataclasses.dataclass
+class FakeWorker:
+    """A worker as the loop sees it."""
+
+    name: str
+    job_id: str | None
+    processing: int = 0
+    stored_bytes: int = 0
+
+
+class FakeScheduler:
+    """Holds workers; retires them when it is let to."""
+
+    def __init__(self) -> None:
+        self.present: dict[str, FakeWorker] = {}
+        self.retired: list[str] = []
+        self.may_retire = asyncio.Event()
+        self.may_retire.set()
+
+    def workers(self) -> list[FakeWorker]:
+        return list(self.present.values())
+
+    async def retire(self, names: Iterable[str], *, timeout: float) -> None:  # noqa: ASYNC109
+        self.retired += names
+        await self.may_retire.wait()
+
+
+class FakeLauncher:
+    """Accepts everything at once; ``phases`` says what a query finds; ``log`` what was asked."""
+
+    system = "fake"
+    intervals: Sequence[float] = (0.001,)
+
+    def __init__(self) -> None:
+        self.script: str | None = "/state/job.sh"
+        self.in_doubt = False
+        self.phases: dict[str, JobReport] = {}
+        self.log: list[tuple[str, object]] = []
+        self.rejection: Exception | None = None
+        self.silent = False
+        self.closed = False
+        self.found: list[str] = []
+        self.count = 0
+
+    def check(self) -> None:
+        pass
+
+    async def submit(self, count: int) -> Submission:
+        self.log.append(("submit", count))
+        await asyncio.sleep(0)
+        if self.rejection is not None:
+            return Submission(error=self.rejection)
+        ids = tuple(str(self.count + i) for i in range(count))
+        self.count += count
+        self.phases |= {job_id: JobReport(job_id, Phase.PENDING) for job_id in ids}
+        return Submission(ids)
+
+    async def query(self, job_ids: Sequence[str]) -> list[JobReport]:
+        await asyncio.sleep(0)
+        if self.silent:
+            raise BatchSystemError("no answer")
+        found, self.found = self.found, []
+        if found:
+            self.in_doubt = False
+        return [self.phases[job_id] for job_id in (*job_ids, *found)]
+
+    async def cancel(self, job_ids: Sequence[str]) -> None:
+        self.log.append(("cancel", tuple(job_ids)))
+        for job_id in job_ids:
+            self.phases[job_id] = JobReport(job_id, Phase.ENDED, cause="cancelled")
+
+    def ended(self, job_ids: Iterable[str]) -> None:
+        self.log += [("ended", job_id) for job_id in job_ids]
+
+    def log_files(self, job_id: str) -> tuple[Path, ...]:
+        return ()
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+async def wait_until(condition: Callable[[], object]) -> None:
+    """Let the event loop run until something is true; fails after 10 s."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - any condition, not only events
+            await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], object]], object]:
+    """`await eventually(condition)`."""
+    return wait_until
+
+
+@pytest.fixture
+def launcher() -> FakeLauncher:
+    """A launcher that obeys the test."""
+    return FakeLauncher()
+
+
+@pytest.fixture
+def scheduler() -> type[FakeScheduler]:
+    """The class of a scheduler without tasks; to be made inside the event loop."""
+    return FakeScheduler
+
+
+@pytest.fixture
+def worker() -> type[FakeWorker]:
+    """The class of a worker as the loop sees it."""
+    return FakeWorker

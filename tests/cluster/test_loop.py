@@ -1,0 +1,249 @@
+"""The loop around the decisions, with a fake launcher and a fake scheduler."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from jobqueue.cluster.jobs import JobReport, JobState, Phase
+from jobqueue.cluster.loop import Polling, PoolLoop
+from jobqueue.cluster.reconcile import FAILURES_IN_A_ROW, PoolState
+from jobqueue.errors import CommandNotFound, WorkersUnavailable
+
+
+class Setup:
+    """A running loop, its fakes, and the outages it told of."""
+
+    def __init__(self, launcher: Any, scheduler: Any, clock: Callable[[], float]) -> None:
+        self.launcher = launcher
+        self.scheduler = scheduler
+        self.outages: list[WorkersUnavailable | None] = []
+        self.loop = PoolLoop(
+            PoolState(), launcher, scheduler, on_outage=self.outages.append, clock=clock
+        )
+        self.loop.start()
+
+    @property
+    def jobs(self) -> dict[str, Any]:
+        return self.loop.state.jobs
+
+    def states(self) -> list[JobState]:
+        return [job.state for job in self.jobs.values()]
+
+    def submissions(self) -> list[int]:
+        return [n for what, n in self.launcher.log if what == "submit"]
+
+    def cancellations(self) -> list[tuple[str, ...]]:
+        return [ids for what, ids in self.launcher.log if what == "cancel"]
+
+    def end(self, job_id: str, *, cause: str = "crashed", exit_code: int = 1) -> None:
+        self.launcher.phases[job_id] = JobReport(
+            job_id, Phase.ENDED, cause=cause, exit_code=exit_code, log_path="/l", log_tail="boom"
+        )
+
+
+@pytest.fixture
+def running(launcher: Any, scheduler: Any) -> Callable[..., Any]:
+    """`async with running() as setup`: a loop that is closed at the end."""
+
+    @contextlib.asynccontextmanager
+    async def run(clock: Callable[[], float] | None = None) -> AsyncIterator[Setup]:
+        loop = asyncio.get_running_loop()
+        setup = Setup(launcher, scheduler(), clock or loop.time)
+        try:
+            yield setup
+        finally:
+            await setup.loop.close()
+
+    return run
+
+
+def test_scaling_up_submits_once_and_follows_the_jobs(running: Any, eventually: Any) -> None:
+    """All jobs in one submission; queries and workers move them on."""
+
+    async def main() -> None:
+        async with running() as s:
+            s.loop.scale(3)
+            await eventually(lambda: s.states() == [JobState.PENDING] * 3)
+            s.launcher.phases["1"] = JobReport("1", Phase.RUNNING, node="n1")
+            await eventually(lambda: s.jobs["1"].state is JobState.RUNNING)
+            assert s.loop.worker_joined("1", "w")
+            assert not s.loop.worker_joined("77", "stranger")
+            assert s.jobs["1"].state is JobState.CONNECTED
+            assert s.submissions() == [3]
+            assert s.jobs["1"].node == "n1"
+
+    asyncio.run(main())
+
+
+def test_a_worker_that_is_faster_than_the_answer_is_counted(
+    running: Any, eventually: Any, worker: Any
+) -> None:
+    """A worker may connect before the submit command has told the job's id."""
+
+    async def main() -> None:
+        async with running() as s:
+            s.scheduler.present["w"] = worker("w", "0")
+            s.loop.scale(1)
+            await eventually(lambda: s.states() == [JobState.CONNECTED])
+
+    asyncio.run(main())
+
+
+def test_a_lost_job_is_replaced_exactly_once(running: Any, eventually: Any) -> None:
+    """Two workers leave and the job ends: one loss, one submission."""
+
+    async def main() -> None:
+        async with running() as s:
+            s.loop.scale(1)
+            await eventually(lambda: "0" in s.jobs)
+            for w in "ab":
+                s.loop.worker_joined("0", w)
+            for w in "ab":
+                s.loop.worker_left("0", w)
+            s.end("0")
+            await eventually(lambda: "1" in s.jobs)
+            assert ("ended", "0") in s.launcher.log
+            s.loop.worker_joined("1", "c")
+            assert s.submissions() == [1, 1]
+
+    asyncio.run(main())
+
+
+def test_shrinking_drains_before_it_cancels(running: Any, eventually: Any, worker: Any) -> None:
+    """The idle of two connected jobs goes; it is retired first, and ends by itself."""
+
+    async def main() -> None:
+        async with running() as s:
+            s.loop.scale(2)
+            await eventually(lambda: len(s.jobs) == 2)
+            for i in ("0", "1"):
+                s.scheduler.present[i] = worker(f"w{i}", i, processing=int(i == "0"))
+                s.loop.worker_joined(i, f"w{i}")
+            s.scheduler.may_retire.clear()
+            s.loop.scale(1)
+            await eventually(lambda: s.scheduler.retired == ["w1"])
+            assert s.jobs["1"].state is JobState.DRAINING
+            assert s.cancellations() == []
+            s.scheduler.may_retire.set()
+            await eventually(lambda: s.jobs["1"].drained_at is not None)
+            s.loop.worker_left("1", "w1")
+            s.end("1", cause="completed", exit_code=0)
+            await eventually(lambda: s.jobs["1"].state is JobState.ENDED)
+            assert s.cancellations() == []
+            assert s.submissions() == [2]
+
+    asyncio.run(main())
+
+
+def test_jobs_that_die_at_once_end_in_an_outage_that_says_why(
+    running: Any, eventually: Any
+) -> None:
+    """After three failed starts whoever waits gets exit code, log and script; then resume()."""
+
+    async def main() -> None:
+        now = 0.0
+        async with running(lambda: now) as s:
+            s.loop.scale(1)
+            for n in range(FAILURES_IN_A_ROW):
+                await eventually(lambda n=n: str(n) in s.jobs)
+                s.end(str(n), exit_code=127)
+                now += 1000.0
+                await eventually(lambda n=n: s.jobs[str(n)].state is JobState.ENDED)
+                now += 1000.0
+                s.loop._something.set()
+            await eventually(lambda: s.outages)
+            error = s.outages[0]
+            assert error is not None
+            assert (error.exit_code, error.log_tail, error.log_path) == (127, "boom", "/l")
+            assert error.script == "/state/job.sh"
+            assert all(text in str(error) for text in ("127", "boom", "/state/job.sh", "resume"))
+            s.loop.resume()
+            await eventually(lambda: len(s.submissions()) == FAILURES_IN_A_ROW + 1)
+            assert s.outages[-1] is None
+
+    asyncio.run(main())
+
+
+def test_a_missing_command_is_an_outage_at_once(running: Any, eventually: Any) -> None:
+    """What a second try cannot mend is not tried again."""
+
+    async def main() -> None:
+        async with running() as s:
+            s.launcher.rejection = CommandNotFound("sbatch is not on PATH")
+            s.loop.scale(2)
+            await eventually(lambda: s.outages)
+            assert "sbatch is not on PATH" in str(s.outages[0])
+            assert s.submissions() == [2]
+
+    asyncio.run(main())
+
+
+def test_a_batch_system_that_does_not_answer_loses_no_job(running: Any, eventually: Any) -> None:
+    """Failed queries are no news about jobs."""
+
+    async def main() -> None:
+        async with running() as s:
+            s.loop.scale(1)
+            await eventually(lambda: s.states() == [JobState.PENDING])
+            s.launcher.silent = True
+            await eventually(lambda: s.loop._unanswered)
+            assert s.states() == [JobState.PENDING]
+            s.launcher.silent = False
+            s.launcher.phases["0"] = JobReport("0", Phase.RUNNING)
+            await eventually(lambda: s.states() == [JobState.RUNNING])
+
+    asyncio.run(main())
+
+
+def test_a_job_found_after_a_submission_in_doubt_is_ours(running: Any, eventually: Any) -> None:
+    """If it is no longer wanted it is cancelled like any other."""
+
+    async def main() -> None:
+        async with running() as s:
+            s.loop.scale(1)
+            await eventually(lambda: len(s.jobs) == 1)
+            s.launcher.phases["lost"] = JobReport("lost", Phase.PENDING)
+            s.launcher.found = ["lost"]
+            await eventually(lambda: s.cancellations() == [("lost",)])
+
+    asyncio.run(main())
+
+
+def test_closing_cancels_everything_even_what_is_being_submitted(
+    running: Any, eventually: Any
+) -> None:
+    """A submission under way is waited for, and its jobs are cancelled with the others."""
+
+    async def main() -> None:
+        async with running() as s:
+            s.loop.scale(1)
+            await eventually(lambda: len(s.jobs) == 1)
+            s.loop.scale(3)
+            await eventually(lambda: s.submissions() == [1, 2])
+            assert await s.loop.close()
+            assert set(s.cancellations()[-1]) == {"0", "1", "2"}
+            assert s.launcher.closed
+
+    asyncio.run(main())
+
+
+def test_polling_becomes_sparse_and_starts_anew_with_each_event() -> None:
+    """Intervals grow while nothing changes; an event brings the next query near again."""
+    polling = Polling((1.0, 2.0, 60.0))
+    assert polling.due == float("inf")
+    polling.soon(0.0)
+    assert polling.due == 1.0
+    polling.asked(1.0, news=False)
+    assert polling.due == 3.0
+    polling.asked(3.0, news=False)
+    polling.asked(63.0, news=False)
+    assert polling.due == 123.0
+    polling.soon(70.0)
+    assert polling.due == 71.0
+    polling.asked(71.0, news=True)
+    assert polling.due == 72.0
