@@ -342,6 +342,8 @@ class Agent:
         """Leave nothing behind but the exit record and the last line."""
         for child in self._children.values():
             child.kill_group()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.process.wait(1.0)
             if child.process.stderr is not None:
                 child.process.stderr.close()
         if end is None:

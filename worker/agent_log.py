@@ -6,7 +6,7 @@ import os
 import re
 import time
 
-_PLAIN = re.compile(r"[^\s\"=]+")
+_PLAIN = re.compile(r"[^\s\"'\\=]+")
 
 
 def log_line(fact: str, /, **fields: object) -> str:

@@ -1,0 +1,332 @@
+"""The job agent with real processes: small programs that behave as workers may."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from jobqueue.worker.agent import Agent, worker_options
+from jobqueue.worker.agent_log import Log
+from jobqueue.worker.arguments import AUTO, AgentOptions
+from jobqueue.worker.limits import AGENT_RESERVE
+from jobqueue.worker.options import WorkerOptions
+from jobqueue.worker.supervise import Policy
+
+IMPATIENT = Policy(
+    grace=0.05, drain=0.1, last_wait=60.0, settled=3600.0, restart_delays=(0.0, 0.0, 0.0)
+)
+# For workers that end when asked: nobody is killed, however slow the machine.
+PATIENT = IMPATIENT._replace(grace=60.0, drain=60.0)
+
+PREAMBLE = """
+import os, signal, sys
+print("worker", os.getpid(), file=sys.stderr)
+def tell_agent(signum): os.kill(os.getppid(), signum)
+def nth():  # how many workers were started before this one
+    with open(sys.argv[1] + "/starts", "a") as file:
+        file.write(".")
+        return file.tell()
+"""
+
+
+class Outcome(NamedTuple):
+    code: int
+    log: str
+    record: dict[str, Any]
+
+    @property
+    def last_line(self) -> str:
+        return self.log.splitlines()[-1]
+
+
+RunAgent = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run_agent(tmp_path: Path) -> RunAgent:
+    """Run an agent in this process, over workers that execute the given code."""
+
+    def run(code: str, *, policy: Policy = PATIENT, argv: Any = None, **options: Any) -> Outcome:
+        record = tmp_path / "record.json"
+        options = {"exit_record": str(record), **options}
+        agent_options = AgentOptions(addresses=("tls://10.0.0.1:4000",), name="jq", **options)
+        argv = argv or [sys.executable, "-I", "-S", "-c", PREAMBLE + code, str(tmp_path)]
+        with (tmp_path / "log").open("w+b") as log:
+            agent = Agent(agent_options, argv=argv, policy=policy, log=Log(log.fileno()))
+            status = agent.run()
+            log.seek(0)
+            text = log.read().decode()
+        return Outcome(status, text, json.loads(record.read_text()) if record.exists() else {})
+
+    return run
+
+
+def test_workers_that_were_told_to_end(run_agent: RunAgent) -> None:
+    """Status 0, and the log tells of each start and end."""
+    outcome = run_agent("", nworkers=2, job_id="17")
+    assert outcome.code == 0
+    assert " started host=" in outcome.log.splitlines()[0]
+    assert " job=17 " in outcome.log.splitlines()[0]
+    assert outcome.log.count("worker started worker=jq-") == 2
+    assert outcome.log.count('cause="exit 0: told to end"') == 2
+    assert outcome.last_line.endswith('ends exit_code=0 cause="all workers were told to end"')
+    assert outcome.record["cause"] == "all workers were told to end"
+    assert outcome.record["job"] == "17"
+    assert {worker["worker"] for worker in outcome.record["workers"]} == {"jq-0", "jq-1"}
+
+
+@pytest.mark.parametrize(
+    ("status", "cause"),
+    [(3, "no scheduler within the death timeout"), (4, "the scheduler refused the workers")],
+)
+def test_workers_without_a_scheduler(run_agent: RunAgent, status: int, cause: str) -> None:
+    """They are not restarted; status, cause and the worker's last words are handed on."""
+    outcome = run_agent(f"print('it is so', file=sys.stderr); sys.exit({status})")
+    assert outcome.code == outcome.record["exit_code"] == status
+    assert f'ends exit_code={status} cause="{cause}" said="it is so"' in outcome.last_line
+    assert outcome.record["said"] == "it is so"
+    assert outcome.log.count("worker started") == 1
+
+
+def test_a_crashed_worker_is_replaced(run_agent: RunAgent) -> None:
+    """Killed by SIGKILL twice, told to end the third time."""
+    code = "if nth() < 3: os.kill(os.getpid(), signal.SIGKILL)"
+    outcome = run_agent(code)
+    assert outcome.code == 0
+    assert outcome.log.count('cause="killed by signal 9 (SIGKILL)"') == 2
+    assert "will be restarted worker=jq-0 delay=0s crashes_in_a_row=2" in outcome.log
+    assert [end["status"] for end in outcome.record["workers"]] == [-9, -9, 0]
+
+
+def test_workers_that_cannot_work(run_agent: RunAgent) -> None:
+    """The agent gives up, with the worker's last words in the last line and in the record."""
+    outcome = run_agent("raise OSError('no such luck')")
+    assert outcome.code == 5
+    assert outcome.log.count("worker started") == 4
+    assert 'said="OSError: no such luck"' in outcome.last_line
+    assert outcome.record["said"] == "OSError: no such luck"
+    assert outcome.record["workers"][-1]["last_lines"][-1] == "OSError: no such luck"
+
+
+def test_a_command_that_does_not_exist(run_agent: RunAgent) -> None:
+    """A start that fails counts as a crash and names the reason."""
+    outcome = run_agent("", argv=["/does/not/exist"], nworkers=2)
+    assert outcome.code == 5
+    assert "No such file or directory" in outcome.log
+    assert outcome.record["workers"][0]["pid"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 129), ("SIGUSR1", 0), ("SIGUSR2", 0)],
+)
+def test_signals_end_workers_and_agent(run_agent: RunAgent, name: str, status: int) -> None:
+    """An order and a warning both become SIGTERM to all workers; only an order is a failure."""
+    code = f"tell_agent(signal.{name}) if nth() == 1 else None; signal.pause()"
+    outcome = run_agent(code, nworkers=2)
+    assert outcome.code == status
+    assert outcome.log.count('cause="killed by signal 15 (SIGTERM)"') == 2
+    assert f"by {name}" in outcome.last_line
+    assert "is killed" not in outcome.log
+
+
+def test_a_worker_that_ignores_sigterm_is_killed(run_agent: RunAgent) -> None:
+    """After the grace, SIGKILL."""
+    code = (
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN); tell_agent(signal.SIGTERM)\n"
+        "while True: signal.pause()"
+    )
+    outcome = run_agent(code, policy=IMPATIENT)
+    assert outcome.code == 143
+    assert "worker does not end, is killed worker=jq-0" in outcome.log
+    assert outcome.record["workers"][0]["cause"] == "killed by signal 9 (SIGKILL)"
+
+
+def test_lifetime(run_agent: RunAgent) -> None:
+    """When it is over, workers get SIGTERM and the agent ends with status 0."""
+    outcome = run_agent("signal.pause()", lifetime=0.01, lifetime_stagger=0.005)
+    assert outcome.code == 0
+    assert "its lifetime of 0 s is over" in outcome.last_line
+
+
+def test_workers_get_their_options(run_agent: RunAgent) -> None:
+    """One line on standard input, and then its end."""
+    outcome = run_agent("print('got', sys.stdin.read(), file=sys.stderr)", nworkers=2, nthreads=3)
+    lines = [line[4:] for line in outcome.log.splitlines() if line.startswith("got ")]
+    options = sorted(map(WorkerOptions.from_json, lines), key=lambda o: o.slot)
+    assert [o.name for o in options] == ["jq-0", "jq-1"]
+    assert [o.slot for o in options] == [0, 1]
+    assert {o.agent_pid for o in options} == {os.getpid()}
+    assert {o.nthreads for o in options} == {3}
+
+
+def test_all_that_workers_write_reaches_the_log(run_agent: RunAgent) -> None:
+    """More than a pipe holds, to the last byte, while the record keeps only the end."""
+    code = "sys.stderr.write('x' * 3_000_000 + '\\nfarewell'); sys.stderr.flush(); sys.exit(3)"
+    outcome = run_agent(code)
+    assert outcome.log.count("x") > 3_000_000
+    assert outcome.record["said"] == "farewell"
+    assert len(json.dumps(outcome.record)) < 10_000
+
+
+def test_a_broken_log_and_a_missing_folder(tmp_path: Path) -> None:
+    """Neither a full disk nor a record that can't be written changes how the agent ends."""
+    options = AgentOptions(("a",), "jq", exit_record=str(tmp_path / "missing" / "record.json"))
+    argv = [sys.executable, "-I", "-S", "-c", PREAMBLE + "sys.exit(3)", str(tmp_path)]
+    with open("/dev/full", "wb", buffering=0) as full:
+        assert Agent(options, argv=argv, policy=PATIENT, log=Log(full.fileno())).run() == 3
+
+
+def test_a_missing_folder_is_named(run_agent: RunAgent, tmp_path: Path) -> None:
+    """The log says where the record could not be written, and why."""
+    path = str(tmp_path / "missing" / "record.json")
+    outcome = run_agent("", exit_record=path)
+    assert outcome.code == 0
+    assert f"exit record not written path={path} error=" in outcome.log
+
+
+def test_what_a_dead_worker_leaves_behind_is_killed(run_agent: RunAgent, tmp_path: Path) -> None:
+    """A process that its tasks started does not compete with those of its successor."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    code = """
+if nth() == 1:
+    here, there = os.pipe()
+    if not os.fork():
+        fifo = os.open(sys.argv[1] + "/fifo", os.O_WRONLY)
+        os.write(fifo, b"left behind")
+        os.write(there, b".")
+        signal.pause()
+    os.read(here, 1)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    try:
+        assert run_agent(code).code == 0
+        assert os.read(reading, 100) == b"left behind"
+        readable, _, _ = select.select([reading], [], [], 60)
+        assert readable, "it lives on"
+        assert os.read(reading, 100) == b""
+    finally:
+        os.close(reading)
+
+
+def test_a_daemon_that_holds_the_pipe_open_does_not_hold_the_agent(
+    run_agent: RunAgent, tmp_path: Path
+) -> None:
+    """A task may leave a process in a session of its own; nobody waits for that one."""
+    code = (
+        "pid = os.fork()\n"
+        "if not pid: os.setsid(); signal.pause()\n"
+        "open(sys.argv[1] + '/daemon', 'w').write(str(pid))"
+    )
+    try:
+        assert run_agent(code).code == 0
+    finally:
+        os.kill(int((tmp_path / "daemon").read_text()), signal.SIGKILL)
+
+
+def test_the_process_is_left_as_it_was(run_agent: RunAgent) -> None:
+    """Signal handlers, wake-up descriptor and open files are those from before."""
+    signums = [signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGUSR1, signal.SIGHUP]
+    before = [signal.getsignal(signum) for signum in signums], os.listdir("/proc/self/fd")
+    run_agent("sys.exit(1)")
+    assert before == ([signal.getsignal(s) for s in signums], os.listdir("/proc/self/fd"))
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_a_signal_that_is_ignored_stays_ignored(run_agent: RunAgent) -> None:
+    """`nohup` means that the agent lives on when the terminal is closed."""
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        outcome = run_agent("tell_agent(signal.SIGHUP)")
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+    assert outcome.code == 0
+    assert "all workers were told to end" in outcome.last_line
+
+
+def test_a_fault_of_the_agent_leaves_no_worker(
+    run_agent: RunAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Should the agent itself fail, its workers end with it, and the record says so."""
+
+    def fault(self: Agent, wakeup: int) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(Agent, "_turn", fault)
+    with pytest.raises(RuntimeError, match="a fault"):
+        run_agent("signal.pause()")
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert record["cause"] == "the agent failed: RuntimeError('a fault')"
+    assert record["exit_code"] == 1
+
+
+def test_shares() -> None:
+    """CPUs and memory are divided; what was asked for is kept where it fits."""
+    options = AgentOptions(("a",), "jq", nworkers=4)
+    workers = worker_options(options, cpus=9, memory=2**33)
+    assert [w.nthreads for w in workers] == [2] * 4
+    assert workers[0].memory_limit == (2**33 - AGENT_RESERVE) // 4
+    (crowded,) = {w.nthreads for w in worker_options(options, cpus=2, memory=2**33)}
+    assert crowded == 1
+    for asked, limit in [(None, None), (10**9, 10**9), (AUTO, workers[0].memory_limit)]:
+        given = worker_options(options._replace(memory_limit=asked), cpus=9, memory=2**33)
+        assert given[3].memory_limit == limit
+
+
+AGENT = """
+import sys
+from jobqueue.worker.agent import Agent
+from jobqueue.worker.arguments import AgentOptions
+worker = '''
+import os, signal
+from jobqueue.worker.launch import die_with_parent
+from jobqueue.worker.options import WorkerOptions
+die_with_parent(WorkerOptions.from_json(input()).agent_pid)
+os.write(1, b".")
+signal.pause()
+'''
+options = AgentOptions(("tls://10.0.0.1:4000",), "jq", nworkers=2)
+sys.exit(Agent(options, argv=[sys.executable, "-c", worker]).run())
+"""
+
+
+def test_a_killed_agent_takes_its_workers_along() -> None:
+    """SIGKILL to the agent: its standard output, held open by the workers too, comes to an end."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([sys.executable, "-c", AGENT], **pipes) as agent:  # type: ignore[call-overload]
+        assert agent.stdout.read(2) == b".."
+        agent.kill()
+        readable, _, _ = select.select([agent.stdout], [], [], 60)
+        assert readable, "workers live on"
+        assert agent.stdout.read() == b""
+
+
+def test_the_command(tmp_path: Path) -> None:
+    """`python -m jobqueue.worker` knows its usage, and refuses what it does not know."""
+    argv = [sys.executable, "-m", "jobqueue.worker"]
+    helped = subprocess.run([*argv, "--help"], capture_output=True, check=False, cwd=tmp_path)
+    assert helped.returncode == 0
+    assert b"--death-timeout TIME" in helped.stdout
+    wrong = subprocess.run([*argv, "a", "--what"], capture_output=True, check=False, cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert b"unrecognized arguments: --what" in wrong.stderr
+
+
+def test_the_agent_starts_light(tmp_path: Path) -> None:
+    """Workers wait for the agent's imports, so those are few."""
+    code = "import sys, jobqueue.worker.agent; print(*sys.modules)"
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, capture_output=True, check=True, text=True, cwd=tmp_path)
+    heavy = {"asyncio", "ssl", "dataclasses", "inspect", "logging", "importlib.metadata",
+             "multiprocessing", "psutil", "msgpack", "cloudpickle", "cryptography", "tornado",
+             "jinja2", "yaml", "rich"}  # fmt: skip
+    assert not heavy & set(done.stdout.split())

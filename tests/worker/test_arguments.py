@@ -1,0 +1,92 @@
+"""The job agent's command line."""
+
+import os
+
+import pytest
+
+from jobqueue.worker.arguments import AUTO, AgentOptions, parse_arguments
+
+
+def test_what_a_job_script_says() -> None:
+    """All options of the command that batch clusters write into their scripts."""
+    words = (
+        "tls://10.0.0.1:4000,tls://192.168.0.1:4000 --credentials /home/me/.jobqueue/c "
+        "--nworkers 6 --nthreads 4 --memory-limit 16GiB --name jq-7 --job-id 1234_5 "
+        "--death-timeout 90 --local-directory /tmp/me --interface ib0 --resources GPU=2,MEM=1.5 "
+        "--exit-record /logs/jq.json --lifetime 18m --lifetime-stagger 30s --preload a --preload b"
+    )
+    assert parse_arguments(words.split()) == AgentOptions(
+        addresses=("tls://10.0.0.1:4000", "tls://192.168.0.1:4000"),
+        credentials="/home/me/.jobqueue/c",
+        nworkers=6,
+        nthreads=4,
+        memory_limit=16 * 2**30,
+        name="jq-7",
+        job_id="1234_5",
+        death_timeout=90.0,
+        local_directory="/tmp/me",
+        interface="ib0",
+        resources={"GPU": 2.0, "MEM": 1.5},
+        exit_record="/logs/jq.json",
+        lifetime=1080.0,
+        lifetime_stagger=30.0,
+        preload=("a", "b"),
+    )
+
+
+def test_defaults() -> None:
+    """An address is enough."""
+    assert parse_arguments(["unix:///run/me/sock"]) == AgentOptions(
+        addresses=("unix:///run/me/sock",), name=f"{os.uname().nodename}-{os.getpid()}"
+    )
+
+
+def test_empty_values_say_nothing() -> None:
+    """Unset variables of a shell, as in --job-id "$SLURM_JOB_ID", leave the default."""
+    options = parse_arguments(["tcp://a:1", "--job-id", "", "--name", "", "--memory-limit", ""])
+    assert options.job_id is None
+    assert options.name
+    assert options.memory_limit == AUTO
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"), [("auto", AUTO), ("0", None), ("none", None), ("4GB", 4 * 10**9)]
+)
+def test_memory_limit(text: str, limit: int | None) -> None:
+    """A size, a share of what there is, or no limit."""
+    assert parse_arguments(["tcp://a:1", "--memory-limit", text]).memory_limit == limit
+
+
+def test_addresses_may_also_stand_apart() -> None:
+    """Several words, commas within them, in the order of preference."""
+    assert parse_arguments(["a,b", "c", "--nworkers", "2"]).addresses == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("", "the following arguments are required: ADDRESS"),
+        (",", "',' holds no address"),
+        ("a --no-such-option", "unrecognized arguments: --no-such-option"),
+        ("a --mem 4GB", "unrecognized arguments: --mem 4GB"),
+        ("a --nworkers 0", "argument --nworkers: '0' is no number from 1"),
+        ("a --nthreads -1", "argument --nthreads"),
+        ("a --memory-limit lots", "argument --memory-limit: 'lots' is no size"),
+        ("a --death-timeout soon", "argument --death-timeout: 'soon' is no duration"),
+        ("a --death-timeout 0", "must be more than 0"),
+        ("a --lifetime 5x", "argument --lifetime: '5x' is no duration"),
+        ("a --resources GPU", "argument --resources: 'GPU' is no resource"),
+        ("a --resources =2", "'=2' is no resource"),
+        ("a --resources GPU=two", "'GPU=two' is no resource"),
+        ("a --resources GPU=-1", "'GPU=-1' is no resource"),
+        ("a --resources GPU=nan", "'GPU=nan' is no resource"),
+    ],
+)
+def test_mistakes(words: str, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Usage, option, value and what is wrong with it, on standard error, and status 2."""
+    with pytest.raises(SystemExit) as caught:
+        parse_arguments(words.split())
+    assert caught.value.code == 2
+    message = capsys.readouterr().err
+    assert message.startswith("usage: python -m jobqueue.worker")
+    assert complaint in message

@@ -1,0 +1,91 @@
+"""How a worker process starts, and that it does not outlive its agent."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobqueue.worker.exit_codes import ExitCode
+from jobqueue.worker.launch import start_worker, worker_argv
+from jobqueue.worker.options import WorkerOptions
+
+OPTIONS = WorkerOptions(addresses=("tls://10.0.0.1:4000",), name="a-0", credentials="/secret/place")
+
+REPORT = """
+import json, os, sys
+print(json.dumps([sys.stdin.read(), os.getpgid(0) == os.getpid(), os.getsid(0)]), file=sys.stderr)
+"""
+
+# An agent in miniature: its worker says `ready` when the kernel has been told.
+PARENT = """
+import subprocess, sys
+worker = '''
+import os, signal, sys
+from jobqueue.worker.launch import die_with_parent
+die_with_parent(int(sys.argv[1]))
+os.write(1, b"ready")
+signal.pause()
+'''
+import os
+subprocess.Popen([sys.executable, "-c", worker, str(os.getpid())]).wait()
+"""
+
+
+def test_the_command_is_this_interpreter() -> None:
+    """Workers run in the environment that the agent runs in."""
+    assert worker_argv() == (sys.executable, "-m", "jobqueue.worker.process")
+
+
+def test_options_arrive_on_standard_input_alone() -> None:
+    """The line comes and then the end; the process leads a group, but stays in the session."""
+    argv = [sys.executable, "-c", REPORT]
+    with start_worker(argv, OPTIONS) as process:
+        process.wait(60)
+        assert process.stderr is not None
+        text, leads_group, session = json.loads(process.stderr.read())
+    assert WorkerOptions.from_json(text) == OPTIONS
+    assert text.count("\n") == 1
+    assert leads_group
+    assert session == os.getsid(0)
+
+
+def test_options_that_no_pipe_can_hold() -> None:
+    """An error, where a smaller agent would hang."""
+    huge = OPTIONS._replace(preload=("x" * 1_000_000,))
+    with pytest.raises(OSError, match="do not fit into a pipe"):
+        start_worker(["true"], huge)
+
+
+def test_no_descriptor_is_left_behind() -> None:
+    """Neither a start nor a failure to start leaks."""
+    before = os.listdir("/proc/self/fd")
+    with start_worker(["true"], OPTIONS):
+        pass
+    with pytest.raises(FileNotFoundError):
+        start_worker(["/does/not/exist"], OPTIONS)
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_killed_agent_takes_its_workers_along() -> None:
+    """SIGKILL to the parent ends the child: the pipe that both hold open ends."""
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.read(5) == b"ready"
+        parent.send_signal(signal.SIGKILL)
+        readable, _, _ = select.select([parent.stdout], [], [], 60)
+        assert readable, "the worker lives on"
+        assert parent.stdout.read() == b""
+
+
+def test_an_agent_that_died_before_its_worker_could_say_so(tmp_path: Path) -> None:
+    """A worker whose parent is another than its agent ends at once."""
+    code = "from jobqueue.worker.launch import die_with_parent as d; d(1); print('alive')"
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, capture_output=True, timeout=60, check=False, cwd=tmp_path)
+    assert done.returncode == ExitCode.TERMINATED
+    assert done.stdout == b""
