@@ -63,7 +63,8 @@ class Keyword:
         YAML's own types are wanted, rather than the text as written.
     path
         A path that this side uses: ``~`` and variables are expanded here, and it is made absolute.
-        "beside": relative to the file that holds it; "cwd": relative to the working directory.
+        A "file" must exist, and is relative to the YAML file that names it; a "folder" is made when
+        it is needed, and is relative to the working directory.
     variable
         An environment variable that stands in when nothing is set.
     """
@@ -78,7 +79,7 @@ class Keyword:
     null: Literal["default", "none"] = "default"
     place: Literal["anywhere", "code"] = "anywhere"
     typed: bool = False
-    path: Literal["", "cwd", "beside"] = ""
+    path: Literal["", "file", "folder"] = ""
     variable: str = ""
 
     @property
@@ -230,14 +231,14 @@ KEYWORDS: tuple[Keyword, ...] = (
         values.text,
         "path",
         "your own Jinja template of the job script; relative to the file that names it",
-        path="beside",
+        path="file",
     ),
     Keyword(
         "log_directory",
         values.text,
         "path",
         "folder for the jobs' output; ~ and variables are expanded where you submit",
-        path="cwd",
+        path="folder",
     ),
     Keyword(
         "submit_command_extra",
@@ -312,7 +313,7 @@ KEYWORDS: tuple[Keyword, ...] = (
         values.text,
         "path",
         "folder seen by all nodes that holds the cluster's credentials",
-        path="cwd",
+        path="folder",
     ),
     # Arguments of the constructor that YAML can't hold.
     Keyword("name", values.text, "text", "name of the cluster", place="code"),

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobqueue.config import overlay
+from jobqueue.config.keywords import SYSTEMS
 from jobqueue.config.nodes import Node, parse_json, parse_yaml
 from jobqueue.config.sections import (
     Entry,
@@ -34,12 +35,14 @@ from jobqueue.config.sections import (
     Problem,
     Section,
     Source,
+    did_you_mean,
     section_key,
     source_of_file,
 )
 from jobqueue.config.values import is_unset
 
 _SUFFIXES = (".yaml", ".yml", ".json")
+_VARIABLES = "environment variables"
 _VARIABLE = re.compile(r"(?P<dask>DASK_JOBQUEUE__|JOBQUEUE__?)(?P<section>.+?)__(?P<key>.+)")
 
 
@@ -101,7 +104,7 @@ def load(places: Places | None = None) -> Config:
             sources += _read_path(path, named_by, lenient)
         sources += _variables(places.environ, lenient)
     sources += overlay.sources()
-    return Config(tuple(sources), tuple(looked), places)
+    return Config((*sources, *_unknown_sections(sources)), tuple(looked), places)
 
 
 def _paths(places: Places, lenient: bool) -> Iterator[tuple[Path, str]]:
@@ -163,7 +166,18 @@ def _variables(environ: Mapping[str, str], lenient: bool) -> Iterator[Source]:
             name: Section(name, entries[0].origin, tuple(entries))
             for name, entries in found.items()
         }
-        yield Source("environment variables", sections)
+        yield Source(_VARIABLES, sections)
+
+
+def _unknown_sections(sources: list[Source]) -> Iterator[Source]:
+    """Find variables for sections that are nowhere: they would be lost without a word."""
+    known = {*SYSTEMS, *(n for s in sources if s.label != _VARIABLES for n in s.sections)}
+    for source in sources:
+        for name, section in source.sections.items():
+            if name not in known:
+                text = f"{section.origin}: there is no section {name!r}{did_you_mean(name, known)}"
+                problem = Problem(text, fatal=not section.entries[0].lenient)
+                yield Source(_VARIABLES, problems=(problem,))
 
 
 def _variable_value(text: str, variable: str) -> Node:

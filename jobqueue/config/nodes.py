@@ -115,6 +115,8 @@ class _Builder:
 
     def _make(self, node: Any) -> Node:
         line = node.start_mark.line + 1
+        if not node.tag.startswith(_TAG):
+            self._fail(node, f"the tag {node.tag} is not known")
         if node.id == "scalar":
             return Node(*self._scalar(node), line)
         if node.id == "sequence":
@@ -154,8 +156,6 @@ class _Builder:
                 return node.value, yaml.SafeLoader("").construct_object(node)
             except (ValueError, yaml.YAMLError):
                 return node.value, node.value
-        if kind == node.tag:
-            self._fail(node, f"the tag {node.tag} is not known")
         return node.value, node.value
 
     def _fail(self, node: Any, fact: str) -> Any:

@@ -170,7 +170,7 @@ class _FileReader:
     def _top_level(self, item: Item) -> None:
         """An entry beside ``jobqueue:``."""
         name = normal(item.key)
-        if name in ALL_NAMES or (name in SYSTEMS and item.node.items is not None):
+        if name in ALL_NAMES or (name in SYSTEMS and _holds_keywords(item)):
             below = f"'{ROOT}:'" if name in SYSTEMS else f"'{ROOT}:' and a section such as 'slurm:'"
             self._problem(
                 item.line,
@@ -235,7 +235,8 @@ class _FileReader:
                 self._origin(inner.line),
                 self._lenient,
             )
-            if (twice := entries.get(entry.name)) and twice.written != entry.written:
+            twice = entries.get(entry.name)
+            if twice and twice.written != entry.written and (twice.written or entry.written):
                 self._problem(
                     inner.line,
                     f"'{inner.key}' in section '{item.key}' is here for the second time (first at "
@@ -262,6 +263,10 @@ def section_key(name: str) -> str:
     ``-``, ``_`` and case don't matter, so that a variable can name any section.
     """
     return normal(name).lower()
+
+
+def _holds_keywords(item: Item) -> bool:
+    return any(normal(inner.key) in ALL_NAMES for inner in item.node.items or ())
 
 
 def _section_like(item: Item, path: str, depth: int = 3) -> Iterator[tuple[str, int | None]]:

@@ -172,7 +172,7 @@ def texts(value: Any) -> list[str]:
 def attributes(value: Any) -> dict[str, str]:
     """Names and values (HTCondor's attributes): from a mapping, or lines ``name = value``."""
     if isinstance(value, Mapping):
-        pairs = {str(name): text(item) or "" for name, item in value.items()}
+        pairs = {str(name): _scalar(item) for name, item in value.items()}
     else:
         pairs = {}
         for line in directives(value):
@@ -228,6 +228,6 @@ def _scalar(value: Any) -> str:
         return ""
     if isinstance(value, os.PathLike):
         return os.fspath(value) if isinstance(os.fspath(value), str) else repr(value)
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
+    if isinstance(value, str | int | float):
         return str(value)
     raise ValueError(f"{value!r} is not a line of text")

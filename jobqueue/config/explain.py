@@ -1,0 +1,82 @@
+"""What a section gives, value by value, and from which file and line: for whoever debugs a site."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobqueue.config.checks import default_processes
+from jobqueue.config.keywords import SYSTEMS, Keyword, keywords_of
+from jobqueue.config.load import Config, load
+from jobqueue.config.merge import chain, gather
+from jobqueue.config.resolve import parse
+from jobqueue.config.sections import section_key
+from jobqueue.config.units import format_memory, format_walltime
+from jobqueue.errors import ConfigError
+
+
+def explain(section: str, *, system: str | None = None, config: Config | None = None) -> str:
+    """Say what a cluster made from a section would be told, and where each value comes from.
+
+    Parameters
+    ----------
+    section
+        Name of the section: ``"slurm"``, or one of your own.
+    system
+        The batch system, if neither the section's name nor what it extends tells it.
+    config
+        What was loaded; None reads all places now.
+
+    Returns
+    -------
+    str
+        Lines of keyword, value and origin, then the places that were searched.
+
+    Raises
+    ------
+    ConfigError
+        Whatever a cluster made from the section would complain about, missing values apart.
+
+    Examples
+    --------
+    >>> print(explain("slurm").splitlines()[0])
+    SLURMCluster, section 'slurm'
+    """
+    config = load() if config is None else config
+    names = chain(
+        section, section_key(section) if section_key(section) in SYSTEMS else None, config
+    )
+    system = system or next((name for name in names if name in SYSTEMS), None)
+    if system not in SYSTEMS:
+        raise ConfigError(
+            f"which batch system is section {section!r} for? "
+            f"Give system=, one of {', '.join(SYSTEMS)}"
+        )
+    values, origins = parse(
+        gather(section, {}, system=system, config=config), system, config.places
+    )
+    if values["processes"] is None and values["cores"] is not None:
+        values["processes"] = default_processes(values["cores"])
+    rows = [
+        (row.spelling, _show(row, values[name]), str(origins[name]))
+        for name, row in keywords_of(system).items()
+        if row.place == "anywhere"
+    ]
+    key_width, value_width = (max(len(row[column]) for row in rows) for column in (0, 1))
+    return "\n".join(
+        [
+            f"{SYSTEMS[system]}, section " + ", which extends ".join(map(repr, names)),
+            *(f"  {key:{key_width}}  {value:{value_width}}  {told}" for key, value, told in rows),
+            "Searched, the later winning:",
+            *(f"  {path}{'' if path.exists() else ' (absent)'}" for path in config.looked),
+        ]
+    )
+
+
+def _show(row: Keyword, value: Any) -> str:
+    if value is None:
+        return "missing" if row.required else "-"
+    if row.kind == "memory":
+        return format_memory(value)
+    if row.kind == "time" and isinstance(value, int):
+        return format_walltime(value)
+    return str(value)

@@ -1,0 +1,193 @@
+"""Which entry wins for each keyword: sections over those they extend, high places over low ones.
+
+Here names are judged. What is not known in a section is an error where the file is ours, a warning
+where it lies in one of dask's folders: real files there hold keys that nobody ever read, and they
+must go on working.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from jobqueue.config.keywords import (
+    KEYWORDS,
+    SYSTEMS,
+    Alias,
+    aliases_of,
+    keywords_of,
+)
+from jobqueue.config.load import Config
+from jobqueue.config.sections import (
+    Entry,
+    Origin,
+    Problem,
+    did_you_mean,
+    nearest,
+    section_key,
+)
+from jobqueue.config.values import is_unset
+from jobqueue.config.warn import deprecated, warn
+from jobqueue.errors import ConfigError
+
+EXTENDS = "extends"
+
+
+def gather(
+    section: str | None, keywords: Mapping[str, Any], *, system: str, config: Config
+) -> dict[str, Entry]:
+    """Find the winning entry of each keyword that somebody has set, by canonical name.
+
+    Raises
+    ------
+    ConfigError
+        If a name is not known, a section doesn't exist, or a file has a wrong shape; warns of what
+        can be lived with.
+    """
+    problems = list(config.problems)
+    winners: dict[str, Entry] = {}
+    for name in reversed(chain(section or system, system, config)):
+        for source in config.sources:
+            if found := source.sections.get(name):
+                winners |= _Names(system, found.name, problems).canonical(found.entries)
+    given = [
+        Entry(name, value, value, Origin("keyword"))
+        for name, value in keywords.items()
+        if value is not None
+    ]
+    winners |= _Names(system, None, problems).canonical(given)
+    _report(problems)
+    return winners
+
+
+def chain(section: str, system: str | None, config: Config) -> list[str]:
+    """List a section and those it extends, nearest first.
+
+    The batch system's own section need not exist, nor one of a batch system that is extended.
+
+    Raises
+    ------
+    ConfigError
+        If a section doesn't exist, or they extend each other in a circle.
+    """
+    known = {name: found for source in config.sources for name, found in source.sections.items()}
+    names = [section_key(section)]
+    may_lack: set[str | None] = {system}
+    asked_by = ""
+    while True:
+        if names[-1] not in known and names[-1] not in may_lack:
+            hint = did_you_mean(names[-1], [*known, *SYSTEMS])
+            there = f"sections: {', '.join(known)}" if known else "there are none"
+            raise ConfigError(
+                f"{asked_by}no section {names[-1]!r} in the configuration{hint} ({there})"
+            )
+        base = _extends(names[-1], config)
+        if base is None:
+            return names
+        asked_by = f"{base.origin}: extends: {base.written}: "
+        if not isinstance(base.written, str):
+            raise ConfigError(f"{asked_by}write the name of one section")
+        names.append(section_key(base.written))
+        if names[-1] in names[:-1]:
+            circle = " → ".join(names)
+            raise ConfigError(f"{asked_by}sections extend each other in a circle: {circle}")
+        may_lack = set(SYSTEMS)
+
+
+def _extends(name: str, config: Config) -> Entry | None:
+    said = [
+        entry
+        for source in config.sources
+        if name in source.sections
+        for entry in source.sections[name].entries
+        if entry.name == EXTENDS
+    ]
+    return said[-1] if said and not is_unset(said[-1].written) else None
+
+
+def _report(problems: Iterable[Problem]) -> None:
+    """Raise one error for all that is fatal, else warn about the rest."""
+    fatal = [problem.text for problem in problems if problem.fatal]
+    if fatal:
+        raise ConfigError("\n".join(dict.fromkeys(fatal)))
+    for problem in problems:
+        warn(problem.text)
+
+
+def is_empty(entry: Entry) -> bool:
+    """Whether an entry is unset, or a list or mapping without members."""
+    value = entry.written
+    return is_unset(value) or (isinstance(value, list | tuple | dict) and not value)
+
+
+class _Names:
+    """Makes the names of one section, or of keywords (`section` None), canonical."""
+
+    def __init__(self, system: str, section: str | None, problems: list[Problem]) -> None:
+        self._system = system
+        self._section = section
+        self._problems = problems
+        self._rows = keywords_of(system)
+        self._aliases = aliases_of(system, yaml=section is not None)
+
+    def canonical(self, entries: Iterable[Entry]) -> dict[str, Entry]:
+        direct: dict[str, Entry] = {}
+        renamed: list[tuple[Alias, Entry]] = []
+        for entry in entries:
+            if entry.name in self._aliases:
+                renamed.append((self._aliases[entry.name], entry))
+            elif self._takes(entry.name):
+                direct[entry.name] = entry
+            elif self._section is None or entry.name != EXTENDS:
+                self._problem(entry, self._unknown(entry))
+        for alias, entry in renamed:
+            self._rename(alias, entry, direct)
+        return direct
+
+    def _takes(self, name: str) -> bool:
+        row = self._rows.get(name)
+        return row is not None and (self._section is None or row.place == "anywhere")
+
+    def _rename(self, alias: Alias, entry: Entry, direct: dict[str, Entry]) -> None:
+        """Put an entry under its keyword's own name.
+
+        An empty one beside the new name is a left-over: sites copied whole files of defaults.
+        """
+        rival = direct.get(alias.new)
+        if entry.written is None or (rival is not None and is_empty(entry)):
+            return
+        if rival is None or is_empty(rival):
+            direct[alias.new] = entry
+        elif alias.deprecated:
+            new, old = self._spell(alias.new), self._spell(entry.key)
+            self._problem(entry, f"'{new}' and '{old}', its old name, are both given; keep '{new}'")
+        if alias.deprecated and not is_empty(entry):
+            new, old = self._spell(alias.new), self._spell(entry.key)
+            deprecated(f"{self._at(entry)}'{old}' is an old name; write '{new}'")
+
+    def _unknown(self, entry: Entry) -> str:
+        key, cls = self._spell(entry.key), SYSTEMS[self._system]
+        others = {SYSTEMS[s]: 0 for row in KEYWORDS if row.name == entry.name for s in row.systems}
+        if self._section is not None and entry.name in SYSTEMS:
+            return f"'{key}' is a section; it stands one level too deep"
+        if entry.name in self._rows:
+            return f"'{key}' can't be set here; pass it to {cls}"
+        if others:
+            return f"'{key}' is no keyword of {cls}, but of {', '.join(others)}"
+        near = nearest(entry.key, [*self._rows, *self._aliases, EXTENDS])
+        if near is not None and near in self._aliases:
+            near = self._aliases[near].new
+        hint = f"; did you mean '{self._spell(near)}'?" if near else ""
+        return f"'{key}' is no keyword of {cls}{hint}"
+
+    def _problem(self, entry: Entry, fact: str) -> None:
+        self._problems.append(Problem(f"{self._at(entry)}{fact}", fatal=not entry.lenient))
+
+    def _spell(self, name: str) -> str:
+        """A name as its reader writes it: in YAML, or in Python."""
+        if self._section is None:
+            return name.replace("-", "_")
+        return name.replace("_", "-")
+
+    def _at(self, entry: Entry) -> str:
+        return "" if self._section is None else f"{entry.origin}: section '{self._section}': "
