@@ -282,6 +282,14 @@ def test_shares() -> None:
         assert given[3].memory_limit == limit
 
 
+def test_memory_that_is_not_there_is_not_promised(run_agent: RunAgent) -> None:
+    """More than the job has, less the agent's part, is cut down, and the log says to what."""
+    outcome = run_agent("", memory_limit=10**18)
+    assert "workers' memory reduced to leave room for the agent asked=1000000000000000000" in (
+        outcome.log
+    )
+
+
 AGENT = """
 import sys
 from jobqueue.worker.agent import Agent
