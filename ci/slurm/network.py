@@ -5,11 +5,10 @@ Nothing is forwarded to other networks: nodes reach the machine, each other, and
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 
 from layout import Lab, Node
-from processes import run, send, succeeds, wait_for
+from processes import kill, run, succeeds
 
 
 def lay_bridge(lab: Lab) -> None:
@@ -58,8 +57,7 @@ def members(node: Node) -> list[int]:
 
 def kill_members(node: Node) -> None:
     """End every process of the node without warning."""
-    send(members(node), signal.SIGKILL)
-    wait_for(lambda: not members(node), 10, f"the processes of {node.name} to end")
+    kill(lambda: members(node), f"the processes of {node.name}")
 
 
 def cut(node: Node) -> None:

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from layout import Lab
@@ -65,29 +66,18 @@ def start(lab: Lab, log: str, argv: Sequence[str | Path]) -> int:
         ).pid
 
 
-def daemons(lab: Lab, *names: str) -> list[int]:
-    """Find the running daemons of this lab that have one of these names."""
+def daemons(lab: Lab) -> list[int]:
+    """Find the daemons of this lab that run on the machine itself."""
     mark = str(lab.folder).encode() + b"/"
-    return [pid for pid in _live_processes() if _name(pid) in names and mark in _strings(pid)]
+    return [pid for pid in _live_processes() if _name(pid) in DAEMONS and mark in _strings(pid)]
 
 
-def stop(lab: Lab, *names: str, patience: float = 5.0) -> None:
-    """End this lab's daemons of these names, by SIGTERM, and by SIGKILL when that did not help."""
-    send(daemons(lab, *names), signal.SIGTERM)
-    try:
-        wait_for(lambda: not daemons(lab, *names), patience, f"{', '.join(names)} to end")
-    except LabError:
-        send(daemons(lab, *names), signal.SIGKILL)
-        wait_for(lambda: not daemons(lab, *names), patience, f"{', '.join(names)} to be killed")
-
-
-def send(pids: Sequence[int], number: signal.Signals) -> None:
-    """Signal processes, those that have just ended excepted."""
-    for pid in pids:
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            continue
+def kill(find: Callable[[], list[int]], what: str) -> None:
+    """End processes without warning and wait until none is found."""
+    for pid in find():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not find(), 10, f"{what} to end")
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:

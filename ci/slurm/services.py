@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from layout import Lab
-from processes import LabError, environment, run, start, stop, succeeds, wait_for
+from processes import LabError, daemons, environment, kill, run, start, succeeds, wait_for
 
 
 def start_munge(lab: Lab) -> None:
@@ -84,9 +84,8 @@ def start_controller(lab: Lab) -> None:
 
 
 def stop_services(lab: Lab) -> None:
-    """End all of them, those first that use the others."""
-    for names in (("slurmctld", "slurmscriptd"), ("slurmdbd",), ("mariadbd",), ("munged",)):
-        stop(lab, *names)
+    """End all of them; at once, since what they would save is thrown away."""
+    kill(lambda: daemons(lab), "the cluster's daemons")
 
 
 def _tail(log: Path) -> str:
