@@ -38,6 +38,8 @@ class Contender:
     """What a user's script imports before its first task."""
     environment: Mapping[str, str] = {}
     """Environment variables its processes get."""
+    workers = WORKERS
+    """How many processes must have answered before anything is measured."""
     accepts_futures = True
     """Whether the future of one task may be an argument of the next."""
     starts_empty = False

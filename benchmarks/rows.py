@@ -15,12 +15,15 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks.contenders import Contender
-from benchmarks.tasks import add, block, identity, kept_block, process_age
+from benchmarks.tasks import add, block, identity, kept_block, process_age, slow_process_id
 
 MEASURE_FOR = 1.0
 """Seconds for which a run is repeated within one process …"""
 REPEAT_AT_MOST = 5
 """… but not more often than this. The median counts."""
+
+UP_WITHIN = 60.0
+"""Seconds within which all workers of a contender must have answered."""
 
 BEST_PEER = "best peer"
 """As a row's reference: the peer with the best median."""
@@ -30,14 +33,32 @@ class WrongResultError(Exception):
     """A contender returned something else than the right values."""
 
 
+class WorkersMissingError(Exception):
+    """A contender didn't bring up its workers in time."""
+
+
 @contextmanager
 def started(contender: Contender) -> Iterator[Contender]:
-    """Start a contender and stop it whatever happens."""
+    """Start a contender, see all its workers at work, and stop it whatever happens."""
     contender.start()
     try:
+        await_workers(contender)
         yield contender
     finally:
         contender.stop()
+
+
+def await_workers(contender: Contender) -> None:
+    """Submit tasks until as many processes as wanted have run some: workers may come up late."""
+    began = perf_counter()
+    seen: set[int] = set()
+    while len(seen) < contender.workers:
+        if perf_counter() - began > UP_WITHIN:
+            raise WorkersMissingError(
+                f"{len(seen)} of {contender.workers} workers ran a task within {UP_WITHIN:g} s"
+            )
+        futures = [contender.submit(slow_process_id) for _ in range(2 * contender.workers)]
+        seen.update(contender.gather(futures))
 
 
 def check(what: str, got: Any, wanted: Any) -> None:

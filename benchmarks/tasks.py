@@ -40,6 +40,12 @@ def kept_block(length: int) -> Any:
     return _kept[length]
 
 
+def slow_process_id() -> int:
+    """Say which worker process this is, slowly enough that its neighbour gets a task, too."""
+    time.sleep(0.02)
+    return os.getpid()
+
+
 def process_age() -> float:
     """Return the seconds since this process was started, in steps of a clock tick (10 ms).
 

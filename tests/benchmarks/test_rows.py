@@ -13,6 +13,7 @@ class InPlace(Contender):
 
     name = "in place"
     statement = "import json"
+    workers = 1
 
     def __init__(self, spoil=lambda value: value):
         self.spoil = spoil
@@ -65,7 +66,18 @@ def test_the_tree_has_as_many_tasks_as_its_size(monkeypatch):
     monkeypatch.setattr(rows, "REPEAT_AT_MOST", 1)
     contender = InPlace()
     rows.tree_reduction(contender, 15)
-    assert contender.calls == 3 + 15
+    seeing_the_worker = 2
+    assert contender.calls == seeing_the_worker + 3 + 15
+
+
+def test_nothing_is_measured_before_all_workers_are_up(monkeypatch):
+    """A contender that runs on fewer workers than the others is a failure, not a figure."""
+    monkeypatch.setattr(rows, "UP_WITHIN", 0.05)
+    monkeypatch.setattr(InPlace, "workers", 2)
+    contender = InPlace()
+    with pytest.raises(rows.WorkersMissingError, match="1 of 2 workers ran a task within"):
+        rows.round_trip(contender, 10)
+    assert not contender.running
 
 
 def test_short_runs_are_repeated_but_not_for_ever():
