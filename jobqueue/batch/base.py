@@ -132,10 +132,11 @@ class BatchAdapter(ABC):
         What a line of the script begins with to be read by the batch system.
     job_id_expression
         Shell text that yields, inside a running job, the id by which we know that job.
-    account_variable
-        The environment variable that names the account to charge, where no other is given.
-    supports_arrays
-        Whether one submission may start many jobs.
+    probe_argv
+        A command whose answer shows `fallback` which dialect is spoken here, worth running once
+        before the first submission; () if there is nothing to find out.
+    array_limit
+        How many jobs one submission may start; 1 where there are no arrays.
     option_aliases
         Short option -> long option, for directives that have two names.
     """
@@ -144,9 +145,14 @@ class BatchAdapter(ABC):
     template: ClassVar[str]
     directive_prefix: ClassVar[str]
     job_id_expression: ClassVar[str]
-    account_variable: ClassVar[str] = ""
+    probe_argv: ClassVar[Argv] = ()
     option_aliases: ClassVar[Mapping[str, str]] = {}
-    supports_arrays: bool
+    array_limit: int
+
+    @property
+    def supports_arrays(self) -> bool:
+        """Whether one submission may start many jobs."""
+        return self.array_limit > 1
 
     @abstractmethod
     def with_directives(self, directives: Sequence[str]) -> Self:
@@ -165,7 +171,7 @@ class BatchAdapter(ABC):
         script
             Path of the job script, which was rendered with `array=count > 1`.
         count
-            Jobs to start, at least 1; more than one only if `supports_arrays`.
+            Jobs to start, from 1 to `array_limit`.
         tag
             A mark unique to this submission, by which it can be found again if the batch system
             did not answer. Batch systems that keep no such mark ignore it.
@@ -239,18 +245,27 @@ class BatchAdapter(ABC):
 
     @abstractmethod
     def log_paths(
-        self, job_id: str, *, job_name: str, log_directory: str | None
+        self, job_id: str, *, job_name: str, log_directory: str | None, script: str = ""
     ) -> tuple[str, ...]:
         """Return the files that a job's output goes to, stdout before stderr.
 
         Relative paths start at the folder that the job was submitted from.
+
+        Parameters
+        ----------
+        job_name, log_directory
+            As in the script.
+        script
+            The script's path: some name the output after it.
         """
 
     def fallback(self, completed: Completed) -> Self | None:
         """Return an adapter for the simpler dialect that this answer shows, if it shows one.
 
-        A command may be a relative of what was expected, without the option that was used. Whoever
-        runs commands asks after each that failed, keeps the adapter returned and asks again.
+        A command may be a relative of what was expected, without an option that was used, or a
+        site may have other limits. Whoever runs commands asks after `probe_argv`, and after each
+        command that failed or whose answer could not be read; it keeps the adapter returned and
+        tries again.
         """
         return None
 

@@ -12,8 +12,8 @@ import os
 import shlex
 import shutil
 import signal
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Sequence
+from typing import cast
 
 from jobqueue.batch.base import Completed
 from jobqueue.errors import CommandNotFound, CommandTimeout
@@ -21,14 +21,18 @@ from jobqueue.errors import CommandNotFound, CommandTimeout
 TIMEOUT = 60.0
 """Seconds that a command of a batch system has to answer."""
 
-_REMEDY = (
-    "load the module of your site that provides it, or run on a login node of the cluster; "
-    "`cluster=local` needs none"
-)
+_LINGER = 1.0
+"""Seconds for the last words of a command that has ended, if a child of it holds its pipes open."""
+
+_UNKILLABLE = 5.0
+"""Seconds to wait for a killed command; one that hangs in the kernel is left behind."""
 
 
 async def run(
-    argv: Sequence[str], *, stdin: str | None = None, timeout: float = TIMEOUT
+    argv: Sequence[str],
+    *,
+    stdin: str | None = None,
+    timeout: float = TIMEOUT,  # noqa: ASYNC109 - it has to end processes, and name itself
 ) -> Completed:
     """Run a command to its end and return what it said.
 
@@ -55,54 +59,94 @@ async def run(
     >>> asyncio.run(run(["echo", "hello"])).stdout
     'hello\\n'
     """
-    process = await _start(tuple(argv), stdin is not None)
+    argv = tuple(argv)
+    transport, conversation = await _start(argv, stdin)
     try:
         async with asyncio.timeout(timeout):
-            out, err = await process.communicate(None if stdin is None else stdin.encode())
+            await asyncio.shield(conversation.ended)
+        await asyncio.wait([conversation.over], timeout=_LINGER)
     except TimeoutError:
         raise CommandTimeout(
             f"{argv[0]} did not answer within {timeout:g} s; the batch system may be overloaded or "
             f"down: try `{shlex.join(argv)}` in a terminal",
-            argv=tuple(argv),
+            argv=argv,
+            output=conversation.text(2).strip(),
         ) from None
     finally:
-        await _end(process)
-    assert process.returncode is not None
-    return Completed(
-        tuple(argv), process.returncode, out.decode(errors="replace"), err.decode(errors="replace")
-    )
+        await _end(transport, conversation)
+    # It has ended, or one of the two errors would have been raised.
+    returncode = transport.get_returncode()
+    assert returncode is not None
+    return Completed(argv, returncode, conversation.text(1), conversation.text(2))
 
 
-async def _start(argv: tuple[str, ...], has_input: bool) -> Process:
+class _Conversation(asyncio.SubprocessProtocol):
+    """What a process says: `ended` when it has ended, `over` when its pipes are closed as well."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self.over: asyncio.Future[None] = loop.create_future()
+        self._said: dict[int, bytearray] = {1: bytearray(), 2: bytearray()}
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self._said[fd] += data
+
+    def process_exited(self) -> None:
+        self.ended.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.over.set_result(None)
+
+    def text(self, fd: int) -> str:
+        return self._said[fd].decode(errors="replace")
+
+
+async def _start(
+    argv: tuple[str, ...], stdin: str | None
+) -> tuple[asyncio.SubprocessTransport, _Conversation]:
+    loop = asyncio.get_running_loop()
     try:
-        return await asyncio.create_subprocess_exec(
+        transport, conversation = await loop.subprocess_exec(
+            lambda: _Conversation(loop),
             *argv,
-            stdin=PIPE if has_input else DEVNULL,
-            stdout=PIPE,
-            stderr=PIPE,
+            stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
             start_new_session=True,  # a group of its own, which can be ended as a whole
         )
     except FileNotFoundError:
         raise not_found(argv[0]) from None
-    except PermissionError as error:
-        raise CommandNotFound(f"{argv[0]} cannot be run: {error.strerror}", argv=argv) from None
+    except OSError as error:
+        raise CommandNotFound(
+            f"{argv[0]} cannot be run: {error.strerror}; check the file that "
+            f"`command -v {argv[0]}` names",
+            argv=argv,
+        ) from None
+    if stdin is not None:
+        pipe = cast(asyncio.WriteTransport, transport.get_pipe_transport(0))
+        pipe.write(stdin.encode())
+        pipe.write_eof()
+    return transport, conversation
 
 
-async def _end(process: Process) -> None:
-    """End a command that was given up, and whatever it left in its group."""
-    if process.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    # What it has left in its pipes is read to the end, or they would never be closed.
-    await process.communicate()
+async def _end(transport: asyncio.SubprocessTransport, conversation: _Conversation) -> None:
+    """End what is left of a command: the process, its group, and our ends of its pipes.
+
+    Only a process that is known to have ended may be let go of: closing the transport earlier would
+    take the news of its end from whoever waits for it.
+    """
+    if not conversation.ended.done():
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(transport.get_pid(), signal.SIGKILL)
+        await asyncio.wait([conversation.ended], timeout=_UNKILLABLE)
+    transport.close()
 
 
 def not_found(command: str) -> CommandNotFound:
     """Return the error for a command that is not on PATH."""
     folders = [folder for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
     return CommandNotFound(
-        f"{command} is not on PATH ({len(folders)} folders searched); {_REMEDY}", argv=(command,)
+        f"{command} is not on PATH ({len(folders)} folders searched); load the module of your site "
+        "that provides it, or run on a login node of the cluster; LocalCluster needs none",
+        argv=(command,),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from jobqueue.batch.base import (
     failed,
 )
 from jobqueue.batch.ids import range_texts, whole_line
-from jobqueue.batch.qstat import Attributes, parse_json, parse_plain
+from jobqueue.batch.qstat import Attributes, is_json, parse_json, parse_plain
 
 _PENDING: Meaning = (BatchState.PENDING, None)
 _RUNNING: Meaning = (BatchState.RUNNING, None)
@@ -51,30 +52,49 @@ _ELEMENT = re.compile(r"(?P<number>\d+)\[(?P<index>\d+)\](?P<server>(\.[\w.-]+)?
 _UNKNOWN_JOB = 153
 _FINISHED_JOB = 35
 _SIGNALLED = 256  # Exit_status of a job killed by signal N is 256 + N
-_WALLTIME = -29
+# Negative: PBS itself ended the job.
+_KILLED = {
+    -29: EndCause.WALLTIME,
+    -27: EndCause.OUT_OF_MEMORY,
+    -26: EndCause.OUT_OF_MEMORY,  # of address space
+}
 _TERM = 15
+_WRAPPED_ERROR = "and the output was:"
+_PERL_REFUSAL = re.compile(
+    r"^Unknown option: \w+$", re.MULTILINE
+)  # C programs say "invalid option"
+
+
+class Dialect(enum.Enum):
+    """Whose qsub, qstat and qdel they are."""
+
+    PBS = "OpenPBS, PBS Professional"
+    SLURM_WRAPPERS = "the wrappers over Slurm that come with it: no arrays, no history, no JSON"
 
 
 @dataclass(frozen=True)
 class PBSAdapter(BatchAdapter):
-    """OpenPBS or PBS Professional.
+    """OpenPBS, PBS Professional, and Slurm's wrappers of the same names.
 
     Parameters
     ----------
+    dialect
+        Whose commands they are.
     json
         Whether qstat can answer in JSON (`-F json`); else it answers in wrapped lines.
-    supports_arrays
-        Whether qsub knows `-J`.
+    array_limit
+        Jobs in one array; the server's `max_array_size` is 10,000 unless configured.
     """
 
     name: ClassVar[str] = "pbs"
     template: ClassVar[str] = "pbs.sh.j2"
     directive_prefix: ClassVar[str] = "#PBS"
     job_id_expression: ClassVar[str] = "${PBS_JOBID:-$SLURM_JOB_ID}"
-    account_variable: ClassVar[str] = "PBS_ACCOUNT"
+    probe_argv: ClassVar[Argv] = ("qstat", "--version")
 
+    dialect: Dialect = Dialect.PBS
     json: bool = True
-    supports_arrays: bool = True
+    array_limit: int = 10_000
 
     def with_directives(self, directives: Sequence[str]) -> Self:
         """No directive concerns qstat or qdel: the server's name is part of each id."""
@@ -95,23 +115,34 @@ class PBSAdapter(BatchAdapter):
         return tuple(f"{number}[{index}]{server}" for index in range(count))
 
     def rejection(self, completed: Completed) -> str:
-        """Return qsub's error; the wrappers print theirs on stdout."""
-        lines = completed.words.splitlines()
-        return "; ".join(line.removeprefix("qsub: ") for line in lines)
+        """Return qsub's error; the wrappers print theirs on stdout, below what they ran."""
+        words = completed.words
+        if _WRAPPED_ERROR in words:
+            words = words.partition(_WRAPPED_ERROR)[2].strip().strip("'")
+        lines = (line.strip().removeprefix("qsub: ") for line in words.splitlines())
+        return "; ".join(line.removeprefix("sbatch: error: ") for line in lines if line)
 
     def status_query(self, job_ids: Sequence[str]) -> Query:
         """Ask for these jobs, and for the elements of their arrays."""
-        return Query(("qstat", "-t", "-f", *self._format(), *arrays_once(job_ids)), self._parse)
+        return self._qstat(() if self._wrappers else ("-t",), job_ids)
 
     def ended_queries(self, job_ids: Sequence[str]) -> tuple[Query, ...]:
-        """Ask the job history, which sites may have switched off."""
-        argv = ("qstat", "-x", "-t", "-f", *self._format(), *arrays_once(job_ids))
-        return (Query(argv, self._parse),)
+        """Ask the job history, which is off unless the site has switched it on.
 
-    def _format(self) -> Argv:
-        return ("-F", "json") if self.json else ()
+        The wrappers have none, and show ended jobs for some minutes anyway.
+        """
+        return () if self._wrappers else (self._qstat(("-x", "-t"), job_ids),)
 
-    def _parse(self, completed: Completed) -> dict[str, JobStatus]:
+    @property
+    def _wrappers(self) -> bool:
+        return self.dialect is Dialect.SLURM_WRAPPERS
+
+    def _qstat(self, options: Argv, job_ids: Sequence[str]) -> Query:
+        form = ("-F", "json") if self.json else ()
+        argv = ("qstat", *options, "-f", *form, *arrays_once(job_ids))
+        return Query(argv, lambda completed: self._parse(completed, job_ids))
+
+    def _parse(self, completed: Completed, asked: Sequence[str]) -> dict[str, JobStatus]:
         """Read either format, whatever was asked for.
 
         Jobs that qstat does not know, or that finished, are errors beside the answer for the rest.
@@ -120,19 +151,22 @@ class PBSAdapter(BatchAdapter):
             raise failed(completed)
         output = completed.stdout
         jobs = parse_json(output) if output.lstrip().startswith("{") else parse_plain(output)
+        names = {_number(job_id): job_id for job_id in asked}
+        # qstat may write the server's name out where qsub has not.
+        named = {j if j in asked else names.get(_number(j), j): a for j, a in jobs.items()}
         return {
             job_id: self._status(job_id, attributes)
-            for job_id, attributes in jobs.items()
+            for job_id, attributes in named.items()
             if "[]" not in job_id
         }
 
     def _status(self, job_id: str, attributes: Attributes) -> JobStatus:
         raw = attributes.get("job_state", "")
         state, _ = self.meaning(raw, STATES)
-        exit_status = _integer(attributes.get("Exit_status") or attributes.get("exit_status"))
         cause, code, signal = None, None, None
         if state is BatchState.ENDED:
-            cause, code, signal = _end(exit_status)
+            status = attributes.get("Exit_status", attributes.get("exit_status"))
+            cause, code, signal = _end(raw, _integer(status))
         return JobStatus(
             job_id,
             state,
@@ -150,8 +184,14 @@ class PBSAdapter(BatchAdapter):
         return ("qdel", *compact(job_ids))
 
     def cancel_problem(self, completed: Completed) -> str:
-        """Unknown and finished jobs are errors to qdel, and none to us."""
+        """Unknown and finished jobs are errors to qdel, and none to us.
+
+        The wrappers' exit status is the number of jobs that could not be ended, and they say
+        nothing about those that are unknown or ended.
+        """
         if completed.returncode in (0, _UNKNOWN_JOB, _FINISHED_JOB):
+            return ""
+        if self._wrappers and not completed.words:
             return ""
         return "; ".join(completed.words.splitlines()) or f"exit status {completed.returncode}"
 
@@ -160,20 +200,31 @@ class PBSAdapter(BatchAdapter):
         return ""
 
     def log_paths(
-        self, job_id: str, *, job_name: str, log_directory: str | None
+        self, job_id: str, *, job_name: str, log_directory: str | None, script: str = ""
     ) -> tuple[str, ...]:
-        """Return `ID.OU` and `ID.ER` in the folder, or PBS's default, `NAME.oNUMBER`."""
+        """Return `ID.OU` and `ID.ER` in the folder, or PBS's default, `NAME.oNUMBER`.
+
+        The wrappers pass over the script's directives for its output, and name it after the script.
+        """
+        number = _number(job_id)
+        if self._wrappers:
+            stem = script.rpartition("/")[2]
+            return (f"{stem}.o{number}", f"{stem}.e{number}")
         if log_directory is not None:
             return (f"{log_directory}/{job_id}.OU", f"{log_directory}/{job_id}.ER")
-        number = job_id.partition(".")[0]
-        element = _ELEMENT.fullmatch(job_id)
-        if element is not None:
+        if element := _ELEMENT.fullmatch(job_id):
             number = f"{element['number']}.{element['index']}"
         return (f"{job_name}.o{number}", f"{job_name}.e{number}")
 
     def fallback(self, completed: Completed) -> Self | None:
-        """Do without JSON where qstat does not know `-F`."""
-        if completed.argv[0] == "qstat" and self.json and _no_json(completed):
+        """Recognise Slurm's wrappers by how they refuse an option; do without JSON elsewhere."""
+        if completed.argv[0] != "qstat" or self._wrappers:
+            return None
+        if completed.returncode and _PERL_REFUSAL.search(completed.stderr):
+            return dataclasses.replace(
+                self, dialect=Dialect.SLURM_WRAPPERS, json=False, array_limit=1
+            )
+        if self.json and "-F" in completed.argv and _no_json(completed):
             return dataclasses.replace(self, json=False)
         return None
 
@@ -213,17 +264,18 @@ def compact(job_ids: Iterable[str]) -> list[str]:
     ]
 
 
-def _end(exit_status: int | None) -> tuple[EndCause | None, int | None, int | None]:
-    """Return cause, exit code and signal for an `Exit_status`.
+def _end(raw_state: str, exit_status: int | None) -> tuple[EndCause | None, int | None, int | None]:
+    """Return cause, exit code and signal.
 
-    It is absent if the job was deleted while it was queued.
+    A finished job without an exit status was deleted while it was queued. An array's element (X)
+    never has one, and neither has any job of the wrappers (C).
     """
     if exit_status is None:
-        return EndCause.CANCELLED, None, None
+        return (EndCause.CANCELLED if raw_state == "F" else None), None, None
     if exit_status == 0:
         return EndCause.COMPLETED, 0, None
-    if exit_status == _WALLTIME:
-        return EndCause.WALLTIME, None, None
+    if exit_status in _KILLED:
+        return _KILLED[exit_status], None, None
     if exit_status > _SIGNALLED:
         signal = exit_status - _SIGNALLED
         return (EndCause.CANCELLED if signal == _TERM else EndCause.CRASHED), None, signal
@@ -231,8 +283,18 @@ def _end(exit_status: int | None) -> tuple[EndCause | None, int | None, int | No
 
 
 def _no_json(completed: Completed) -> bool:
-    words = completed.words.lower()
-    return completed.returncode != 0 and ("option" in words or "usage" in words)
+    """Tell a qstat that does not know `-F`, and one whose JSON cannot be read.
+
+    Attributes hold what users have in their environment, which not every version escapes.
+    """
+    if completed.returncode == 0:
+        return completed.stdout.lstrip().startswith("{") and not is_json(completed.stdout)
+    return "option" in completed.stderr.lower() or "usage:" in completed.stderr.lower()
+
+
+def _number(job_id: str) -> str:
+    """Return the part of an id before the server's name."""
+    return job_id.partition(".")[0]
 
 
 def _node(exec_host: str) -> str:

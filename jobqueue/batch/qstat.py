@@ -1,4 +1,4 @@
-"""What `qstat -f` prints, in JSON or in wrapped lines, as plain text attributes of jobs."""
+"""What `qstat -f` prints, in JSON or in lines, as plain text attributes of jobs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,17 @@ from jobqueue.errors import BatchSystemError
 Attributes = Mapping[str, str]
 """Attribute -> text; a nested one is named with a dot (`Resource_List.ncpus`)."""
 
-_JOB = re.compile(r"Job Id:\s*(\S+)")
-_ATTRIBUTE = re.compile(r"[ ]{4}(?P<name>[A-Za-z_][\w.]*) = (?P<value>.*)")
+_JOB = re.compile(r"Job Id:(?P<blank>\s)\s*(?P<id>\S+)\s*")
+_ATTRIBUTE = re.compile(r"(?P<indent>\s+)(?P<name>[A-Za-z_][\w.]*) = (?P<value>.*)")
+
+
+def is_json(output: str) -> bool:
+    """Tell whether this can be read as JSON."""
+    try:
+        json.loads(output, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def parse_json(output: str) -> dict[str, Attributes]:
@@ -22,14 +31,14 @@ def parse_json(output: str) -> dict[str, Attributes]:
     Raises
     ------
     BatchSystemError
-        That is no JSON.
+        That is no such JSON.
     """
     try:
         answer = json.loads(output, strict=False)
-    except ValueError as error:
+        jobs = answer.get("Jobs", {})
+        return {str(job_id): _flat(attributes) for job_id, attributes in jobs.items()}
+    except (ValueError, AttributeError) as error:
         raise BatchSystemError(f"qstat printed broken JSON: {error}", output=output) from None
-    jobs = answer.get("Jobs", {})
-    return {str(job_id): _flat(attributes) for job_id, attributes in jobs.items()}
 
 
 def _flat(attributes: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -45,7 +54,8 @@ def _flat(attributes: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 def parse_plain(output: str) -> dict[str, Attributes]:
     """Read `qstat -f`: four blanks before an attribute, a tab before the rest of a long value.
 
-    Lines that are neither, and whatever stands before the first job, are passed over.
+    Slurm's wrappers put a tab before attributes, and after `Job Id:`, and wrap nothing. Lines that
+    are none of these are passed over, as is whatever stands before the first job.
 
     Examples
     --------
@@ -53,16 +63,20 @@ def parse_plain(output: str) -> dict[str, Attributes]:
     {'7.pbs': {'job_state': 'R', 'comment': 'on node1'}}
     """
     jobs: dict[str, Attributes] = {}
-    job: dict[str, str] = {}
-    name = ""
-    for line in output.splitlines():
-        if header := _JOB.fullmatch(line.rstrip()):
+    job: dict[str, str] | None = None
+    name, indent = "", ""
+    for line in output.split("\n"):
+        line = line.removesuffix("\r")
+        if header := _JOB.fullmatch(line):
             job, name = {}, ""
-            jobs[header[1]] = job
-        elif attribute := _ATTRIBUTE.fullmatch(line):
+            indent = "\t" if header["blank"] == "\t" else "    "
+            jobs[header["id"]] = job
+        elif job is None:
+            continue
+        elif (attribute := _ATTRIBUTE.fullmatch(line)) and attribute["indent"] == indent:
             name = attribute["name"]
             job[name] = attribute["value"]
-        elif line.startswith("\t") and name:
+        elif name and line.startswith("\t"):
             job[name] += line[1:]
         else:
             name = ""

@@ -61,6 +61,9 @@ _SUBMITTED = re.compile(r"(?P<id>\d+)(;[\w.-]+)?")
 _ELEMENT = re.compile(r"(?P<array>\d+)_(?P<index>\d+)")
 _SQUEUE_FORMAT = "%i|%T|%r|%S|%N|%k"
 _SACCT_FIELDS = "JobID,State,ExitCode,Reason,NodeList"
+_SCONTROL_LIMIT = 8  # one command each: with more than this, good neighbours go without
+_SCONTROL_FIELD = re.compile(r"(?:^| )([A-Z]\w+)=(\S*)")
+_ELEMENTS = re.compile(r"(?P<array>\d+)_\[(?P<indices>[\d,-]+)(%\d+)?\]")
 # What sbatch says when it gave up waiting for an answer. The controller may have taken the job.
 _UNCERTAIN = re.compile(
     r"timed out|timeout|unable to contact|zero bytes were transmitted|connection (refused|failure)"
@@ -80,6 +83,8 @@ class SlurmAdapter(BatchAdapter):
         local one.
     comment
         The site's or user's own `--comment`, which our mark is appended to.
+    array_limit
+        Jobs in one array; where nobody has configured MaxArraySize, there may be 1001.
     """
 
     name: ClassVar[str] = "slurm"
@@ -103,7 +108,7 @@ class SlurmAdapter(BatchAdapter):
 
     clusters: str = ""
     comment: str = ""
-    supports_arrays: bool = True
+    array_limit: int = 1000
 
     def with_directives(self, directives: Sequence[str]) -> Self:
         """Take over the federation's clusters and a comment of the user's own."""
@@ -171,38 +176,80 @@ class SlurmAdapter(BatchAdapter):
         )
 
     def ended_queries(self, job_ids: Sequence[str]) -> tuple[Query, ...]:
-        """Ask the accounting, where there is one."""
-        ids = ",".join(compact(job_ids))
-        argv = ("sacct", "-n", "-P", "-X", "-j", ids, "-o", _SACCT_FIELDS)
-        return (Query((*argv, *self._cluster_option()), self._parse_sacct),)
+        """Ask the accounting; then the controller, which remembers for some minutes.
+
+        The controller takes one id at a time, so it is asked about a few only.
+        """
+        ids = _base_ids(job_ids)
+        sacct = ("sacct", "-n", "-P", "-X", "-j", ",".join(ids), "-o", _SACCT_FIELDS)
+        scontrol = ("scontrol", "-o", *self._cluster_option(), "show", "job")
+        return (
+            Query((*sacct, *self._cluster_option()), self._parse_sacct),
+            *(Query((*scontrol, i), self._parse_scontrol) for i in ids[:_SCONTROL_LIMIT]),
+        )
 
     def _parse_sacct(self, completed: Completed) -> dict[str, JobStatus]:
         if completed.returncode != 0:
             raise failed(completed)
-        return _by_id(self._sacct_line(line) for line in completed.stdout.splitlines())
+        jobs: dict[str, JobStatus] = {}
+        for line in completed.stdout.splitlines():
+            fields = line.split("|")
+            if len(fields) == 5:
+                job_id, state, exit_code, reason, node = fields
+                for element in expand(job_id):
+                    jobs[element] = self._ended(element, state, exit_code, reason, node)
+        return jobs
 
-    def _sacct_line(self, line: str) -> JobStatus | None:
-        fields = line.split("|")
-        if len(fields) != 5:
-            return None
-        job_id, raw, exit_code, reason, node = fields
-        raw = raw.partition(" ")[0]  # `CANCELLED by 1000`
-        state, cause = self.meaning(raw, STATES)
+    def _parse_scontrol(self, completed: Completed) -> dict[str, JobStatus]:
+        if completed.returncode != 0:
+            if "Invalid job id" in completed.stderr:
+                return {}
+            raise failed(completed)
+        jobs: dict[str, JobStatus] = {}
+        for line in completed.stdout.splitlines():
+            fields = dict(_SCONTROL_FIELD.findall(line))
+            if not {"JobId", "JobState", "ExitCode"} <= fields.keys():
+                continue
+            job_id = fields["JobId"]
+            if "ArrayJobId" in fields and "ArrayTaskId" in fields:
+                task = fields["ArrayTaskId"]
+                job_id = f"{fields['ArrayJobId']}_{task if task.isdigit() else f'[{task}]'}"
+            for element in expand(job_id):
+                jobs[element] = self._ended(
+                    element,
+                    fields["JobState"],
+                    fields["ExitCode"],
+                    fields.get("Reason", ""),
+                    fields.get("NodeList", ""),
+                )
+        return jobs
+
+    def _ended(self, job_id: str, state: str, exit_code: str, reason: str, node: str) -> JobStatus:
+        raw = state.partition(" ")[0]  # `CANCELLED by 1000`
+        meaning, cause = self.meaning(raw, STATES)
         code, _, signal = exit_code.partition(":")
+        over = meaning is BatchState.ENDED
         return JobStatus(
             job_id,
-            state,
+            meaning,
             raw,
             reason=_said(reason),
             node=_said(node),
             cause=cause,
-            exit_code=int(code) if code.isdigit() else None,
-            signal=int(signal) or None if signal.isdigit() else None,
+            exit_code=int(code) if over and code.isdigit() else None,
+            signal=(int(signal) or None) if over and signal.isdigit() else None,
         )
 
     def cancel_argv(self, job_ids: Sequence[str]) -> Argv:
         """Return the scancel command, with the elements of an array as `5_[0-3,7]`."""
         return ("scancel", *self._cluster_option(), *compact(job_ids))
+
+    def fallback(self, completed: Completed) -> Self | None:
+        """Submit shorter arrays where the site's MaxArraySize is small, and none where it is 0."""
+        too_long = "Invalid job array specification" in completed.stderr
+        if completed.argv[0] == "sbatch" and too_long and self.array_limit > 1:
+            return dataclasses.replace(self, array_limit=max(1, self.array_limit // 10))
+        return None
 
     def cancel_problem(self, completed: Completed) -> str:
         """Unknown and ended jobs are passed over by scancel itself, silently."""
@@ -213,7 +260,7 @@ class SlurmAdapter(BatchAdapter):
         return "%A_%a" if array else "%J"
 
     def log_paths(
-        self, job_id: str, *, job_name: str, log_directory: str | None
+        self, job_id: str, *, job_name: str, log_directory: str | None, script: str = ""
     ) -> tuple[str, ...]:
         """Return what the template's `-o` and `-e` come to, or Slurm's default."""
         if log_directory is None:
@@ -223,6 +270,31 @@ class SlurmAdapter(BatchAdapter):
 
     def _cluster_option(self) -> Argv:
         return (f"--clusters={self.clusters}",) if self.clusters else ()
+
+
+def expand(job_id: str) -> list[str]:
+    """Return the elements that an id with several of them in brackets stands for.
+
+    Examples
+    --------
+    >>> expand("5_[0-2,7%4]"), expand("5_3"), expand("5")
+    (['5_0', '5_1', '5_2', '5_7'], ['5_3'], ['5'])
+    """
+    match = _ELEMENTS.fullmatch(job_id)
+    if match is None:
+        return [job_id]
+    elements: list[str] = []
+    for part in match["indices"].split(","):
+        first, _, last = part.partition("-")
+        if first.isdigit():
+            end = int(last) if last.isdigit() else int(first)
+            elements += [f"{match['array']}_{index}" for index in range(int(first), end + 1)]
+    return elements
+
+
+def _base_ids(job_ids: Iterable[str]) -> list[str]:
+    """Return ids with each array once: sacct and scontrol take no lists of elements."""
+    return list(dict.fromkeys(job_id.partition("_")[0] for job_id in job_ids))
 
 
 def compact(job_ids: Iterable[str]) -> list[str]:

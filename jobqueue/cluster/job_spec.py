@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import dataclasses
 import re
 import shlex
 import sys
@@ -26,7 +26,6 @@ AGENT_MEMORY = 64 * 2**20
 JOB_ID_VARIABLE = "JOBQUEUE_JOB_ID"
 """The variable of a job script that holds the job's id."""
 
-_FOREIGN_AGENTS = ("distributed.cli.dask_worker", "dask_worker", "dask-worker", "")
 _OTHER_SHELLS = re.compile(r"#!.*\b(t?csh|fish|python\S*|perl)\b")
 
 
@@ -83,7 +82,7 @@ class JobSpec:
     job_cpu: int | None = None
     job_mem: str | None = None
     shebang: str = "#!/usr/bin/env bash"
-    python: str = shlex.quote(sys.executable)
+    python: str = sys.executable
     worker_command: str = AGENT
     worker_extra_args: tuple[str, ...] = ()
     job_extra_directives: tuple[str, ...] = ()
@@ -110,46 +109,29 @@ class JobSpec:
             )
 
     @classmethod
-    def from_values(
-        cls,
-        values: Mapping[str, Any],
-        *,
-        adapter: BatchAdapter | None = None,
-        environ: Mapping[str, str] = os.environ,
-    ) -> Self:
+    def from_values(cls, values: Mapping[str, Any]) -> Self:
         """Return the job that resolved keywords describe.
 
         Parameters
         ----------
         values
-            Keyword -> value, of the kinds that `jobqueue.config` leaves them in; those that do not
-            concern a job are passed over, and None or a missing one means the default.
-        adapter
-            The batch system, if there is one: some have a variable for the account.
-        environ
-            Where variables are looked up: that one, and those in `log_directory`.
+            Keyword -> value, as `jobqueue.config.resolve` leaves them; those that do not concern a
+            job are passed over, and None stands for the default.
 
         Raises
         ------
         ConfigError
-            `log_directory` holds a variable that is not set, or a value cannot stand in a script.
+            A value cannot stand in a job script.
         """
-        known: dict[str, Any] = {
+        own = {field.name for field in dataclasses.fields(cls)}
+        given: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()
-            if name in cls.__dataclass_fields__ and value is not None and value != ""
+            if name in own and value is not None
         }
-        if known.get("log_directory"):
-            known["log_directory"] = expand_folder("log_directory", known["log_directory"], environ)
-        if (
-            adapter
-            and adapter.account_variable
-            and (account := environ.get(adapter.account_variable))
-        ):
-            known.setdefault("account", account)
-        if known.get("worker_command", "") in _FOREIGN_AGENTS:
-            known["worker_command"] = AGENT
-        return cls(**known)
+        if "walltime" in values:
+            given["walltime"] = values["walltime"]  # None: the batch system's own limit
+        return cls(**given)
 
     @property
     def threads_per_worker(self) -> int:
@@ -160,6 +142,11 @@ class JobSpec:
     def memory_per_worker(self) -> int:
         """Bytes of memory of one worker: its share of what the agent leaves."""
         return (self.memory - min(AGENT_MEMORY, self.memory // 20)) // self.processes
+
+    @property
+    def _python(self) -> Raw:
+        """Shell text; the running Python is a path, which may hold blanks."""
+        return Raw(shlex.quote(self.python) if self.python == sys.executable else self.python)
 
     def agent_command(
         self,
@@ -204,10 +191,10 @@ class JobSpec:
         }
         return CommandLine(
             (
-                (Raw(self.python), "-m", self.worker_command),
+                (self._python, "-m", self.worker_command),
                 (",".join(addresses),),
                 *((option, value) for option, value in options.items() if value),
-                *((Raw(argument),) for argument in self.worker_extra_args),
+                *_grouped(self.worker_extra_args),
             )
         )
 
@@ -264,31 +251,21 @@ class JobSpec:
         return render(self.template or adapter.template, variables)
 
 
-def expand_folder(keyword: str, folder: str, environ: Mapping[str, str]) -> str:
-    """Return a folder's absolute path, with `~` and variables replaced.
-
-    Raises
-    ------
-    ConfigError
-        A variable is not set: a folder called `$HOME` is never what was meant.
+def _grouped(words: Sequence[str]) -> tuple[tuple[Raw, ...], ...]:
+    """Put each option and the values after it together.
 
     Examples
     --------
-    >>> expand_folder("log_directory", "$HOME/logs", {"HOME": "/home/ada"})
-    '/home/ada/logs'
+    >>> _grouped(["--lifetime", "18m", "--no-dashboard"])
+    (('--lifetime', '18m'), ('--no-dashboard',))
     """
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1] or match[2]
-        if name not in environ:
-            raise ConfigError(
-                f"{keyword}: {folder!r}: the variable {name} is not set on this side; set it, or "
-                "write the path out"
-            )
-        return environ[name]
-
-    text = re.sub(r"\$(?:(\w+)|\{(\w+)\})", value, folder)
-    return os.path.abspath(os.path.expanduser(text))
+    groups: list[tuple[Raw, ...]] = []
+    for word in map(Raw, words):
+        if groups and not word.startswith("-"):
+            groups[-1] += (word,)
+        else:
+            groups.append((word,))
+    return tuple(groups)
 
 
 def _record(folder: str, job_id: str) -> str:
