@@ -1,0 +1,374 @@
+"""Connections over a stream of bytes: Unix sockets, TCP and TLS, all by one asyncio protocol.
+
+Reading: the decoder says where the next bytes belong, so that the socket (or TLS) writes them into
+their final memory. Writing: what the transport does not take at once waits here, as views of the
+messages' own memory, and is fed to it in slices; a transport that got a large buffer whole would
+copy it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections import deque
+from collections.abc import Sequence
+from typing import cast
+
+from jobqueue.comm.base import Comm, Hello, OnClosed, OnMessages
+from jobqueue.comm.certificates import role_of
+from jobqueue.comm.handshake import Handshake
+from jobqueue.comm.tls import explain
+from jobqueue.errors import CommClosed, CommError, FrameError
+from jobqueue.protocol.frames import (
+    HANDSHAKE_LIMITS,
+    FrameDecoder,
+    FrameLimits,
+    Message,
+    encode,
+)
+from jobqueue.protocol.payload import Buffer
+
+logger = logging.getLogger("jobqueue.comm")
+
+HIGH_WATER = 4 << 20
+"""Bytes that may wait to be sent before `drain` waits."""
+
+LOW_WATER = 1 << 20
+"""Bytes that still wait when it goes on."""
+
+CLOSE_TIMEOUT = 10.0
+"""Seconds that a closed connection may take to flush and to be closed by the peer as well."""
+
+_SLICE = 256 << 10
+"""Bytes handed to the transport at a time."""
+
+_SINK = memoryview(bytearray(64 << 10))
+"""Where bytes go that come after the end, of all connections; nobody reads it."""
+
+
+class StreamComm(Comm, asyncio.BufferedProtocol):
+    """One end of a connection over a stream; an asyncio protocol.
+
+    Parameters
+    ----------
+    handshake
+        This side of the handshake; nothing else is said or believed before it is done.
+    limits
+        What a frame may hold, in both directions, after the handshake.
+
+    Attributes
+    ----------
+    ready
+        Done when the handshake is, or failed with the reason.
+    """
+
+    def __init__(self, handshake: Handshake, limits: FrameLimits | None = None) -> None:
+        self.local_address = self.peer_address = ""
+        self.peer: Hello = {}
+        self._loop = asyncio.get_running_loop()
+        self.ready: asyncio.Future[None] = self._loop.create_future()
+        self._handshake = handshake
+        self._limits = limits or FrameLimits()
+        self._decoder = FrameDecoder(HANDSHAKE_LIMITS)
+        self._transport: asyncio.Transport | None = None
+        self._on_messages: OnMessages | None = None
+        self._on_closed: OnClosed | None = None
+        self._paused = False
+        # What waits to be sent, beside what the transport itself holds.
+        self._outbox: deque[Buffer] = deque()
+        self._outbox_bytes = 0
+        self._writing_paused = False
+        self._drained: set[asyncio.Future[None]] = set()
+        # Set once, when the connection begins to end.
+        self._reason: CommError | None = None
+        self._close_timer: asyncio.TimerHandle | None = None
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+
+    # What a user of the connection calls.
+
+    @property
+    def closed(self) -> bool:
+        """See `Comm.closed`."""
+        return self._reason is not None
+
+    @property
+    def connected(self) -> bool:
+        """Whether the event loop has made the connection, TLS included."""
+        return self._transport is not None
+
+    @property
+    def pending_bytes(self) -> int:
+        """See `Comm.pending_bytes`."""
+        held = self._transport.get_write_buffer_size() if self._transport is not None else 0
+        return self._outbox_bytes + held
+
+    def start(self, on_messages: OnMessages, on_closed: OnClosed) -> None:
+        """See `Comm.start`."""
+        self._on_messages, self._on_closed = on_messages, on_closed
+        if self._ended.done():
+            self._loop.call_soon(self._tell_end)
+        else:
+            self._loop.call_soon(self._read_on)
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """See `Comm.send`."""
+        if self._reason is None and messages:
+            self._write(encode(messages, self._limits))
+
+    async def drain(self) -> None:
+        """See `Comm.drain`."""
+        if self._reason is None and self.pending_bytes > HIGH_WATER:
+            waiter = self._loop.create_future()
+            self._drained.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._drained.discard(waiter)
+        if self._reason is not None:
+            raise self._reason
+
+    def pause(self) -> None:
+        """See `Comm.pause`."""
+        self._paused = True
+        if self._transport is not None and self._reason is None:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """See `Comm.resume`."""
+        self._paused = False
+        self._loop.call_soon(self._read_on)
+
+    def close(self) -> None:
+        """See `Comm.close`."""
+        if self._reason is None:
+            self._end(CommClosed("this side closed the connection"))
+            if not self._outbox:
+                self._finish()
+
+    def abort(self, reason: CommError | None = None) -> None:
+        """See `Comm.abort`."""
+        self._end(reason or CommClosed("this side closed the connection"))
+        self._drop_outbox()
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def wait_closed(self) -> None:
+        """See `Comm.wait_closed`."""
+        await asyncio.shield(self._ended)
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin the handshake."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=_SLICE, low=0)
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None:
+            self._handshake.certificate_role = role_of(tls.getpeercert())
+        self._say(self._handshake.begin())
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Tell where the next bytes belong."""
+        if self._reason is not None:
+            return _SINK
+        return self._decoder.get_buffer(sizehint)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Handle the frames that are complete now."""
+        if self._reason is not None:
+            return
+        self._decoder.buffer_updated(nbytes)
+        if self._on_messages is not None:
+            self._deliver()
+        elif not self._handshake.done:
+            self._shake_hands()
+
+    def eof_received(self) -> bool:
+        """The peer has said everything; returning False closes the transport."""
+        if self._reason is None:
+            try:
+                self._decoder.end()
+            except FrameError as error:
+                self._end(CommClosed(f"lost {self._peer_name()}: {error}"))
+            else:
+                self._end(CommClosed(f"{self._peer_name()} closed the connection"))
+            self._drop_outbox()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell everybody who waits that this is the end."""
+        if self._reason is None:
+            self._end(self._why_lost(exc))
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+        self._drop_outbox()
+        if not self._ended.done():
+            self._ended.set_result(None)
+        self._tell_end()
+
+    def pause_writing(self) -> None:
+        """The transport holds enough."""
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        """The transport has sent what it held."""
+        self._writing_paused = False
+        self._feed()
+
+    # Reading.
+
+    def _shake_hands(self) -> None:
+        try:
+            while not self._handshake.done:
+                messages = self._decoder.next_frame()
+                if messages is None:
+                    return
+                for message in messages:
+                    self._say(self._handshake.receive(message))
+        except CommError as error:
+            self._refuse(error)
+            return
+        self.peer = self._handshake.peer
+        self._decoder.limits = self._limits
+        assert self._transport is not None
+        self._transport.pause_reading()
+        if not self.ready.done():
+            self.ready.set_result(None)
+
+    def _refuse(self, error: CommError) -> None:
+        """End a connection whose handshake failed, after telling the peer if it understands us."""
+        farewell = self._handshake.farewell(error)
+        if farewell:
+            self._say(farewell)
+            self._end(error)
+            self._finish()
+        else:
+            self.abort(error)
+
+    def _read_on(self) -> None:
+        """Deliver what has come already, then let more come."""
+        if self._reason is None and not self._paused and self._on_messages is not None:
+            self._deliver()
+        if self._reason is None and not self._paused and self._transport is not None:
+            self._transport.resume_reading()
+
+    def _deliver(self) -> None:
+        on_messages, decoder = self._on_messages, self._decoder
+        assert on_messages is not None
+        while not self._paused and self._reason is None:
+            try:
+                messages = decoder.next_frame()
+            except FrameError as error:
+                logger.warning("event=bad-frame peer=%s error=%r", self.peer_address, str(error))
+                self.abort(error)
+                return
+            if messages is None:
+                return
+            try:
+                on_messages(messages)
+            except Exception as error:
+                logger.exception("event=callback-failed peer=%s", self.peer_address)
+                self.abort(CommClosed(f"this side failed to handle a message: {error!r}"))
+
+    # Writing.
+
+    def _say(self, messages: list[Message]) -> None:
+        if messages:
+            self._write(encode(messages, HANDSHAKE_LIMITS))
+
+    def _write(self, chunks: list[Buffer]) -> None:
+        transport = self._transport
+        assert transport is not None
+        if not self._outbox and not self._writing_paused and len(chunks) == 1:
+            chunk = chunks[0]
+            if len(chunk) <= _SLICE and not transport.is_closing():
+                transport.write(chunk)
+                return
+        self._outbox.extend(chunks)
+        self._outbox_bytes += sum(map(len, chunks))
+        self._feed()
+
+    def _feed(self) -> None:
+        """Give the transport as much as it takes."""
+        transport = self._transport
+        assert transport is not None
+        while self._outbox and not self._writing_paused and not transport.is_closing():
+            chunk = self._next_slice()
+            self._outbox_bytes -= len(chunk)
+            transport.write(chunk)
+        if self._outbox_bytes <= LOW_WATER and self._drained:
+            _wake(self._drained)
+        if self._reason is not None and not self._outbox:
+            self._finish()
+
+    def _next_slice(self) -> Buffer:
+        """Take from the outbox: a slice of a large chunk, or small ones joined."""
+        outbox = self._outbox
+        chunk = outbox.popleft()
+        if len(chunk) > _SLICE:
+            view = memoryview(chunk)
+            outbox.appendleft(view[_SLICE:])
+            return view[:_SLICE]
+        if not outbox or len(chunk) + len(outbox[0]) > _SLICE:
+            return chunk
+        joined, size = [chunk], len(chunk)
+        while outbox and size + len(outbox[0]) <= _SLICE:
+            size += len(outbox[0])
+            joined.append(outbox.popleft())
+        return b"".join(joined)
+
+    def _drop_outbox(self) -> None:
+        self._outbox.clear()
+        self._outbox_bytes = 0
+
+    # The end.
+
+    def _end(self, reason: CommError) -> None:
+        """From now on nothing is accepted for sending, and what comes is dropped."""
+        if self._reason is not None:
+            return
+        self._reason = reason
+        _wake(self._drained)
+        if not self.ready.done():
+            self.ready.set_exception(reason)
+            self.ready.exception()  # whoever waits for it gets it; nobody may be waiting
+        if self._transport is not None:
+            self._close_timer = self._loop.call_later(CLOSE_TIMEOUT, self._transport.abort)
+            # Whatever the peer still sends is read and dropped: a socket closed with unread bytes
+            # would reset the connection, and the peer would miss our last words.
+            self._transport.resume_reading()
+
+    def _finish(self) -> None:
+        """Everything is flushed: say so, and wait for the peer to close as well."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if transport.can_write_eof():
+            transport.write_eof()
+        else:
+            transport.close()
+
+    def _tell_end(self) -> None:
+        on_closed, self._on_closed = self._on_closed, None
+        if on_closed is not None:
+            assert self._reason is not None
+            try:
+                on_closed(self._reason)
+            except Exception:
+                logger.exception("event=callback-failed peer=%s", self.peer_address)
+
+    def _why_lost(self, exc: Exception | None) -> CommError:
+        if isinstance(exc, ssl.SSLError) and not self._handshake.done:
+            return explain(exc)
+        detail = f": {exc}" if exc is not None else ""
+        return CommClosed(f"the connection to {self._peer_name()} was lost{detail}")
+
+    def _peer_name(self) -> str:
+        return f"{self.peer.get('role', 'the peer')} at {self.peer_address}"
+
+
+def _wake(waiters: set[asyncio.Future[None]]) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)
