@@ -80,5 +80,6 @@ def test_import_stays_light(module):
     """Importing this brings none of the slow packages in."""
     code = f"import sys, {module}; print(*sys.modules)"
     argv = [sys.executable, "-P", "-c", code]
-    loaded = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
-    assert not set(LIGHT[module]) & set(loaded)
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not set(LIGHT[module]) & set(done.stdout.split())

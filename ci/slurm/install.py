@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from layout import TORQUE, WORK
@@ -23,6 +22,7 @@ PACKAGES = {
     "ps": "procps",
     "perl": "perl",
 }
+APT_OPTIONS = ("Acquire::Retries=3", "APT::Sandbox::User=root", "DPkg::Lock::Timeout=300")
 WRAPPERS = "slurm-wlm-torque"
 WRAPPER_LIBRARIES = ["libslurm-perl", "libslurmdb-perl", "libswitch-perl"]
 
@@ -54,5 +54,5 @@ def _unpack_wrappers() -> None:
 
 def _apt(*arguments: str, cwd: str | None = None) -> None:
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    argv: Sequence[str] = ["apt-get", "-o", "APT::Sandbox::User=root", *arguments]
+    argv = ["apt-get", *(f"-o{option}" for option in APT_OPTIONS), *arguments]
     subprocess.run(argv, check=True, env=environment, cwd=cwd, stdout=subprocess.DEVNULL)
