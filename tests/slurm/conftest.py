@@ -116,18 +116,22 @@ class Slurm:
 
     def restore_nodes(self) -> None:
         """Bring nodes back that were killed or cut."""
-        for node in self._touched:
+        while self._touched:
+            node = self._touched.pop()
             self.heal(node)
             self.start_node(node)
 
     def nodes_ready(self) -> bool:
-        """Tell whether every node takes jobs."""
+        """Tell whether every node takes jobs; let those serve again that answer and were put aside.
+
+        Slurm puts a node aside that was down, or whose job could not be ended in time; a state that
+        ends in ``*`` means that the node doesn't answer.
+        """
         lines = self.run("sinfo", "-h", "-N", "-p", "debug", "-o", "%n %T").splitlines()
         states = dict(line.split() for line in lines)
         for name, state in states.items():
-            if state.rstrip("*") == "down" and "*" not in state:  # it answers: let it serve again
+            if state in ("down", "drained", "draining"):
                 self.run("scontrol", "update", f"nodename={name}", "state=resume")
-        self._touched.clear()
         return all(state in ("idle", "mixed", "allocated") for state in states.values())
 
     def _lab(self, command: str, node: int, *argv: str) -> str:
