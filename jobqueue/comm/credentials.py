@@ -23,7 +23,7 @@ import os
 import secrets
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jobqueue.comm.certificates import LIFETIME, issue
@@ -88,7 +88,7 @@ class Credentials:
             for role, pem in issue(cluster, lifetime).items()
         }
         scheduler = by_role.pop("scheduler")
-        return cls(**{**vars(scheduler), "others": by_role})
+        return replace(scheduler, others=by_role)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write a folder for each role, readable by this user only.

@@ -4,6 +4,11 @@ Reading: the decoder says where the next bytes belong, so that the socket (or TL
 their final memory. Writing: what the transport does not take at once waits here, as views of the
 messages' own memory, and is fed to it in slices; a transport that got a large buffer whole would
 copy it.
+
+The end: a side that closes sends what it has, then an empty frame, and goes on reading (and
+dropping) until the peer has closed as well. A socket closed with unread bytes would reset the
+connection, and the peer would miss the last words. A stream that ends without an empty frame was
+lost: the peer's process died, or the network.
 """
 
 from __future__ import annotations
@@ -37,14 +42,16 @@ HIGH_WATER = 4 << 20
 LOW_WATER = 1 << 20
 """Bytes that still wait when it goes on."""
 
-CLOSE_TIMEOUT = 10.0
+CLOSE_TIMEOUT = 30.0
 """Seconds that a closed connection may take to flush and to be closed by the peer as well."""
 
 _SLICE = 256 << 10
 """Bytes handed to the transport at a time."""
 
+_LAST_FRAME = encode(())
+
 _SINK = memoryview(bytearray(64 << 10))
-"""Where bytes go that come after the end, of all connections; nobody reads it."""
+"""Where bytes of no interest go, of all connections; nobody reads it."""
 
 
 class StreamComm(Comm, asyncio.BufferedProtocol):
@@ -82,6 +89,8 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
         self._drained: set[asyncio.Future[None]] = set()
         # Set once, when the connection begins to end.
         self._reason: CommError | None = None
+        # Whether our last frame is on its way, and whether nothing that comes matters any more.
+        self._finished = self._deaf = False
         self._close_timer: asyncio.TimerHandle | None = None
         self._ended: asyncio.Future[None] = self._loop.create_future()
 
@@ -149,6 +158,7 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
     def abort(self, reason: CommError | None = None) -> None:
         """See `Comm.abort`."""
         self._end(reason or CommClosed("this side closed the connection"))
+        self._deaf = True
         self._drop_outbox()
         if self._transport is not None:
             self._transport.abort()
@@ -170,30 +180,25 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Tell where the next bytes belong."""
-        if self._reason is not None:
+        if self._deaf:
             return _SINK
         return self._decoder.get_buffer(sizehint)
 
     def buffer_updated(self, nbytes: int) -> None:
         """Handle the frames that are complete now."""
-        if self._reason is not None:
+        if self._deaf:
             return
         self._decoder.buffer_updated(nbytes)
-        if self._on_messages is not None:
+        if self._handshake.done:
             self._deliver()
-        elif not self._handshake.done:
+        elif self._reason is None:
             self._shake_hands()
 
     def eof_received(self) -> bool:
-        """The peer has said everything; returning False closes the transport."""
-        if self._reason is None:
-            try:
-                self._decoder.end()
-            except FrameError as error:
-                self._end(CommClosed(f"lost {self._peer_name()}: {error}"))
-            else:
-                self._end(CommClosed(f"{self._peer_name()} closed the connection"))
-            self._drop_outbox()
+        """Nothing more will come; returning False closes the transport."""
+        self._end(CommClosed(f"the connection to {self._peer_name()} was lost: it has vanished"))
+        self._deaf = True
+        self._drop_outbox()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -202,6 +207,7 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
             self._end(self._why_lost(exc))
         if self._close_timer is not None:
             self._close_timer.cancel()
+        self._deaf = True
         self._drop_outbox()
         if not self._ended.done():
             self._ended.set_result(None)
@@ -248,28 +254,42 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
 
     def _read_on(self) -> None:
         """Deliver what has come already, then let more come."""
-        if self._reason is None and not self._paused and self._on_messages is not None:
+        if not self._paused:
             self._deliver()
-        if self._reason is None and not self._paused and self._transport is not None:
-            self._transport.resume_reading()
+            if not self._paused and self._transport is not None:
+                self._transport.resume_reading()
 
     def _deliver(self) -> None:
-        on_messages, decoder = self._on_messages, self._decoder
-        assert on_messages is not None
-        while not self._paused and self._reason is None:
+        """Pass on the frames that have come; after the end only the peer's last is looked for."""
+        while not self._deaf and (self._reason is not None or not self._paused):
             try:
-                messages = decoder.next_frame()
+                messages = self._decoder.next_frame()
             except FrameError as error:
                 logger.warning("event=bad-frame peer=%s error=%r", self.peer_address, str(error))
                 self.abort(error)
                 return
             if messages is None:
                 return
-            try:
-                on_messages(messages)
-            except Exception as error:
-                logger.exception("event=callback-failed peer=%s", self.peer_address)
-                self.abort(CommClosed(f"this side failed to handle a message: {error!r}"))
+            if not messages:
+                self._on_last_frame()
+            elif self._reason is None:
+                self._handle(messages)
+
+    def _handle(self, messages: tuple[Message, ...]) -> None:
+        assert self._on_messages is not None
+        try:
+            self._on_messages(messages)
+        except Exception as error:
+            logger.exception("event=callback-failed peer=%s", self.peer_address)
+            self.abort(CommClosed(f"this side failed to handle a message: {error!r}"))
+
+    def _on_last_frame(self) -> None:
+        """The peer has said everything, and drops whatever it is still sent."""
+        self._end(CommClosed(f"{self._peer_name()} closed the connection"))
+        self._deaf = True
+        self._drop_outbox()
+        assert self._transport is not None
+        self._transport.close()
 
     # Writing.
 
@@ -325,7 +345,7 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
     # The end.
 
     def _end(self, reason: CommError) -> None:
-        """From now on nothing is accepted for sending, and what comes is dropped."""
+        """From now on nothing is accepted for sending, and messages that come are dropped."""
         if self._reason is not None:
             return
         self._reason = reason
@@ -335,19 +355,15 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
             self.ready.exception()  # whoever waits for it gets it; nobody may be waiting
         if self._transport is not None:
             self._close_timer = self._loop.call_later(CLOSE_TIMEOUT, self._transport.abort)
-            # Whatever the peer still sends is read and dropped: a socket closed with unread bytes
-            # would reset the connection, and the peer would miss our last words.
             self._transport.resume_reading()
 
     def _finish(self) -> None:
-        """Everything is flushed: say so, and wait for the peer to close as well."""
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            return
-        if transport.can_write_eof():
-            transport.write_eof()
-        else:
-            transport.close()
+        """Everything is flushed: say so, once, and wait for the peer to close as well."""
+        if not self._deaf and not self._finished:
+            self._finished = True
+            self._outbox.extend(_LAST_FRAME)
+            self._outbox_bytes = sum(map(len, _LAST_FRAME))
+            self._feed()
 
     def _tell_end(self) -> None:
         on_closed, self._on_closed = self._on_closed, None

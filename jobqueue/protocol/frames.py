@@ -355,20 +355,6 @@ class FrameDecoder:
             raise
         return None
 
-    def end(self) -> None:
-        """Say that no more bytes will come.
-
-        Raises
-        ------
-        FrameError
-            The bytes ended inside a frame.
-        """
-        waiting = self._end - self._start + self._filled
-        if self._error is None and (waiting or self._stage != self._on_header):
-            raise FrameError(
-                f"the bytes ended inside a frame: {waiting} of at least {self._want} are there"
-            )
-
     def _take(self) -> memoryview | None:
         """Return the piece that is wanted if all of it has come."""
         want, own = self._want, self._own
