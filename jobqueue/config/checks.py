@@ -31,9 +31,9 @@ def check_processes(cores: int, processes: int) -> None:
     """
     if processes > cores:
         raise ConfigError(
-            f"processes={processes} on cores={cores}: {processes} processes on {cores} "
-            f"{'core' if cores == 1 else 'cores'} leave some without a thread; "
-            f"give processes ≤ {cores}, or more cores"
+            f"processes={processes} on cores={cores}: {processes} processes on "
+            f"{_of(cores, 'core')} leave some without a thread; give processes ≤ {cores}, or more "
+            "cores"
         )
 
 
@@ -46,3 +46,18 @@ def idle_cores(cores: int, processes: int) -> int:
     2
     """
     return cores % processes
+
+
+def idle_warning(cores: int, processes: int) -> str | None:
+    """Say how many cores a choice of processes leaves idle, if any."""
+    idle = idle_cores(cores, processes)
+    if not idle:
+        return None
+    return (
+        f"processes={processes} on cores={cores} give {_of(cores // processes, 'thread')} each and "
+        f"leave {_of(idle, 'core')} idle; choose a divisor of {cores}"
+    )
+
+
+def _of(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

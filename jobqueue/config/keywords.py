@@ -103,27 +103,23 @@ _PBS_LIKE = ("pbs", "moab")
 _QUEUES = ("pbs", "moab", "slurm", "sge", "lsf", "oar")
 _ACCOUNTS = ("pbs", "moab", "slurm")
 
-# How each batch system reads "90" and "01:30".
-CLOCKS: dict[str, Clock] = {
-    "pbs": Clock(bare="seconds", pair="minutes"),
-    "moab": Clock(bare="seconds", pair="minutes"),
-    "slurm": Clock(bare="minutes", pair="minutes"),
-    "sge": Clock(bare="seconds", pair="minutes"),
-    "lsf": Clock(bare="minutes", pair="hours"),
-    "oar": Clock(bare="hours", pair="hours"),
-    "local": Clock(bare="seconds", pair="minutes"),
+# How the batch systems read "90" and "01:30".
+CLOCKS: dict[Clock, tuple[str, ...]] = {
+    Clock(bare="seconds", pair="minutes"): ("pbs", "moab", "sge", "local"),
+    Clock(bare="minutes", pair="minutes"): ("slurm",),
+    Clock(bare="minutes", pair="hours"): ("lsf",),
+    Clock(bare="hours", pair="hours"): ("oar",),
 }
 
 
-def _walltime(system: str) -> Keyword:
-    clock = CLOCKS[system]
+def _walltime(clock: Clock, systems: tuple[str, ...]) -> Keyword:
     return Keyword(
         "walltime",
         values.walltime(clock),
         "time",
-        f"how long a job may run; a bare number counts {clock.bare}",
+        f"how long a job may run; 90 is 90 {clock.bare}, 01:30 begins with {clock.pair}",
         default=1800,
-        systems=(system,),
+        systems=systems,
         null="none",
     )
 
@@ -151,7 +147,7 @@ KEYWORDS: tuple[Keyword, ...] = (
     ),
     Keyword("account", values.text, "text", "account to charge", systems=("slurm",)),
     Keyword("project", values.text, "text", "project to charge", systems=("sge", "lsf", "oar")),
-    *(_walltime(system) for system in CLOCKS),
+    *(_walltime(clock, systems) for clock, systems in CLOCKS.items()),
     Keyword(
         "resource_spec",
         values.text,

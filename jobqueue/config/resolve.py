@@ -186,10 +186,8 @@ def _check_required(
     names = " and ".join(row.name for row in missing)
     python = ", ".join(f"{row.name}={_EXAMPLES[row.name]}" for row in missing)
     yaml = " and ".join(f"`{row.spelling}: {_EXAMPLES[row.name]}`" for row in missing)
-    empty = [
-        f"{entries[row.name].origin}: {row.spelling}" for row in missing if row.name in entries
-    ]
-    without = f" ({', '.join(empty)} has no value)" if empty else ""
+    empty = [str(entries[row.name].origin) for row in missing if row.name in entries]
+    without = f" (left empty at {', '.join(empty)})" if empty else ""
     raise ConfigError(
         f"{SYSTEMS[system]} needs {names}{without}: pass {python}, or write {yaml} below "
         f"{_section_place(section, config)}{_not_read(section, system, config)}"
@@ -234,8 +232,5 @@ def _settle_processes(values: dict[str, Any], origins: Mapping[str, Origin]) -> 
         told = {str(origins[name]): 0 for name in ("cores", "processes")}
         told.pop("keyword", None)
         raise ConfigError(": ".join([*([", ".join(told)] if told else []), str(error)])) from None
-    if idle := checks.idle_cores(cores, processes):
-        warn(
-            f"processes={processes} on cores={cores} give {cores // processes} threads each and "
-            f"leave {idle} {'core' if idle == 1 else 'cores'} idle; choose a divisor of {cores}"
-        )
+    if idle := checks.idle_warning(cores, processes):
+        warn(idle)

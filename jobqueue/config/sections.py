@@ -170,15 +170,16 @@ class _FileReader:
     def _top_level(self, item: Item) -> None:
         """An entry beside ``jobqueue:``."""
         name = normal(item.key)
+        misspelt = nearest(item.key, [ROOT]) is not None and _holds_systems(item)
         if name in ALL_NAMES or (name in SYSTEMS and _holds_keywords(item)):
             below = f"'{ROOT}:'" if name in SYSTEMS else f"'{ROOT}:' and a section such as 'slurm:'"
             self._problem(
                 item.line,
                 f"'{item.key}' stands at the top level and is not read; put it below {below}",
             )
-        elif self._lenient or name in _FOREIGN:
-            return
-        elif meant := self._strays(item, item.key):
+        elif name in _FOREIGN or (self._lenient and not misspelt):
+            return  # host names on top, in dask's folders: a site's own code reads them
+        elif not misspelt and (meant := self._strays(item, item.key)):
             inner = meant[0].path.rpartition(".")[2]
             self._problem(
                 item.line,
@@ -210,15 +211,13 @@ class _FileReader:
     def _misplaced(self, items: tuple[Item, ...], misplaced: list[Item]) -> None:
         """Keys of a section that stand beside it."""
         empty = [item.key for item in items if item.node.written is None and item not in misplaced]
-        first = misplaced[0]
-        what = (
-            f"'{first.key}'"
-            if len(misplaced) == 1
-            else f"'{first.key}' and {len(misplaced) - 1} more keys"
-        )
+        first, several = misplaced[0], len(misplaced) > 1
+        what = f"'{first.key}'" + (f" and {len(misplaced) - 1} more keys" if several else "")
         beside = f"beside '{empty[0]}:', which is empty" if empty else "where sections stand"
-        remedy = f"indent them below '{empty[0]}:'" if empty else "indent them below their section"
-        self._problem(first.line, f"{what} below '{ROOT}:' stand {beside}; {remedy}", fatal=True)
+        it = "them" if several else "it"
+        remedy = f"indent {it} below '{empty[0]}:'" if empty else f"indent {it} below a section"
+        stand = "stand" if several else "stands"
+        self._problem(first.line, f"{what} below '{ROOT}:' {stand} {beside}; {remedy}", fatal=True)
 
     def _read_section(self, item: Item) -> None:
         name = section_key(item.key)
@@ -267,6 +266,10 @@ def section_key(name: str) -> str:
 
 def _holds_keywords(item: Item) -> bool:
     return any(normal(inner.key) in ALL_NAMES for inner in item.node.items or ())
+
+
+def _holds_systems(item: Item) -> bool:
+    return any(normal(inner.key) in SYSTEMS for inner in item.node.items or ())
 
 
 def _section_like(item: Item, path: str, depth: int = 3) -> Iterator[tuple[str, int | None]]:
