@@ -53,7 +53,7 @@ HEAD_INLINE_MAX = 64 << 10
 """A payload's head up to this many bytes is copied into the body; a larger one is a buffer."""
 
 NESTING_MAX = 511
-"""How deep msgpack's packer goes. Its unpacker refuses what is deeper than 1024."""
+"""How deep values may be nested with every version of msgpack; some go to 1024."""
 
 _JOIN_MAX = 64 << 10
 """A body up to this many bytes is joined with its header; a larger one is a chunk of its own."""
@@ -189,7 +189,7 @@ class _Packing(threading.local):
             raise SerializationError(f"a message cannot be sent: {error}") from error
         except ValueError as error:
             raise FrameError(
-                f"a message cannot be sent: {error}; the limit of nesting is {NESTING_MAX}"
+                f"a message cannot be sent: {error} (values nested to {NESTING_MAX} levels can)"
             ) from error
         finally:
             self._buffers = []
