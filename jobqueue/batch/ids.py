@@ -11,7 +11,7 @@ def whole_line(pattern: re.Pattern[str], output: str) -> re.Match[str] | None:
 
     A batch system prints the id last; what a site's wrapper or login script prints comes before.
     """
-    lines = (pattern.fullmatch(line.strip()) for line in reversed(output.splitlines()))
+    lines = (pattern.fullmatch(line.strip(" \t\r")) for line in reversed(output.split("\n")))
     return next((match for match in lines if match), None)
 
 

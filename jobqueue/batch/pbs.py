@@ -46,8 +46,8 @@ STATES: Mapping[str, Meaning] = {
     "C": _ENDED,
 }
 
-_SUBMITTED = re.compile(r"(?P<number>\d+)(?P<array>\[\])?(?P<server>\.[\w.-]+)")
-_SUBMITTED_BARE = re.compile(r"(?P<number>\d+)(?P<array>\[\])?(?P<server>)")
+_SUBMITTED = re.compile(r"(?P<number>[0-9]+)(?P<array>\[\])?(?P<server>\.[\w.-]+)", re.ASCII)
+_SUBMITTED_BARE = re.compile(r"(?P<number>[0-9]+)(?P<array>\[\])?(?P<server>)")
 _ELEMENT = re.compile(r"(?P<number>\d+)\[(?P<index>\d+)\](?P<server>(\.[\w.-]+)?)")
 _UNKNOWN_JOB = 153
 _FINISHED_JOB = 35

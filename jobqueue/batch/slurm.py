@@ -57,7 +57,7 @@ STATES: Mapping[str, Meaning] = {
     "CANCELLED": (BatchState.ENDED, EndCause.CANCELLED),
 }
 
-_SUBMITTED = re.compile(r"(?P<id>\d+)(;[\w.-]+)?")
+_SUBMITTED = re.compile(r"(?P<id>[0-9]+)(;[\w.-]+)?")
 _ELEMENT = re.compile(r"(?P<array>\d+)_(?P<index>\d+)")
 _SQUEUE_FORMAT = "%i|%T|%r|%S|%N|%k"
 _SACCT_FIELDS = "JobID,State,ExitCode,Reason,NodeList"

@@ -15,6 +15,7 @@ from jobqueue.batch.command_line import CommandLine, Expanded, Raw
 from jobqueue.batch.render import render
 from jobqueue.batch.units import mebibytes
 from jobqueue.config.units import format_walltime
+from jobqueue.config.warn import warn
 from jobqueue.errors import ConfigError
 
 AGENT = "jobqueue.worker"
@@ -26,6 +27,7 @@ AGENT_MEMORY = 64 * 2**20
 JOB_ID_VARIABLE = "JOBQUEUE_JOB_ID"
 """The variable of a job script that holds the job's id."""
 
+_DIRECTIVE = re.compile(r"(#[A-Z]+\s+)?-")
 _OTHER_SHELLS = re.compile(r"#!.*\b(t?csh|fish|python\S*|perl)\b")
 
 
@@ -97,11 +99,21 @@ class JobSpec:
     template: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what no script could hold."""
+        """Refuse what no script could hold, and warn about what does nothing in one."""
         for name in ("job_name", "queue", "account", "resource_spec", "job_mem", "shebang"):
             value = getattr(self, name)
             if value is not None and "\n" in value:
                 raise ConfigError(f"{name}: {value!r} is more than one line")
+        if "/" in self.job_name:
+            raise ConfigError(
+                f"job_name: {self.job_name!r} holds a slash, and log files are named after it"
+            )
+        for entry in self.job_directives_skip:
+            if not _DIRECTIVE.match(entry):
+                warn(
+                    f"job_directives_skip: {entry!r} drops nothing: write the directive's whole "
+                    "option, '--mem' for instance"
+                )
         if self.template is None and (shell := _OTHER_SHELLS.match(self.shebang)):
             raise ConfigError(
                 f"shebang: {self.shebang!r}: job scripts are written for bash and its relatives, "

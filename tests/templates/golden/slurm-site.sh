@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+#SBATCH -J dask-worker
+#SBATCH -o /home/ada/logs/dask-worker-%J.out
+#SBATCH -e /home/ada/logs/dask-worker-%J.err
+#SBATCH -p regular
+#SBATCH -A P123
+#SBATCH -n 1
+#SBATCH -N 1
+#SBATCH --cpus-per-task=24
+#SBATCH --mem=94G
+#SBATCH -t 12:00:00
+#SBATCH --constraint=skylake
+
+source /etc/profile.d/modules.sh
+module load python
+echo "on $(hostname)"
+
+JOBQUEUE_JOB_ID=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
+# The shell stays for the last lines: it passes TERM on and waits until the agent has ended.
+agent= stopping=
+trap 'stopping=1; kill -TERM $agent 2>/dev/null || :' TERM
+exec srun -n 1 -c 20 python -m jobqueue.worker \
+    tls://10.1.2.3:40123,tls://192.168.0.5:40123 \
+    --credentials /home/ada/.jobqueue/ada-1/credentials \
+    --nworkers 6 \
+    --nthreads 4 \
+    --memory-limit 15883MiB \
+    --name "dask-worker-${JOBQUEUE_JOB_ID%%.*}" \
+    --job-id "$JOBQUEUE_JOB_ID" \
+    --death-timeout 90 \
+    --local-directory "$TMPDIR/$USER" \
+    --interface ib0 \
+    --resources GPU=2 \
+    --preload site_setup.py &
+agent=$!
+[ -z "$stopping" ] || kill -TERM "$agent"
+while :; do
+    stopping=
+    wait "$agent" && status=0 || status=$?
+    [ -n "$stopping" ] || break
+done
+
+rm -rf "/scratch/$SLURM_JOB_ID"
+exit "$status"
