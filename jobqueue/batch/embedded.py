@@ -269,7 +269,7 @@ def sacct(arguments: Sequence[str]) -> str:
     return "\n".join(
         "|".join(_account(job, name) for name in names)
         for job in _all_jobs()
-        if job.job_id in wanted
+        if {job.job_id, str(job.array)} & wanted
     )
 
 
@@ -287,6 +287,11 @@ def _account(job: StoredJob, name: str) -> str:
 
 def _time(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(seconds)) if seconds else "N/A"
+
+
+def scontrol(arguments: Sequence[str]) -> str:
+    """Remember no more than `sacct` does: the controller has forgotten every job."""
+    raise Refused("slurm_load_jobs error: Invalid job id specified")
 
 
 # --- scancel -----------------------------------------------------------------------------
@@ -355,6 +360,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], str]] = {
     "squeue": squeue,
     "scancel": scancel,
     "sacct": sacct,
+    "scontrol": scontrol,
 }
 
 

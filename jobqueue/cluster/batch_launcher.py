@@ -95,17 +95,26 @@ class BatchLauncher:
         Where submissions are noted; its folder holds the scripts.
     prefix
         Words before each command: another program that stands in for the batch system's.
+    timeout
+        Seconds that each command has to answer.
     """
 
     intervals: Sequence[float] = INTERVALS
 
     def __init__(
-        self, adapter: BatchAdapter, files: JobFiles, ledger: Ledger, *, prefix: Argv = ()
+        self,
+        adapter: BatchAdapter,
+        files: JobFiles,
+        ledger: Ledger,
+        *,
+        prefix: Argv = (),
+        timeout: float = commands.TIMEOUT,
     ) -> None:
         self.adapter = adapter
         self.files = files
         self.ledger = ledger
         self.prefix = prefix
+        self.timeout = timeout
         self.script: str | None = None
         self._doubts: dict[str, float] = {}  # mark -> until when it is looked for
         self._silent: set[str] = set()  # commands for second looks that this site does not offer
@@ -219,7 +228,7 @@ class BatchLauncher:
 
     def _may_wait(self, job_id: str) -> bool:
         """Give the accounting, which lags behind, a few queries' time to tell an exit code."""
-        if len(self._silent) == len(self.adapter.ended_queries([job_id])):
+        if {query.argv[0] for query in self.adapter.ended_queries([job_id])} <= self._silent:
             return False
         self._waits[job_id] = self._waits.get(job_id, 0) + 1
         return self._waits[job_id] <= WAITS_FOR_ACCOUNT and not self.files.exit_record(job_id)
@@ -307,7 +316,7 @@ class BatchLauncher:
     # --- commands ------------------------------------------------------------------------
 
     async def _run(self, argv: Argv) -> Completed:
-        completed = await commands.run((*self.prefix, *argv))
+        completed = await commands.run((*self.prefix, *argv), timeout=self.timeout)
         return Completed(argv, completed.returncode, completed.stdout, completed.stderr)
 
     async def _ask(self, question: Callable[[BatchAdapter], Query]) -> dict[str, JobStatus]:

@@ -30,9 +30,11 @@ class Launcher(Protocol):
         job is known.
     """
 
-    system: str
     script: str | None
     intervals: Sequence[float]
+
+    @property
+    def system(self) -> str: ...  # noqa: D102
 
     @property
     def in_doubt(self) -> bool: ...  # noqa: D102

@@ -26,6 +26,9 @@ from jobqueue.errors import ConfigError
 FILE = "ledger.json"
 VERSION = 1
 
+KEPT = 7 * 86400.0
+"""Seconds for which a folder without jobs is kept after its owner's end: somebody may read logs."""
+
 
 def state_directory() -> Path:
     """Return the folder below which clusters keep theirs."""
@@ -164,6 +167,7 @@ class Ledger:
             ) from error
         ledger = cls(folder, Entry(cluster, system, tuple(directives), Owner.me(), time.time()))
         ledger._write()
+        _sweep(parent)
         return ledger
 
     @classmethod
@@ -224,6 +228,14 @@ def list_ledgers(parent: Path | None = None) -> list[Ledger]:
 def orphaned(parent: Path | None = None) -> list[Ledger]:
     """Return the ledgers whose owner is known to be gone."""
     return [ledger for ledger in list_ledgers(parent) if ledger.entry.owner.alive() is False]
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what clusters that failed have left for their users to read, when it is old."""
+    for ledger in orphaned(parent):
+        entry = ledger.entry
+        if not entry.jobs and not entry.doubts and time.time() - entry.created > KEPT:
+            ledger.remove()
 
 
 def _private(path: str, flags: int) -> int:

@@ -1,0 +1,399 @@
+"""`Cluster`: what users hold.  A scheduler in this process, and jobs that bring it workers."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import html
+import logging
+import math
+import weakref
+from collections.abc import Callable, Coroutine, Generator
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from jobqueue.batch.units import mebibytes
+from jobqueue.client.loop import LoopThread
+from jobqueue.cluster.core import CLOSE_TIMEOUT, Core
+from jobqueue.cluster.jobs import JobRecord
+from jobqueue.cluster.plan import Plan
+from jobqueue.comm.credentials import Credentials
+from jobqueue.config.units import parse_memory
+from jobqueue.errors import ConfigError
+from jobqueue.scheduler.server import Scheduler
+
+logger = logging.getLogger("jobqueue.cluster")
+T = TypeVar("T")
+
+NOT_STARTED = ("tls://SCHEDULER:0",)
+"""What stands in the job script of a cluster that was not started yet."""
+
+
+class Cluster:
+    """A scheduler and its pool of jobs; `SLURMCluster` and the others are made of it.
+
+    With ``asynchronous=True`` it lives in the running event loop: ``await cluster`` or
+    ``async with cluster`` starts it, ``await cluster.close()`` ends it.  Else it runs on a thread
+    of its own and is up once the constructor returns.
+
+    When it goes away (`close`, the end of a ``with`` block, garbage collection, the interpreter's
+    exit, Ctrl-C), its jobs are cancelled, those that wait as well.
+
+    Parameters
+    ----------
+    plan
+        What kind of cluster it is.
+    asynchronous
+        Whether to live in the running event loop.
+    n_workers
+        Workers to start with.
+    scheduler_class
+        What to use as the scheduler.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        asynchronous: bool = False,
+        n_workers: int = 0,
+        scheduler_class: type[Scheduler] | None = None,
+    ) -> None:
+        self.asynchronous = asynchronous
+        self._plan = plan
+        self._n_workers = n_workers
+        self._core = Core(plan, scheduler_class or Scheduler)
+        self._loop = None if asynchronous else LoopThread.shared()
+        if self._loop is not None:
+            self._loop.run(self._begin())
+
+    async def _begin(self) -> None:
+        if self._core.status != "created":
+            return
+        await self._core.start()
+        owner = Ownership(self._core, self._loop)
+        weakref.finalize(self, owner.release).atexit = False  # at exit, `owner` waits instead
+        try:
+            if self._n_workers:
+                self._core.scale(self._jobs_for(n=self._n_workers))
+        except BaseException:
+            await self._core.close()
+            raise
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        """Start an asynchronous cluster; may be repeated."""
+        return self._started().__await__()
+
+    async def _started(self) -> Self:
+        if self.asynchronous:
+            await self._begin()
+        return self
+
+    # --- what it is ----------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The cluster's name."""
+        return self._plan.name
+
+    @property
+    def status(self) -> str:
+        """``created``, ``running``, ``closing``, ``closed`` or ``failed``."""
+        return self._core.status
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """The scheduler, which runs in this process."""
+        return self._core.scheduler
+
+    @property
+    def loop(self) -> LoopThread | None:
+        """The thread everything runs on, shared by all; None for an asynchronous cluster."""
+        return self._loop
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """What peers prove themselves with; None where the transport needs none."""
+        return self._plan.credentials
+
+    @property
+    def scheduler_address(self) -> str:
+        """The address at which workers find the scheduler, the best of several."""
+        return self._core.contact_addresses()[0]
+
+    @property
+    def jobs(self) -> list[JobRecord]:
+        """All jobs, oldest first, those that ended included: a snapshot.
+
+        Examples
+        --------
+        >>> for job in cluster.jobs:  # doctest: +SKIP
+        ...     print(job)
+        12345_0 CONNECTED
+        12345_1 PENDING (Resources), estimated start 2026-05-04T14:05:00
+        """
+        return self._call(self._core.jobs)
+
+    def describe(self) -> str:
+        """Return one line about why there are as many workers as there are.
+
+        Examples
+        --------
+        >>> cluster.describe()  # doctest: +SKIP
+        '0 workers; 2 jobs pending: slurm 12345_0 PENDING (Resources), slurm 12345_1 PENDING'
+        """
+        return self._call(self._core.describe)
+
+    def job_script(self) -> str:
+        """Return the script that is submitted for each job.
+
+        In an asynchronous cluster that was not started yet, the scheduler's address in it is made
+        up.
+        """
+        if self.status == "created":
+            return self._plan.job_script(NOT_STARTED)
+        return self._call(lambda: self._plan.job_script(self._core.contact_addresses()))
+
+    def logs(self, job: JobRecord | str) -> Any:
+        """Return a job's output so far; to be awaited in an asynchronous cluster.
+
+        Parameters
+        ----------
+        job
+            A row of `jobs`, or its ``job_id``.
+        """
+        return self._run(self._core.logs(job if isinstance(job, str) else job.job_id))
+
+    # --- scaling -------------------------------------------------------------------------
+
+    def scale(
+        self,
+        n: int | None = None,
+        *,
+        jobs: int | None = None,
+        cores: int | None = None,
+        memory: str | int | None = None,
+    ) -> None:
+        """Set how much is wanted; exactly one of the parameters is given.
+
+        Returns at once: jobs are submitted, or drained and cancelled, in the background, and
+        replaced when they are lost.  Numbers are rounded up to whole jobs.  A pool that has paused
+        after failures tries again.
+
+        Parameters
+        ----------
+        n
+            Workers.
+        jobs
+            Jobs.
+        cores
+            Cores in all jobs together.
+        memory
+            Memory in all jobs together: bytes, or text such as ``"1 TB"``.
+
+        Raises
+        ------
+        ConfigError
+            None or several of them, a negative number, something that is no number.
+        CommandNotFound
+            The batch system's commands are not on PATH.
+
+        Examples
+        --------
+        >>> cluster.scale(jobs=4)  # doctest: +SKIP
+        >>> cluster.scale(memory="2TB")  # doctest: +SKIP
+        """
+        wanted = self._jobs_for(n=n, jobs=jobs, cores=cores, memory=memory)
+        self._call(lambda: self._core.scale(wanted))
+
+    def resume(self) -> None:
+        """Submit again after a pause (see `describe`)."""
+        self._call(lambda: self._core.pool.resume())
+
+    def _jobs_for(self, **amounts: object) -> int:
+        given = {name: value for name, value in amounts.items() if value is not None}
+        if len(given) != 1:
+            raise ConfigError(
+                f"scale({', '.join(f'{name}={value!r}' for name, value in given.items())}): give "
+                "exactly one of n (workers), jobs, cores, memory"
+            )
+        [(name, value)] = given.items()
+        if name == "memory":
+            try:
+                amount = parse_memory(value)
+            except ValueError as error:
+                raise ConfigError(f"scale(memory={value!r}): {error}") from None
+        elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            amount = value
+        else:
+            raise ConfigError(f"scale({name}={value!r}): give a whole number from 0")
+        per_job = {
+            "n": self._plan.workers_per_job,
+            "jobs": 1,
+            "cores": self._plan.cores_per_job,
+            "memory": self._plan.memory_per_job,
+        }
+        if not per_job[name]:
+            raise ConfigError(f"scale({name}={value!r}): the workers have no memory limit")
+        return math.ceil(amount / per_job[name])
+
+    # --- the end -------------------------------------------------------------------------
+
+    def close(self, timeout: float = CLOSE_TIMEOUT) -> Any:
+        """Cancel all jobs and end the scheduler; to be awaited in an asynchronous cluster.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait for that.
+
+        Raises
+        ------
+        TimeoutError
+            It took longer, and goes on in the background.
+        """
+        if self._loop is not None and self.status == "closed":
+            return None
+        return self._run(self._core.close(timeout))
+
+    def __enter__(self) -> Self:
+        """Return the running cluster."""
+        if self.asynchronous:
+            raise ConfigError("an asynchronous cluster is used with `async with`")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the cluster."""
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        """Start the cluster."""
+        if not self.asynchronous:
+            raise ConfigError("a cluster for `async with` is made with asynchronous=True")
+        return await self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the cluster."""
+        await self._core.close()
+
+    # --- in words ------------------------------------------------------------------------
+
+    def _figures(self) -> tuple[int, int, int, int, int]:
+        workers = self._core.workers()
+        connected, wanted = self._core.counts()
+        threads = sum(worker.nthreads for worker in workers)
+        memory = sum(worker.memory_limit or 0 for worker in workers)
+        return connected, wanted, len(workers), threads, memory
+
+    def __repr__(self) -> str:
+        """``SLURMCluster('dask-worker', 2/4 jobs, workers=12, threads=48, memory=186GiB)``."""
+        kind = type(self).__name__
+        if self.status != "running":
+            return f"{kind}({self.name!r}, {self.status})"
+        connected, wanted, workers, threads, memory = self._call(self._figures)
+        return (
+            f"{kind}({self.name!r}, {connected}/{wanted} jobs, workers={workers}, "
+            f"threads={threads}, memory={mebibytes(memory)})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return a small table for notebooks."""
+        rows = [("status", self.status)]
+        if self.status == "running":
+            connected, wanted, workers, threads, memory = self._call(self._figures)
+            rows += [
+                ("scheduler", self.scheduler_address),
+                ("jobs", f"{connected} of {wanted} connected"),
+                ("workers", f"{workers}, {threads} threads, {mebibytes(memory)}"),
+                ("state", self.describe()),
+            ]
+        title = html.escape(f"{type(self).__name__} {self.name}")
+        body = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(key)}</th>"
+            f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
+            for key, value in rows
+        )
+        return f"<div><strong>{title}</strong><table>{body}</table></div>"
+
+    # --- between threads -----------------------------------------------------------------
+
+    def _call(self, function: Callable[[], T]) -> T:
+        """Call a function where everything lives, and return what it returns."""
+        if self._loop is None or self._loop.inside:
+            return function()
+
+        async def call() -> T:
+            return function()
+
+        return self._loop.run(call())
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T | Coroutine[Any, Any, T]:
+        """Run a coroutine to its end; an asynchronous cluster hands it to the caller."""
+        return coroutine if self._loop is None else self._loop.run(coroutine)
+
+
+class Ownership:
+    """Sees to it that a running cluster does not outlive its handle, or the interpreter.
+
+    Parameters
+    ----------
+    core
+        What runs.
+    loop
+        The thread it runs on; None for the event loop that is running now.
+    """
+
+    _all: set[Ownership] = set()  # noqa: RUF012 - one for the process
+
+    def __init__(self, core: Core, loop: LoopThread | None) -> None:
+        self._core = core
+        self._loop = loop
+        self._event_loop = asyncio.get_running_loop()
+        self._all.add(self)
+
+    def release(self) -> None:
+        """Begin to close, without waiting: the handle was collected, in whatever thread."""
+        if self._core.status in ("closed", "failed"):
+            self._all.discard(self)
+            return
+        logger.info("cluster=%s closes: its handle was collected", self._core.plan.name)
+        try:
+            self._event_loop.call_soon_threadsafe(self._close_soon)
+        except RuntimeError:  # the event loop is closed
+            self._core.abandon()
+            self._all.discard(self)
+
+    def _close_soon(self) -> None:
+        task = self._event_loop.create_task(self._core.close())
+        task.add_done_callback(lambda _: self._all.discard(self))
+
+    def finish(self) -> None:
+        """Close now, and wait for it: the interpreter ends."""
+        if self._core.status in ("closed", "failed"):
+            return
+        try:
+            if self._loop is not None:
+                self._loop.run(self._core.close())
+            else:
+                self._core.abandon()
+        except Exception as error:
+            logger.error("cluster=%s was not closed: %s", self._core.plan.name, error)
+
+    @classmethod
+    def finish_all(cls) -> None:
+        """Close every cluster that is left."""
+        for ownership in list(cls._all):
+            ownership.finish()
+
+
+atexit.register(Ownership.finish_all)

@@ -1,0 +1,198 @@
+"""All of a cluster that runs: scheduler, pool and launcher, in one event loop.
+
+Nothing here knows the user's handle (`Cluster`), so that the handle can be collected while
+everything is running, and take the rest down with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+
+from jobqueue.cluster import explain
+from jobqueue.cluster.jobs import JobRecord, JobState
+from jobqueue.cluster.launcher import read_logs
+from jobqueue.cluster.loop import PoolLoop
+from jobqueue.cluster.plan import Plan
+from jobqueue.cluster.reconcile import PoolState
+from jobqueue.errors import BatchSystemError, ConfigError
+from jobqueue.scheduler.info import WorkerEvent, WorkerInfo, WorkerJoined
+from jobqueue.scheduler.server import Scheduler
+
+logger = logging.getLogger("jobqueue.cluster")
+
+CLOSE_TIMEOUT = 60.0
+
+
+class Core:
+    """A cluster without its handle.
+
+    Parameters
+    ----------
+    plan
+        What kind of cluster it is.
+    scheduler_class
+        What to use as the scheduler.
+    """
+
+    def __init__(self, plan: Plan, scheduler_class: type[Scheduler] = Scheduler) -> None:
+        self.plan = plan
+        self.status = "created"
+        self._scheduler_class = scheduler_class
+        self._scheduler: Scheduler | None = None
+        self._pool: PoolLoop | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """The scheduler of a cluster that was started."""
+        if self._scheduler is None:
+            raise ConfigError(f"cluster {self.plan.name!r} was not started: await it first")
+        return self._scheduler
+
+    @property
+    def pool(self) -> PoolLoop:
+        """The pool of a cluster that was started."""
+        if self._pool is None:
+            raise ConfigError(f"cluster {self.plan.name!r} was not started: await it first")
+        return self._pool
+
+    async def start(self) -> None:
+        """Bring the scheduler up, and begin to look after the jobs."""
+        if self.status != "created":
+            return
+        self.status = "starting"
+        try:
+            await asyncio.to_thread(self.plan.open)
+            scheduler = self._scheduler_class(
+                name=self.plan.name, credentials=self.plan.credentials, listen=self.plan.listen()
+            )
+            await scheduler.start()
+            self._scheduler = scheduler
+            self._pool = PoolLoop(
+                PoolState(),
+                self.plan.launcher(self.contact_addresses()),
+                scheduler,
+                on_outage=scheduler.set_outage,
+            )
+        except BaseException:
+            self.status = "failed"
+            await self._take_down(orderly=True)
+            raise
+        scheduler.subscribe(self._on_worker)
+        scheduler.describe_supply = self.describe
+        self._pool.start()
+        self.status = "running"
+
+    def contact_addresses(self) -> tuple[str, ...]:
+        """Return where workers find the scheduler, best first."""
+        return self.plan.contact(self.scheduler.addresses)
+
+    def _on_worker(self, event: WorkerEvent) -> None:
+        worker = event.worker
+        if worker.job_id is None or self._pool is None:
+            return
+        if isinstance(event, WorkerJoined):
+            self._pool.worker_joined(worker.job_id, worker.name)
+        else:
+            self._pool.worker_left(worker.job_id, worker.name)
+
+    # --- what a user asks ----------------------------------------------------------------
+
+    def scale(self, jobs: int) -> None:
+        """Set the number of jobs wanted.
+
+        Raises
+        ------
+        BatchSystemError
+            No job can be submitted from here.
+        """
+        if self.status != "running":
+            raise ConfigError(f"cluster {self.plan.name!r} is {self.status}: it cannot be scaled")
+        if jobs:
+            self.pool.launcher.check()
+        self.pool.scale(jobs)
+
+    def jobs(self) -> list[JobRecord]:
+        """Return a snapshot of all jobs, ended ones included, oldest first."""
+        return [job.copy() for job in self._pool.state.jobs.values()] if self._pool else []
+
+    def workers(self) -> Sequence[WorkerInfo]:
+        """Return the connected workers."""
+        return self._scheduler.workers() if self._scheduler and self.status == "running" else []
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many jobs are connected, and how many are wanted."""
+        if self._pool is None:
+            return 0, 0
+        live = self._pool.state.live()
+        return sum(job.state is JobState.CONNECTED for job in live), self._pool.state.wanted
+
+    def describe(self) -> str:
+        """Return one line about why there are as many workers as there are."""
+        if self._pool is None:
+            return f"0 workers; cluster {self.status}"
+        return explain.describe(
+            self._pool.state,
+            workers=len(self.workers()),
+            system=self._pool.launcher.system,
+        )
+
+    async def logs(self, job_id: str) -> str:
+        """Return a job's output so far."""
+        return await asyncio.to_thread(read_logs, self.pool.launcher.log_files(job_id))
+
+    # --- the end -------------------------------------------------------------------------
+
+    async def close(self, timeout: float = CLOSE_TIMEOUT) -> None:  # noqa: ASYNC109
+        """Cancel all jobs, close the scheduler, remove the files; once, however often called.
+
+        Parameters
+        ----------
+        timeout
+            Seconds after which whoever called no longer waits; the work goes on.
+
+        Raises
+        ------
+        TimeoutError
+            The batch system or the workers took longer.
+        """
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._close())
+        async with asyncio.timeout(timeout):
+            await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        if self.status in ("failed", "closed"):
+            return
+        self.status = "closing"
+        orderly = True
+        if self._pool is not None:
+            healthy = self._pool.state.pause is None
+            orderly = await self._pool.close() and healthy
+        await self._take_down(orderly=orderly)
+        self.status = "closed"
+
+    async def _take_down(self, *, orderly: bool) -> None:
+        if self._scheduler is not None:
+            await self._scheduler.close()
+        await asyncio.to_thread(self.plan.close, orderly=orderly)
+
+    def abandon(self) -> None:
+        """Cancel all jobs when the event loop is gone: what is left at the interpreter's exit."""
+        if self.status != "running" or self._pool is None:
+            return
+        self.status = "closed"
+        self._pool.state.close()
+        job_ids = [job.job_id for job in self._pool.state.unended()]
+        orderly = not self._pool.state.submitting and not self._pool.launcher.in_doubt
+        try:
+            with contextlib.closing(asyncio.new_event_loop()) as loop:
+                loop.run_until_complete(self._pool.launcher.cancel(job_ids))
+                loop.run_until_complete(self._pool.launcher.close())
+        except (BatchSystemError, OSError) as error:
+            logger.error("jobs may be left jobs=%s error=%s", ",".join(job_ids), error)
+            orderly = False
+        self.plan.close(orderly=orderly)

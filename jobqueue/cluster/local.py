@@ -1,0 +1,124 @@
+"""`LocalCluster`: workers as processes of this machine."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from jobqueue.cluster.cluster import Cluster
+from jobqueue.cluster.job_spec import JobSpec
+from jobqueue.cluster.local_plan import LocalPlan
+from jobqueue.config.checks import default_processes
+from jobqueue.config.units import parse_memory
+from jobqueue.errors import ConfigError
+from jobqueue.worker.limits import available_cpus, available_memory
+
+DEATH_TIMEOUT = 10.0
+"""Seconds: a socket of this machine that closes says at once that its owner is gone."""
+
+
+class LocalCluster(Cluster):
+    """A cluster of worker processes on this machine.
+
+    They speak with the scheduler through a Unix socket in a folder that only their owner may enter.
+
+    Parameters
+    ----------
+    n_workers
+        Worker processes; by default such that all CPUs this process may use are used, with about
+        as many workers as threads in each.
+    threads_per_worker
+        Threads of each; by default the CPUs divided by the workers.
+    memory_limit
+        Memory of each worker: bytes, text such as ``"4 GiB"``, ``"auto"`` for an equal share of
+        what this process may use, None or 0 for no limit.
+    processes
+        True: accepted for compatibility.  Workers are always processes.
+    name
+        The cluster's name.
+    asynchronous
+        Whether to live in the running event loop.
+    local_directory
+        Folder for spilled results; by default one that goes with the cluster.
+    resources
+        Amounts each worker offers to tasks that ask for them, by name.
+
+    Raises
+    ------
+    ConfigError
+        A value that cannot be used.
+
+    Examples
+    --------
+    >>> from jobqueue import Client, LocalCluster
+    >>> with LocalCluster(n_workers=2) as cluster:  # doctest: +SKIP
+    ...     print(Client(cluster).submit(sum, [1, 2, 3]).result())
+    6
+    """
+
+    def __init__(
+        self,
+        n_workers: int | None = None,
+        threads_per_worker: int | None = None,
+        memory_limit: str | int | None = "auto",
+        *,
+        processes: bool = True,
+        name: str | None = None,
+        asynchronous: bool = False,
+        local_directory: str | None = None,
+        resources: dict[str, float] | None = None,
+        **others: Any,
+    ) -> None:
+        _refuse(others, processes)
+        cpus = available_cpus()
+        workers, threads = _share(n_workers, threads_per_worker, cpus)
+        spec = JobSpec(
+            cores=threads,
+            memory=_memory(memory_limit, max(workers, 1)),
+            processes=1,
+            job_name=name or "local",
+            local_directory=local_directory,
+            resources=resources,
+            death_timeout=DEATH_TIMEOUT,
+        )
+        super().__init__(
+            LocalPlan(name or "local", spec), asynchronous=asynchronous, n_workers=workers
+        )
+
+
+def _refuse(others: dict[str, Any], processes: bool) -> None:
+    if others:
+        raise ConfigError(f"LocalCluster has no keyword {', '.join(sorted(others))}")
+    if not processes:
+        raise ConfigError("processes=False: workers are always processes; leave it out")
+
+
+def _share(n_workers: int | None, threads: int | None, cpus: int) -> tuple[int, int]:
+    """Return workers, and threads of each; what is open is chosen so that all CPUs are used.
+
+    Examples
+    --------
+    >>> _share(None, None, 24), _share(2, None, 24), _share(None, 3, 24)
+    ((6, 4), (2, 12), (8, 3))
+    """
+    for name, value, least in (("n_workers", n_workers, 0), ("threads_per_worker", threads, 1)):
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, int) or value < least
+        ):
+            raise ConfigError(f"{name}={value!r}: give a whole number from {least}")
+    if n_workers is None:
+        n_workers = default_processes(cpus) if threads is None else max(1, cpus // threads)
+    if threads is None:
+        threads = max(1, math.ceil(cpus / max(n_workers, 1)))
+    return n_workers, threads
+
+
+def _memory(limit: str | int | None, workers: int) -> int:
+    if limit == "auto":
+        return available_memory() // workers
+    if not limit:
+        return 0
+    try:
+        return parse_memory(limit)
+    except ValueError as error:
+        raise ConfigError(f"memory_limit={limit!r}: {error}") from None

@@ -1,0 +1,220 @@
+"""Jobs by way of a batch system: the embedded one, and commands that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobqueue.batch.embedded import PREFIX
+from jobqueue.batch.slurm import SlurmAdapter
+from jobqueue.cluster.batch_launcher import BatchLauncher, JobFiles
+from jobqueue.cluster.jobs import JobReport, Phase
+from jobqueue.cluster.ledger import Ledger
+from jobqueue.errors import (
+    BatchSystemError,
+    CommandNotFound,
+    CommandTimeout,
+    SubmissionRejected,
+)
+
+Make = Callable[..., BatchLauncher]
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """`make(body)`: a launcher whose job script runs these lines of shell."""
+    monkeypatch.setenv("JOBQUEUE_STATE_DIRECTORY", str(tmp_path / "state"))
+    monkeypatch.setenv("JOBQUEUE_EMBEDDED_DIRECTORY", str(tmp_path / "embedded"))
+
+    def make(
+        body: str, *, directives: str = "", prefix: Any = PREFIX, **more: Any
+    ) -> BatchLauncher:
+        def render(array: bool) -> str:
+            name = "%A_%a" if array else "%J"
+            return f"#!/bin/sh\n#SBATCH -o {tmp_path}/{name}.out\n{directives}\n{body}\n"
+
+        files = JobFiles(
+            render=render,
+            logs=lambda job_id: (f"{tmp_path}/{job_id}.out",),
+            exit_record=lambda job_id: f"{tmp_path}/{job_id}.json",
+        )
+        ledger = Ledger.create(cluster="c", system="slurm")
+        return BatchLauncher(SlurmAdapter(), files, ledger, prefix=prefix, **more)
+
+    return make
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
+    """`commands(name, body)`: put a command of shell text on PATH; its calls are in NAME.log."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+    def put(name: str, body: str) -> Path:
+        log = tmp_path / f"{name}.log"
+        (folder / name).write_text(f'#!/bin/sh\necho "$@" >> {log}\n{body}\n')
+        (folder / name).chmod(0o755)
+        return log
+
+    return put
+
+
+async def ended(launcher: BatchLauncher, job_ids: tuple[str, ...]) -> dict[str, JobReport]:
+    """Ask until all of them have ended; returns the last word about each."""
+    last: dict[str, JobReport] = {}
+    async with asyncio.timeout(30):
+        while len(last) < len(job_ids):
+            reports = await launcher.query([i for i in job_ids if i not in last])
+            over = (Phase.ENDED, Phase.MISSING)
+            last |= {report.job_id: report for report in reports if report.phase in over}
+    return last
+
+
+def test_many_jobs_are_one_submission_and_each_tells_its_end(make: Make, tmp_path: Path) -> None:
+    """An array; exit codes, causes and logs are those of its elements."""
+    launcher = make('echo "element $SLURM_ARRAY_TASK_ID"; exit $SLURM_ARRAY_TASK_ID')
+
+    async def main() -> None:
+        submission = await launcher.submit(3)
+        assert submission.error is None
+        assert len({job_id.partition("_")[0] for job_id in submission.job_ids}) == 1
+        assert launcher.ledger.entry.jobs == list(submission.job_ids)
+        reports = (await ended(launcher, submission.job_ids)).values()
+        assert [report.exit_code for report in reports] == [0, 1, 2]
+        assert [report.cause for report in reports] == ["completed", "crashed", "crashed"]
+        assert [report.log_tail for report in reports] == [f"element {i}" for i in range(3)]
+        launcher.ended(submission.job_ids)
+        assert launcher.ledger.entry.jobs == []
+
+    asyncio.run(main())
+
+
+def test_running_and_pending_jobs_are_cancelled_in_one_command(make: Make) -> None:
+    """More jobs than nodes: those that wait leave no trace, the others end."""
+    launcher = make("exec sleep 600")
+
+    async def main() -> None:
+        ids = (await launcher.submit(6)).job_ids
+        async with asyncio.timeout(30):
+            while [r.phase for r in await launcher.query(ids)].count(Phase.RUNNING) < 4:
+                pass
+        await launcher.cancel(ids)
+        reports = await ended(launcher, ids)
+        phases = [report.phase for report in reports.values()]
+        assert sorted(phases) == [Phase.ENDED] * 4 + [Phase.MISSING] * 2
+
+    asyncio.run(main())
+
+
+def test_a_rejection_keeps_the_batch_systems_words_and_the_script(make: Make) -> None:
+    """Nothing is in doubt after it, and nothing in the ledger."""
+    launcher = make("true", directives="#SBATCH -p nosuch")
+
+    error = asyncio.run(launcher.submit(1)).error
+    assert isinstance(error, SubmissionRejected)
+    assert "invalid partition specified: nosuch" in error.output
+    assert error.script is not None
+    assert "#SBATCH -p nosuch" in Path(error.script).read_text()
+    assert Path(error.script).stat().st_mode & 0o777 == 0o600
+    assert not launcher.in_doubt
+    assert (launcher.ledger.entry.jobs, launcher.ledger.entry.doubts) == ([], [])
+
+
+def test_the_agents_own_record_explains_an_end(make: Make, tmp_path: Path) -> None:
+    """Where the batch system saw only an exit status, the agent knows more."""
+    launcher = make(
+        f'echo \'{{"exit_code": 3, "cause": "no scheduler"}}\' > {tmp_path}/$SLURM_JOB_ID.json\n'
+        "exit 3"
+    )
+
+    async def main() -> None:
+        ids = (await launcher.submit(1)).job_ids
+        [report] = (await ended(launcher, ids)).values()
+        assert (report.cause, report.exit_code) == ("no scheduler", 3)
+
+    asyncio.run(main())
+
+
+def test_without_the_commands_nothing_is_tried(make: Make, monkeypatch: Any) -> None:
+    """check() says so at once, submit() in its answer."""
+    launcher = make("true", prefix=())
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(CommandNotFound, match="sbatch is not on PATH"):
+        launcher.check()
+    submission = asyncio.run(launcher.submit(1))
+    assert isinstance(submission.error, CommandNotFound)
+
+
+def test_a_job_accepted_without_an_answer_is_found_before_it_is_submitted_again(
+    make: Make, commands: Any
+) -> None:
+    """sbatch hangs although the job is in the queue: the second submit() finds it by its mark."""
+    log = commands("sbatch", "exec sleep 60")
+    launcher = make("true", prefix=(), timeout=0.3)
+
+    async def main() -> None:
+        submission = await launcher.submit(1)
+        assert isinstance(submission.error, CommandTimeout)
+        assert submission.error.script == launcher.script
+        assert launcher.in_doubt
+        [tag] = launcher.ledger.entry.doubts
+        assert tag in log.read_text()
+        launcher.timeout = 30
+        commands("squeue", f'echo "7|PENDING|Priority|N/A||{tag}"')
+        assert (await launcher.submit(1)).job_ids == ("7",)
+        assert not launcher.in_doubt
+        assert launcher.ledger.entry.jobs == ["7"]
+        assert len(log.read_text().splitlines()) == 1
+
+    asyncio.run(main())
+
+
+def test_a_job_in_doubt_is_found_by_a_query_as_well(make: Make, commands: Any) -> None:
+    """Then nobody need want it any more: it is told of, so that it can be cancelled."""
+    commands("sbatch", "echo 'Socket timed out on send/recv operation' >&2; exit 1")
+    launcher = make("true", prefix=())
+
+    async def main() -> None:
+        assert isinstance((await launcher.submit(2)).error, SubmissionRejected)
+        [tag] = launcher.ledger.entry.doubts
+        commands("squeue", f'for i in 0 1; do echo "9_$i|PENDING|Priority|N/A||{tag}"; done')
+        assert {report.job_id for report in await launcher.query([])} == {"9_0", "9_1"}
+        assert launcher.ledger.entry.jobs == ["9_0", "9_1"]
+
+    asyncio.run(main())
+
+
+def test_a_failed_query_says_nothing_about_jobs(make: Make, commands: Any) -> None:
+    """It raises; no job is reported missing."""
+    commands("squeue", "echo 'slurm_load_jobs error: Unable to contact' >&2; exit 1")
+    launcher = make("true", prefix=())
+    with pytest.raises(BatchSystemError, match="Unable to contact"):
+        asyncio.run(launcher.query(["5"]))
+
+
+def test_accounting_that_is_switched_off_is_asked_once(make: Make, commands: Any) -> None:
+    """A site without it is a good neighbour's site too."""
+    commands("squeue", "exit 0")
+    log = commands("sacct", "echo 'Slurm accounting storage is disabled' >&2; exit 1")
+    launcher = make("true", prefix=())
+
+    async def main() -> None:
+        for _ in range(3):
+            [report] = await launcher.query(["5"])
+            assert report.phase is Phase.MISSING
+        assert len(log.read_text().splitlines()) == 1
+
+    asyncio.run(main())
+
+
+def test_a_cancellation_that_failed_is_an_error(make: Make, commands: Any) -> None:
+    """In the batch system's words."""
+    commands("scancel", "echo 'scancel: error: Kill job error on job id 5' >&2; exit 210")
+    launcher = make("true", prefix=())
+    with pytest.raises(BatchSystemError, match="Kill job error"):
+        asyncio.run(launcher.cancel(["5"]))

@@ -1,0 +1,96 @@
+"""A pool's state in words."""
+
+from __future__ import annotations
+
+from jobqueue.cluster.explain import describe, outage
+from jobqueue.cluster.jobs import JobReport, Phase
+from jobqueue.cluster.reconcile import PoolState, Submission, decide
+from jobqueue.errors import CommandNotFound, SubmissionRejected
+
+
+def pool_of(*reports: JobReport) -> PoolState:
+    pool = PoolState()
+    pool.scale(len(reports))
+    decide(pool, {}, 0.0)
+    pool.submitted(Submission(tuple(report.job_id for report in reports)), 0.0)
+    for report in reports:
+        pool.report(report, 0.0)
+    return pool
+
+
+def test_pending_jobs_are_shown_with_their_reasons() -> None:
+    """The first few by name, the others by number."""
+    reports = [JobReport(f"5_{i}", Phase.PENDING, reason="Resources") for i in range(5)]
+    assert describe(pool_of(*reports), workers=0, system="slurm") == (
+        "0 workers; 5 jobs pending: slurm 5_0 PENDING (Resources), slurm 5_1 PENDING (Resources), "
+        "slurm 5_2 PENDING (Resources) and 2 more"
+    )
+
+
+def test_a_job_without_a_worker_is_shown() -> None:
+    """It runs, and nobody came from it yet."""
+    text = describe(pool_of(JobReport("5", Phase.RUNNING)), workers=0, system="slurm")
+    assert text == "0 workers; 1 job started without a worker yet: slurm 5 RUNNING"
+
+
+def test_nothing_wanted_says_what_to_do() -> None:
+    """A cluster that was not scaled says so; a closed one says that."""
+    pool = PoolState()
+    assert "call scale()" in describe(pool, workers=0, system="slurm")
+    pool.close()
+    assert "closed" in describe(pool, workers=0, system="slurm")
+
+
+def test_a_pause_with_jobs_still_coming_is_no_outage() -> None:
+    """Somebody may yet come, so nobody who waits is turned away; with the last job it ends."""
+    reports = [JobReport(str(i), Phase.PENDING) for i in range(4)]
+    pool = pool_of(*reports)
+    for i in range(3):
+        pool.report(JobReport(str(i), Phase.ENDED, cause="crashed", exit_code=1), 1.0)
+    assert pool.pause is not None
+    assert outage(pool, system="slurm", script="/s") is None
+    assert "paused after 3 jobs" in describe(pool, workers=0, system="slurm")
+    pool.report(JobReport("3", Phase.ENDED, cause="crashed", exit_code=2), 1.0)
+    assert outage(pool, system="slurm", script="/s") is not None
+
+
+def test_a_refused_submission_is_told_in_the_batch_systems_words() -> None:
+    """Script, exit status and output are in the error, as text and as fields."""
+    pool = PoolState()
+    pool.scale(1)
+    error = SubmissionRejected(
+        "sbatch refused the job", output="invalid partition", returncode=1, script="/state/job.sh"
+    )
+    for now in (0.0, 100.0, 200.0):
+        decide(pool, {}, now)
+        pool.submitted(Submission(error=error), now)
+    found = outage(pool, system="slurm", script=None)
+    assert found is not None
+    assert (found.output, found.exit_code, found.script) == (
+        "invalid partition",
+        1,
+        "/state/job.sh",
+    )
+    assert all(text in str(found) for text in ("3 times", "invalid partition", "/state/job.sh"))
+
+
+def test_a_missing_command_is_told_once() -> None:
+    """No second try, no script."""
+    pool = PoolState()
+    pool.scale(1)
+    decide(pool, {}, 0.0)
+    pool.submitted(Submission(error=CommandNotFound("sbatch is not on PATH")), 0.0)
+    found = outage(pool, system="slurm", script=None)
+    assert found is not None
+    assert "failed once" in str(found)
+    assert "script" not in str(found)
+
+
+def test_nobody_is_turned_away_when_nothing_is_wanted() -> None:
+    """After scale(0) a paused pool is no longer the reason why nobody comes."""
+    pool = PoolState()
+    pool.scale(1)
+    decide(pool, {}, 0.0)
+    pool.submitted(Submission(error=CommandNotFound("no")), 0.0)
+    pool.wanted = 0
+    assert outage(pool, system="slurm", script=None) is None
