@@ -194,7 +194,7 @@ class Handshake:
         if not isinstance(hello, dict) or not all(type(key) is str for key in hello):
             raise FrameError("the peer's hello is malformed")
         self._check_role(hello.get("role"))
-        reason = self._terms.admit(hello) if self._terms.admit is not None else None
+        reason = self._opinion(hello)
         if reason is not None:
             raise HandshakeRefused(reason)
         self.peer = hello
@@ -203,6 +203,15 @@ class Handshake:
             return [("welcome",)]
         self._expected = "welcome"
         return [self._hello_message()]
+
+    def _opinion(self, hello: Hello) -> str | None:
+        if self._terms.admit is None:
+            return None
+        try:
+            return self._terms.admit(hello)
+        except Exception as error:
+            # Its fields come from outside: whatever they do to `admit`, they are the peer's.
+            return f"the hello of this {hello['role']} is malformed: {error!r:.200}"
 
     def _on_welcome(self, fields: list[Any]) -> list[Message]:
         self.done = True
