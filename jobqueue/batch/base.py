@@ -163,7 +163,9 @@ class BatchAdapter(ABC):
         """
 
     @abstractmethod
-    def submit_argv(self, script: str, *, count: int = 1, tag: str = "") -> Argv:
+    def submit_argv(
+        self, script: str, *, count: int = 1, tag: str = "", log_directory: str | None = None
+    ) -> Argv:
         """Return the command that submits a script, as `count` jobs at once.
 
         Parameters
@@ -175,6 +177,8 @@ class BatchAdapter(ABC):
         tag
             A mark unique to this submission, by which it can be found again if the batch system
             did not answer. Batch systems that keep no such mark ignore it.
+        log_directory
+            As in the script, for those that do not read it there.
         """
 
     @abstractmethod
@@ -245,18 +249,11 @@ class BatchAdapter(ABC):
 
     @abstractmethod
     def log_paths(
-        self, job_id: str, *, job_name: str, log_directory: str | None, script: str = ""
+        self, job_id: str, *, job_name: str, log_directory: str | None
     ) -> tuple[str, ...]:
         """Return the files that a job's output goes to, stdout before stderr.
 
         Relative paths start at the folder that the job was submitted from.
-
-        Parameters
-        ----------
-        job_name, log_directory
-            As in the script.
-        script
-            The script's path: some name the output after it.
         """
 
     def fallback(self, completed: Completed) -> Self | None:

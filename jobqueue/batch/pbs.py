@@ -100,9 +100,19 @@ class PBSAdapter(BatchAdapter):
         """No directive concerns qstat or qdel: the server's name is part of each id."""
         return self
 
-    def submit_argv(self, script: str, *, count: int = 1, tag: str = "") -> Argv:
-        """Return the qsub command; an array of one is refused by PBS, so that is a plain job."""
-        return ("qsub", "-J", f"0-{count - 1}", script) if count > 1 else ("qsub", script)
+    def submit_argv(
+        self, script: str, *, count: int = 1, tag: str = "", log_directory: str | None = None
+    ) -> Argv:
+        """Return the qsub command; an array of one is refused by PBS, so that is a plain job.
+
+        The wrappers pass over the script's `-o` and `-e`.
+        """
+        argv = ["qsub"]
+        if self._wrappers and log_directory is not None:
+            argv += ["-o", f"{log_directory}/%j.OU", "-e", f"{log_directory}/%j.ER"]
+        if count > 1:
+            argv += ["-J", f"0-{count - 1}"]
+        return (*argv, script)
 
     def parse_job_ids(self, output: str, count: int = 1) -> tuple[str, ...]:
         """Read `22.server`, or `22[].server` for an array; the wrappers print a bare `22`."""
@@ -200,18 +210,12 @@ class PBSAdapter(BatchAdapter):
         return ""
 
     def log_paths(
-        self, job_id: str, *, job_name: str, log_directory: str | None, script: str = ""
+        self, job_id: str, *, job_name: str, log_directory: str | None
     ) -> tuple[str, ...]:
-        """Return `ID.OU` and `ID.ER` in the folder, or PBS's default, `NAME.oNUMBER`.
-
-        The wrappers pass over the script's directives for its output, and name it after the script.
-        """
-        number = _number(job_id)
-        if self._wrappers:
-            stem = script.rpartition("/")[2]
-            return (f"{stem}.o{number}", f"{stem}.e{number}")
+        """Return `ID.OU` and `ID.ER` in the folder, or PBS's default, `NAME.oNUMBER`."""
         if log_directory is not None:
             return (f"{log_directory}/{job_id}.OU", f"{log_directory}/{job_id}.ER")
+        number = _number(job_id)
         if element := _ELEMENT.fullmatch(job_id):
             number = f"{element['number']}.{element['index']}"
         return (f"{job_name}.o{number}", f"{job_name}.e{number}")

@@ -118,7 +118,9 @@ class SlurmAdapter(BatchAdapter):
             self, clusters=clusters or self.clusters, comment=comment or self.comment
         )
 
-    def submit_argv(self, script: str, *, count: int = 1, tag: str = "") -> Argv:
+    def submit_argv(
+        self, script: str, *, count: int = 1, tag: str = "", log_directory: str | None = None
+    ) -> Argv:
         """Return the sbatch command; many jobs are one array."""
         argv = ["sbatch", "--parsable"]
         if tag:
@@ -260,7 +262,7 @@ class SlurmAdapter(BatchAdapter):
         return "%A_%a" if array else "%J"
 
     def log_paths(
-        self, job_id: str, *, job_name: str, log_directory: str | None, script: str = ""
+        self, job_id: str, *, job_name: str, log_directory: str | None
     ) -> tuple[str, ...]:
         """Return what the template's `-o` and `-e` come to, or Slurm's default."""
         if log_directory is None:

@@ -406,7 +406,7 @@ WRAPPERS = System(
     cancel_fine=((0, "", ""), (1, "", ""), (3, "", "")),
     cancel_failed=((1, "qdel: Kill job error on job id 12: Access/permission denied\n", ""),),
     cancelled=(("220", "221"), ("qdel", "220", "221")),
-    logs={"220": ("job.sh.o220", "job.sh.e220")},
+    logs={"220": ("/logs/220.OU", "/logs/220.ER")},
 )
 
 SYSTEMS = {"slurm": SLURM, "pbs": PBS, "pbs-wrappers": WRAPPERS}

@@ -91,7 +91,8 @@ def test_cancelled_while_a_command_runs() -> None:
     async def give_up() -> None:
         before = set(psutil.Process().children())
         task = asyncio.create_task(commands.run(["sleep", "600"]))
-        while not set(psutil.Process().children()) - before:
+        # Nobody tells when a process has started.
+        while not set(psutil.Process().children()) - before:  # noqa: ASYNC110
             await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

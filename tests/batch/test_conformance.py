@@ -147,9 +147,7 @@ def test_submission_ends_with_the_script(system: Any) -> None:
 def test_log_files(system: Any) -> None:
     """Each job has its own log files in the log directory."""
     for job_id, paths in system.logs.items():
-        found = system.adapter.log_paths(
-            job_id, job_name="x", log_directory="/logs", script="/tmp/job.sh"
-        )
+        found = system.adapter.log_paths(job_id, job_name="x", log_directory="/logs")
         assert found == paths
 
 
@@ -160,9 +158,7 @@ def test_log_files_by_default(system: Any) -> None:
     paths = {
         path
         for job_id in ids
-        for path in adapter.log_paths(
-            job_id, job_name="x", log_directory=None, script="/tmp/job.sh"
-        )
+        for path in adapter.log_paths(job_id, job_name="x", log_directory=None)
     }
     assert len(paths) >= len(ids)
     assert not any(path.startswith("/") for path in paths)

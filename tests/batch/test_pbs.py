@@ -37,6 +37,14 @@ def test_wrappers_are_recognised_before_anything_is_submitted() -> None:
     assert wrappers.fallback(usage) is None
 
 
+def test_logs_of_the_wrappers() -> None:
+    """Slurm's qsub does not read `-o` in the script, and is told on its command line."""
+    wrappers = PBSAdapter(dialect=Dialect.SLURM_WRAPPERS)
+    argv = wrappers.submit_argv("job.sh", log_directory="/logs")
+    assert argv == ("qsub", "-o", "/logs/%j.OU", "-e", "/logs/%j.ER", "job.sh")
+    assert PBSAdapter().submit_argv("job.sh", log_directory="/logs") == ("qsub", "job.sh")
+
+
 def test_qstat_without_json() -> None:
     """Where qstat does not know `-F`, the lines for readers are read, and arrays stay."""
     adapter = PBSAdapter()
