@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
+from jobqueue.protocol.hello import WorkerFacts
 from jobqueue.protocol.messages import Message
 from jobqueue.protocol.payload import Serialized
 
@@ -183,13 +184,13 @@ class WorkerRecord:
         *,
         addresses: tuple[str, ...] = (),
         job_id: str | None = None,
-        facts: dict[str, Any] | None = None,
+        facts: WorkerFacts | None = None,
     ) -> None:
         self.name = name
         self.nthreads = nthreads
         self.addresses = addresses
         self.job_id = job_id
-        self.facts = facts or {}
+        self.facts = facts
         self.assigned: dict[Task, float] = {}  # task -> the seconds it was expected to take
         self.occupancy = 0.0  # their sum
         self.holds: set[Task] = set()

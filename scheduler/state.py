@@ -258,11 +258,14 @@ class SchedulerState:
         self.workers.pop(worker.name, None)
         self.open_workers.remove(worker)
         worker.talking = set()
+        worker.retiring = True  # whatever is still taken from it, it never gets room again
         self.retiring.discard(worker)
         self.talking.discard(worker)
         lost = self._lose_results(worker)
         # A worker runs its tasks in the order it got them, so the first ones were running.
         for position, task in enumerate(list(worker.assigned)):
+            if task.worker is not worker:
+                continue  # it died of another one of them
             worker.assigned.pop(task)
             task.worker = None
             if charge and position < worker.nthreads:

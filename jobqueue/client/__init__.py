@@ -1,0 +1,1 @@
+"""The user's side: `Client`, `Future`, `as_completed`, `wait`."""

@@ -55,7 +55,7 @@ FINISHED = "finished"
 """(FINISHED, [(key, value or None), …]): done; a small value rides along, others want a FETCH."""
 
 FAILED = "failed"
-"""(FAILED, [(key, failure), …]): to clients; from workers (FAILED, [(key, failure, seconds), …])."""
+"""(FAILED, [(key, failure), …]); from workers (FAILED, [(key, failure, seconds), …])."""
 
 CANCELLED = "cancelled"
 """(CANCELLED, [key, …]): these will never have a value, because somebody cancelled them."""
@@ -110,12 +110,7 @@ END = "end"
 """(END, reason): finish; the worker process exits."""
 
 # -- worker -> scheduler ---------------------------------------------------------------------------
-
-REGISTER = "register"
-"""(REGISTER, facts): a worker's first message; the fields of `WorkerFacts` as a dict."""
-
-REFUSED = "refused"
-"""(REFUSED, reason): the scheduler's answer to a REGISTER that it cannot accept."""
+# What a worker is and has (`jobqueue.protocol.hello.WorkerFacts`) stands in its hello.
 
 DONE = "done"
 """(DONE, [(key, value or None, nbytes, seconds), …]): None: the result stays at this worker."""

@@ -21,6 +21,9 @@ PROTOCOL = 5
 OUT_OF_BAND = 16 * 1024
 """Buffers below this many bytes travel inside the pickle: cheaper than a part of their own."""
 
+LARGE_HEAD = 64 * 1024
+"""Pickles above this many bytes travel beside the messages, not inside."""
+
 _SMALL_TYPES = frozenset({type(None), bool, int, float, complex})
 
 
@@ -70,7 +73,7 @@ def dumps(value: Any, *, own: bool = False) -> Serialized:
     if by_value:
         outside.clear()
         head = _cloudpickle(value, sort)
-    return Payload(head, outside) if outside else head
+    return Payload(head, outside) if outside or len(head) > LARGE_HEAD else head
 
 
 def _cloudpickle(value: Any, sort: Callable[[pickle.PickleBuffer], bool] | None = None) -> bytes:
@@ -177,9 +180,11 @@ def dumps_function(function: Callable[..., Any]) -> tuple[bytes, bytes]:
     tuple of bytes
         Its digest (16 bytes, BLAKE2b of the pickle) and its pickle.
     """
-    head = dumps(function, own=True)
-    if isinstance(head, Payload):  # a closure over a large array: functions travel in one piece
-        head = _cloudpickle(function)
+    serialized = dumps(function, own=True)
+    if isinstance(serialized, bytes):
+        head = serialized
+    else:  # a closure over something large: functions travel in one piece
+        head = _cloudpickle(function) if serialized.buffers else bytes(serialized.head)
     return hashlib.blake2b(head, digest_size=16).digest(), head
 
 

@@ -1,0 +1,85 @@
+"""The event loop that a synchronous program's clusters and clients share: one daemon thread."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar, TypeVar
+
+from jobqueue.errors import JobQueueError
+
+T = TypeVar("T")
+
+
+class LoopThread:
+    """An event loop in a thread of its own.
+
+    Examples
+    --------
+    >>> async def answer():
+    ...     return 42
+    >>> LoopThread.shared().run(answer())
+    42
+    """
+
+    _shared: ClassVar[LoopThread | None] = None
+    _lock: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._main, name="jobqueue-loop", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def shared(cls) -> LoopThread:
+        """Return the one that all clusters and clients of this process use; start it if needed."""
+        with cls._lock:
+            if cls._shared is None or not cls._shared._thread.is_alive():
+                cls._shared = cls()  # also in the child of a fork, where no thread came along
+            return cls._shared
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    @property
+    def inside(self) -> bool:
+        """Whether the calling thread is the loop's own."""
+        return threading.current_thread() is self._thread
+
+    def run(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        """Run a coroutine in the loop and return its result in this thread.
+
+        Parameters
+        ----------
+        coroutine
+            What to run. It is cancelled if the wait ends early, by Ctrl-C for instance.
+        timeout
+            Seconds to wait, or None for as long as it takes.
+
+        Raises
+        ------
+        TimeoutError
+            After `timeout`.
+        JobQueueError
+            If called from the loop's own thread, where it could never end.
+        """
+        if self.inside:
+            coroutine.close()
+            raise JobQueueError("this would wait for itself: use the asynchronous interface here")
+        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        try:
+            return future.result(timeout)
+        except concurrent.futures.TimeoutError:
+            if not future.done():
+                future.cancel()
+            raise
+        except BaseException:
+            future.cancel()
+            raise
+
+    def call(self, function: Callable[..., object], *arguments: Any) -> None:
+        """Call a function in the loop, soon; does not wait."""
+        self.loop.call_soon_threadsafe(function, *arguments)

@@ -1,0 +1,143 @@
+"""Tasks that wait at a worker for their inputs, and the fetching of those.
+
+An input is fetched once however many tasks wait for it, and stays as a copy that other workers can
+be sent to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from jobqueue.protocol import messages as m
+from jobqueue.protocol.failures import Failure
+from jobqueue.protocol.messages import Message
+from jobqueue.protocol.payload import Serialized
+from jobqueue.worker.executor import Executor, Inputs, Item
+from jobqueue.worker.peers import Answer, Peers
+from jobqueue.worker.store import Store
+
+
+class _Waiting:
+    __slots__ = ("item", "missing")
+
+    def __init__(self, item: Item, missing: set[str]) -> None:
+        self.item = item
+        self.missing = missing
+
+
+class Intake:
+    """Brings tasks and their inputs together, then hands them to the executor.
+
+    Parameters
+    ----------
+    executor, store, peers
+        Of the same worker.
+    say
+        Sends a message to the scheduler.
+    """
+
+    def __init__(
+        self, executor: Executor, store: Store, peers: Peers, say: Callable[[Message], None]
+    ) -> None:
+        self._executor = executor
+        self._store = store
+        self._peers = peers
+        self._say = say
+        self._waiting: dict[str, _Waiting] = {}
+        self._fetching: dict[str, asyncio.Task[None]] = {}
+        self._unwanted: set[str] = set()  # freed while they were on their way
+
+    @property
+    def idle(self) -> bool:
+        """Whether no task waits for an input."""
+        return not self._waiting
+
+    def run(self, items: Iterable[tuple[str, bytes, Serialized, Any]]) -> None:
+        """Take in tasks as RUN describes them."""
+        put = self._executor.put
+        for key, fid, arguments, inputs in items:
+            if inputs is None:
+                put(Item(key, fid, arguments, None))
+            else:
+                self._run_with_inputs(key, fid, arguments, inputs)
+
+    def _run_with_inputs(
+        self,
+        key: str,
+        fid: bytes,
+        arguments: Serialized,
+        inputs: Sequence[tuple[str, Serialized | None, Sequence[Sequence[str]]]],
+    ) -> None:
+        stored = tuple(source for source, value, _ in inputs if value is None)
+        inline = tuple((source, value) for source, value, _ in inputs if value is not None)
+        item = Item(key, fid, arguments, Inputs(stored, inline))
+        missing = {source for source in stored if source not in self._store}
+        if not missing:
+            self._executor.put(item)
+            return
+        self._waiting[key] = _Waiting(item, missing)
+        for source, value, holders in inputs:
+            if value is None and source in missing:
+                self._fetch(source, holders)
+
+    def copy(self, wanted: Iterable[tuple[str, Sequence[Sequence[str]]]]) -> None:
+        """Fetch results to keep, as COPY describes them."""
+        for source, holders in wanted:
+            if source in self._store:
+                self._say((m.COPIED, [source], []))
+            else:
+                self._fetch(source, holders)
+
+    def withdraw(self, key: str) -> bool:
+        """Take a task back; return whether it had not begun."""
+        return self._waiting.pop(key, None) is not None or self._executor.withdraw(key)
+
+    def freed(self, key: str) -> None:
+        """Note that nobody needs a result any more, even if it is only on its way."""
+        if key in self._fetching:
+            self._unwanted.add(key)
+
+    def clear(self) -> None:
+        """Forget all tasks that have not begun."""
+        for fetching in self._fetching.values():
+            fetching.cancel()
+        self._fetching.clear()
+        self._waiting.clear()
+        self._unwanted.clear()
+        self._executor.withdraw_all()
+
+    def _fetch(self, source: str, holders: Sequence[Sequence[str]]) -> None:
+        self._unwanted.discard(source)
+        if source not in self._fetching:
+            task = asyncio.create_task(self._fetch_and_serve(source, holders))
+            self._fetching[source] = task
+
+    async def _fetch_and_serve(self, source: str, holders: Sequence[Sequence[str]]) -> None:
+        answer = await self._peers.get(source, holders)
+        del self._fetching[source]
+        self._serve(source, answer)
+
+    def _serve(self, source: str, answer: Answer) -> None:
+        came = answer is not None and not isinstance(answer, Failure)
+        if came and source not in self._unwanted:
+            self._store.put_serialized(source, answer)  # type: ignore[arg-type]
+            self._say((m.COPIED, [source], []))
+        else:
+            self._say((m.COPIED, [], [source]))
+        self._unwanted.discard(source)
+        for key, waiting in list(self._waiting.items()):
+            if source not in waiting.missing:
+                continue
+            if came:
+                waiting.missing.discard(source)
+                if not waiting.missing:
+                    del self._waiting[key]
+                    self._executor.put(waiting.item)
+            else:
+                del self._waiting[key]
+                if isinstance(answer, Failure):
+                    self._say((m.FAILED, [(key, answer, 0.0)]))
+                else:
+                    self._say((m.INPUT_GONE, key, source))

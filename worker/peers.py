@@ -1,0 +1,218 @@
+"""How a worker gets results from other workers, and sends them its own.
+
+Connections to peers are opened when first needed and kept. Each holder of a result is tried; where
+none can be reached, the scheduler passes the result on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from jobqueue.comm import Comm, Credentials, Listener, connect_any, contact_addresses, listen
+from jobqueue.errors import CommError, SerializationError
+from jobqueue.protocol import messages as m
+from jobqueue.protocol.failures import Failure
+from jobqueue.protocol.hello import PYTHON
+from jobqueue.protocol.messages import Message
+from jobqueue.protocol.payload import Serialized
+from jobqueue.worker.store import Store
+
+logger = logging.getLogger("jobqueue.worker")
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds to reach another worker before the scheduler is asked to pass its result on."""
+
+Answer = Serialized | Failure | None
+"""What a peer answers: the value, why it cannot be sent, or None if it is not there."""
+
+
+async def serialized_from(store: Store, key: str) -> Answer:
+    """Return a stored value as it goes over the wire, pickled outside of the event loop."""
+    try:
+        return await asyncio.to_thread(store.get_serialized, key)
+    except KeyError:
+        return None
+    except SerializationError as error:
+        return Failure.of(SerializationError(f"the result of task {key!r} cannot be sent: {error}"))
+
+
+def answer_message(number: int, answer: Answer) -> Message:
+    """Return the message that answers a SEND."""
+    if answer is None or isinstance(answer, Failure):
+        return (m.NO_DATA, number, answer)
+    return (m.DATA, number, answer)
+
+
+class PeerServer:
+    """Sends this worker's results to other workers.
+
+    Parameters
+    ----------
+    store
+        Where the results are.
+    credentials
+        This worker's.
+    """
+
+    def __init__(self, store: Store, credentials: Credentials | None) -> None:
+        self.addresses: tuple[str, ...] = ()
+        self._store = store
+        self._credentials = credentials
+        self._listener: Listener | None = None
+        self._comms: set[Comm] = set()
+        self._answering: set[asyncio.Task[None]] = set()
+
+    async def start(self, address: str) -> None:
+        """Listen; a worker that cannot still works, through the scheduler."""
+        try:
+            self._listener = await listen(
+                address,
+                hello={"role": "worker", "python": PYTHON},
+                credentials=self._credentials,
+                on_comm=self._on_comm,
+                roles={"peer"},
+            )
+        except CommError as error:
+            logger.warning("no other worker can connect address=%s error=%s", address, error)
+            return
+        self.addresses = contact_addresses(self._listener.address)
+
+    def _on_comm(self, comm: Comm) -> None:
+        self._comms.add(comm)
+        comm.start(partial(self._on_messages, comm), lambda reason: self._comms.discard(comm))
+
+    def _on_messages(self, comm: Comm, messages: Sequence[Message]) -> None:
+        for operation, number, key in messages:
+            if operation == m.SEND:
+                task = asyncio.create_task(self._answer(comm, number, key))
+                self._answering.add(task)
+                task.add_done_callback(self._answering.discard)
+
+    async def _answer(self, comm: Comm, number: int, key: str) -> None:
+        answer = await serialized_from(self._store, key)
+        with contextlib.suppress(CommError):
+            comm.send([answer_message(number, answer)])
+            await comm.drain()
+
+    def close(self) -> None:
+        """Stop listening and end all connections."""
+        if self._listener is not None:
+            self._listener.close()
+        for comm in list(self._comms):
+            comm.abort()
+
+
+class Peers:
+    """Connections to other workers, to get results from.
+
+    Parameters
+    ----------
+    credentials
+        This worker's.
+    relay
+        Asks the scheduler to pass a result on; returns what came, as a peer would answer.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials | None,
+        relay: Callable[[str], asyncio.Future[Answer]],
+    ) -> None:
+        self._credentials = credentials
+        self._relay = relay
+        self._connections: dict[tuple[str, ...], asyncio.Task[_Connection]] = {}
+
+    async def get(self, key: str, holders: Sequence[Sequence[str]]) -> Answer:
+        """Get a result.
+
+        Parameters
+        ----------
+        key
+            Its key.
+        holders
+            The addresses of each worker that holds it.
+        """
+        for addresses in holders:
+            if not addresses:
+                continue
+            try:
+                connection = await self._connection(tuple(addresses))
+                answer = await connection.ask(key)
+            except CommError as error:
+                logger.info("peer not reached addresses=%s error=%s", ",".join(addresses), error)
+                continue
+            if answer is not None:
+                return answer
+        return await self._relay(key)
+
+    async def _connection(self, addresses: tuple[str, ...]) -> _Connection:
+        opening = self._connections.get(addresses)
+        if opening is None or (opening.done() and not _usable(opening)):
+            opening = asyncio.create_task(_Connection.open(addresses, self._credentials))
+            self._connections[addresses] = opening
+        return await asyncio.shield(opening)
+
+    def close(self) -> None:
+        """End all connections."""
+        for opening in self._connections.values():
+            if not opening.done():
+                opening.cancel()
+            elif _usable(opening):
+                opening.result().comm.abort()
+        self._connections.clear()
+
+
+def _usable(opening: asyncio.Task[_Connection]) -> bool:
+    return (
+        not opening.cancelled() and opening.exception() is None and not opening.result().comm.closed
+    )
+
+
+class _Connection:
+    """One connection to a peer, and what it was asked."""
+
+    def __init__(self, comm: Comm) -> None:
+        self.comm = comm
+        self._number = 0
+        self._asked: dict[int, asyncio.Future[Answer]] = {}
+        comm.start(self._on_messages, self._on_closed)
+
+    @classmethod
+    async def open(cls, addresses: Sequence[str], credentials: Credentials | None) -> _Connection:
+        hello = {"role": "peer", "python": PYTHON}
+        return cls(
+            await connect_any(
+                addresses,
+                hello=hello,
+                credentials=credentials,
+                timeout=CONNECT_TIMEOUT,
+                expect="worker",
+            )
+        )
+
+    async def ask(self, key: str) -> Answer:
+        self._number += 1
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._asked[self._number] = answer
+        self.comm.send([(m.SEND, self._number, key)])
+        return await answer
+
+    def _on_messages(self, messages: Sequence[Message]) -> None:
+        for operation, number, answer in messages:
+            waiting = self._asked.pop(number, None)
+            if waiting is None or waiting.done():
+                continue
+            if operation == m.DATA:
+                waiting.set_result(answer)
+            else:
+                waiting.set_result(None if answer is None else Failure(*answer))
+
+    def _on_closed(self, reason: CommError) -> None:
+        for waiting in self._asked.values():
+            if not waiting.done():
+                waiting.set_exception(reason)
+        self._asked.clear()

@@ -1,0 +1,34 @@
+"""Code of the user's that a worker executes before its first task."""
+
+from __future__ import annotations
+
+import importlib
+import runpy
+from collections.abc import Iterable
+
+from jobqueue.errors import ConfigError
+
+
+def preload(names: Iterable[str]) -> None:
+    """Import modules and execute files, in this order.
+
+    Parameters
+    ----------
+    names
+        Names of modules, or paths ending in ``.py``.
+
+    Raises
+    ------
+    ConfigError
+        Naming the one that failed, and how.
+    """
+    for name in names:
+        try:
+            if name.endswith(".py"):
+                runpy.run_path(name)
+            else:
+                importlib.import_module(name)
+        except Exception as error:
+            raise ConfigError(
+                f"--preload {name}: {type(error).__name__}: {error}; is it on this node?"
+            ) from error

@@ -1,0 +1,66 @@
+"""The worker process: `python -m jobqueue.worker.process`, started by a job agent.
+
+Reads its options from standard input, runs a `Worker` and exits with an `ExitCode`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+
+from jobqueue.errors import JobQueueError
+from jobqueue.worker.exit_codes import ExitCode
+from jobqueue.worker.launch import die_with_parent
+from jobqueue.worker.options import WorkerOptions
+from jobqueue.worker.preload import preload
+from jobqueue.worker.worker import Worker
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+IGNORED_SIGNALS = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""Batch systems send these to every process of a job; the agent answers for all of them."""
+
+
+def main() -> int:
+    """Run one worker; return its exit status."""
+    options = WorkerOptions.from_json(sys.stdin.readline())
+    die_with_parent(options.agent_pid)
+    for number in IGNORED_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
+    try:
+        preload(options.preload)
+        return asyncio.run(_run(options))
+    except JobQueueError as error:
+        # One line: it ends the job's log, and is what the user sees of it.
+        logging.getLogger("jobqueue.worker").error(
+            "worker ends name=%s cause=%s", options.name, error
+        )
+        return ExitCode.REFUSED
+
+
+async def _run(options: WorkerOptions) -> int:
+    worker = Worker(options)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, worker.drain, "SIGTERM")
+    code = await worker.run()
+    if not worker.idle:
+        # A thread that runs a task cannot be ended; asyncio and the interpreter would wait for it.
+        _exit_now(code)
+    return code
+
+
+def _exit_now(code: int) -> None:
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
