@@ -60,6 +60,8 @@ class JobFiles:
         Returns the log files of a job.
     exit_record
         Returns the file in which a job's agent tells why it ended.
+    log_directory
+        The folder of the log files, None for where the batch system puts them.
     """
 
     def __init__(
@@ -67,8 +69,10 @@ class JobFiles:
         render: Callable[[bool], str],
         logs: Callable[[str], Iterable[str]],
         exit_record: Callable[[str], str | None],
+        log_directory: str | None = None,
     ) -> None:
         self.render = render
+        self.log_directory = log_directory
         self._logs = logs
         self._exit_record = exit_record
 
@@ -117,6 +121,7 @@ class BatchLauncher:
         self.timeout = timeout
         self.script: str | None = None
         self._doubts: dict[str, float] = {}  # mark -> until when it is looked for
+        self._probed = False
         self._silent: set[str] = set()  # commands for second looks that this site does not offer
         self._cancelled: set[str] = set()  # whose end needs no explanation
         self._waits: dict[str, int] = {}  # queries for which a job's end waited to be explained
@@ -146,24 +151,36 @@ class BatchLauncher:
             found = await self._found_again()
             if found:
                 return Submission(found)
-            if count > 1 and self.adapter.supports_arrays:
-                return Submission(await self._submit_once(count))
-            for _ in range(count):
-                found += await self._submit_once(1)
+            await self._learn_dialect()
+            while missing := count - len(found):
+                found += await self._submit_once(min(missing, self.adapter.array_limit))
             return Submission(found)
         except (BatchSystemError, OSError) as error:
             logger.warning("submission failed system=%s error=%s", self.system, error)
             return Submission(found, error)
 
+    async def _learn_dialect(self) -> None:
+        """Find out once whose commands these are, before a job depends on it."""
+        if self.adapter.probe_argv and not self._probed:
+            completed = await self._run(self.adapter.probe_argv)
+            self.adapter = self.adapter.fallback(completed) or self.adapter
+        self._probed = True
+
     async def _submit_once(self, count: int) -> tuple[str, ...]:
+        """Submit jobs and return their ids; () if it has to be tried again in a simpler way."""
         script = await asyncio.to_thread(self._write_script, count > 1)
         tag = f"jobqueue-{secrets.token_hex(8)}"
-        argv = self.adapter.submit_argv(script, count=count, tag=tag)
+        argv = self.adapter.submit_argv(
+            script, count=count, tag=tag, log_directory=self.files.log_directory
+        )
         marked = any(tag in word for word in argv)
         await asyncio.to_thread(self.ledger.submitting, tag)
         ids: tuple[str, ...] = ()
         try:
             completed = await self._run(argv)
+            if simpler := self.adapter.fallback(completed):
+                self.adapter = simpler
+                return ()
             if marked and self.adapter.uncertain(completed):
                 self._doubts[tag] = time.monotonic() + WATCHED
             ids = self.adapter.submitted(completed, count)
@@ -322,8 +339,7 @@ class BatchLauncher:
     async def _ask(self, question: Callable[[BatchAdapter], Query]) -> dict[str, JobStatus]:
         query = question(self.adapter)
         completed = await self._run(query.argv)
-        simpler = self.adapter.fallback(completed) if completed.returncode else None
-        if simpler is not None:
+        while simpler := self.adapter.fallback(completed):
             self.adapter = simpler
             query = question(simpler)
             completed = await self._run(query.argv)

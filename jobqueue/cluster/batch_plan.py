@@ -133,6 +133,7 @@ class BatchPlan:
                 job_id, job_name=self.spec.job_name, log_directory=self.spec.log_directory
             ),
             exit_record=lambda job_id: str(exit_records / f"{job_id}.json"),
+            log_directory=self.spec.log_directory,
         )
         return BatchLauncher(self.adapter, files, self._ledger, prefix=self.prefix)
 
