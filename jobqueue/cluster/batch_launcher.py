@@ -12,7 +12,6 @@ Rules:
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import secrets
@@ -27,6 +26,7 @@ from jobqueue.cluster.jobs import JobReport, Phase
 from jobqueue.cluster.launcher import tail_logs
 from jobqueue.cluster.ledger import Ledger
 from jobqueue.cluster.reconcile import Submission
+from jobqueue.cluster.threads import off_loop
 from jobqueue.errors import BatchSystemError, CommandTimeout
 
 logger = logging.getLogger("jobqueue.cluster")
@@ -168,13 +168,13 @@ class BatchLauncher:
 
     async def _submit_once(self, count: int) -> tuple[str, ...]:
         """Submit jobs and return their ids; () if it has to be tried again in a simpler way."""
-        script = await asyncio.to_thread(self._write_script, count > 1)
+        script = await off_loop(self._write_script, count > 1)
         tag = f"jobqueue-{secrets.token_hex(8)}"
         argv = self.adapter.submit_argv(
             script, count=count, tag=tag, log_directory=self.files.log_directory
         )
         marked = any(tag in word for word in argv)
-        await asyncio.to_thread(self.ledger.submitting, tag)
+        await off_loop(self.ledger.submitting, tag)
         ids: tuple[str, ...] = ()
         try:
             completed = await self._run(argv)
@@ -191,7 +191,7 @@ class BatchLauncher:
             raise
         finally:
             if tag not in self._doubts:
-                await asyncio.to_thread(self.ledger.submitted, tag, ids)
+                await off_loop(self.ledger.submitted, tag, ids)
         logger.info("submitted system=%s jobs=%d first=%s", self.system, len(ids), ids[0])
         return ids
 
@@ -215,7 +215,7 @@ class BatchLauncher:
             ids = tuple(status.job_id for status in statuses.values() if status.tag == tag)
             if ids or time.monotonic() > until:
                 del self._doubts[tag]
-                await asyncio.to_thread(self.ledger.submitted, tag, ids)
+                await off_loop(self.ledger.submitted, tag, ids)
             if ids:
                 logger.info("found again system=%s jobs=%s", self.system, ",".join(ids))
             found += ids
@@ -231,7 +231,7 @@ class BatchLauncher:
         known |= await self._second_looks([i for i in asked if not self._explained(known.get(i))])
         patient = {i for i in known if not self._explained(known[i]) and self._may_wait(i)}
         now = [job_id for job_id in asked if job_id not in patient]
-        return await asyncio.to_thread(self._reports, now, known)
+        return await off_loop(self._reports, now, known)
 
     def _explained(self, status: JobStatus | None) -> bool:
         """Tell whether no more is to be learnt of a job now."""

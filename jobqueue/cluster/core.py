@@ -17,6 +17,7 @@ from jobqueue.cluster.launcher import read_logs
 from jobqueue.cluster.loop import PoolLoop
 from jobqueue.cluster.plan import Plan
 from jobqueue.cluster.reconcile import PoolState
+from jobqueue.cluster.threads import off_loop
 from jobqueue.errors import BatchSystemError, ConfigError
 from jobqueue.scheduler.info import WorkerEvent, WorkerInfo, WorkerJoined
 from jobqueue.scheduler.server import Scheduler
@@ -65,7 +66,7 @@ class Core:
             return
         self.status = "starting"
         try:
-            await asyncio.to_thread(self.plan.open)
+            await off_loop(self.plan.open)
             scheduler = self._scheduler_class(
                 name=self.plan.name, credentials=self.plan.credentials, listen=self.plan.listen()
             )
@@ -142,7 +143,7 @@ class Core:
 
     async def logs(self, job_id: str) -> str:
         """Return a job's output so far."""
-        return await asyncio.to_thread(read_logs, self.pool.launcher.log_files(job_id))
+        return await off_loop(read_logs, self.pool.launcher.log_files(job_id))
 
     # --- the end -------------------------------------------------------------------------
 
@@ -178,7 +179,7 @@ class Core:
     async def _take_down(self, *, orderly: bool) -> None:
         if self._scheduler is not None:
             await self._scheduler.close()
-        await asyncio.to_thread(self.plan.close, orderly=orderly)
+        await off_loop(self.plan.close, orderly=orderly)
 
     def abandon(self) -> None:
         """Cancel all jobs when the event loop is gone: what is left at the interpreter's exit."""

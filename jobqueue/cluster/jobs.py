@@ -140,7 +140,7 @@ class JobReport:
     log_tail: str = ""
 
 
-@dataclasses.dataclass(slots=True)
+@dataclasses.dataclass(slots=True, repr=False)
 class JobRecord:
     """One row of ``cluster.jobs``.
 
@@ -186,6 +186,10 @@ class JobRecord:
     def copy(self) -> JobRecord:
         """Return a snapshot that stays as it is."""
         return dataclasses.replace(self)
+
+    def __repr__(self) -> str:
+        """``<JobRecord 12345 PENDING (Resources), estimated start 14:05>``."""
+        return f"<JobRecord {self}>"
 
     def __str__(self) -> str:
         """``12345 PENDING (Resources), estimated start 14:05``."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from jobqueue.cluster.jobs import JobReport, Phase
 from jobqueue.cluster.launcher import tail_logs
 from jobqueue.cluster.reconcile import Submission
+from jobqueue.cluster.threads import off_loop
 
 TERM_GRACE = 15.0
 """Seconds a job agent has to end after SIGTERM before it is killed, together with its workers."""
@@ -129,7 +130,7 @@ class ProcessLauncher:
 
     async def close(self) -> None:
         """Wait until all processes have ended; kill those that take too long."""
-        waits = [asyncio.to_thread(_wait, process) for process in self._processes.values()]
+        waits = [off_loop(_wait, process) for process in self._processes.values()]
         await asyncio.gather(*waits)
         self._processes.clear()
 
