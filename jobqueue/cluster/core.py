@@ -80,7 +80,8 @@ class Core:
             )
         except BaseException:
             self.status = "failed"
-            await self._take_down(orderly=True)
+            await self._end_scheduler()
+            await off_loop(self.plan.close, orderly=True)
             raise
         scheduler.subscribe(self._on_worker)
         scheduler.describe_supply = self.describe
@@ -169,17 +170,21 @@ class Core:
         if self.status in ("failed", "closed"):
             return
         self.status = "closing"
-        orderly = True
-        if self._pool is not None:
-            healthy = self._pool.state.pause is None
-            orderly = await self._pool.close() and healthy
-        await self._take_down(orderly=orderly)
+        orderly, _ = await asyncio.gather(self._end_jobs(), self._end_scheduler())
+        await off_loop(self.plan.close, orderly=orderly)
         self.status = "closed"
 
-    async def _take_down(self, *, orderly: bool) -> None:
+    async def _end_jobs(self) -> bool:
+        """Cancel all jobs; return whether nothing is left that somebody may want to read."""
+        if self._pool is None:
+            return True
+        healthy = self._pool.state.pause is None
+        return await self._pool.close() and healthy
+
+    async def _end_scheduler(self) -> None:
+        """Tell the workers to end: they need not wait for the batch system's signal."""
         if self._scheduler is not None:
             await self._scheduler.close()
-        await off_loop(self.plan.close, orderly=orderly)
 
     def abandon(self) -> None:
         """Cancel all jobs when the event loop is gone: what is left at the interpreter's exit."""

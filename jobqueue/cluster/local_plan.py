@@ -57,15 +57,17 @@ class LocalPlan:
     def launcher(self, addresses: Sequence[str]) -> ProcessLauncher:
         """Return the launcher that starts workers as processes."""
         assert self._folder is not None, "open() comes first"
-        return ProcessLauncher(lambda job_id: self._argv(addresses, job_id), self._folder)
+        return ProcessLauncher(
+            self.name, lambda job_id: self._argv(addresses, job_id), self._folder
+        )
 
     def job_script(self, addresses: Sequence[str]) -> str:
         """Return the command of a worker."""
-        return shlex.join(self._argv(addresses, "local-1"))
+        return shlex.join(self._argv(addresses, f"{self.name}-1"))
 
     def _argv(self, addresses: Sequence[str], job_id: str) -> list[str]:
         return self.spec.agent_command(
-            addresses, credentials=None, job_id=job_id, name=f"{self.name}-{job_id}"
+            addresses, credentials=None, job_id=job_id, name=job_id
         ).argv()
 
     def close(self, *, orderly: bool) -> None:

@@ -27,6 +27,8 @@ class ProcessLauncher:
 
     Parameters
     ----------
+    name
+        What the ids of the jobs begin with.
     argv
         Returns the command of a job, given the job's id.
     folder
@@ -38,7 +40,8 @@ class ProcessLauncher:
     intervals: Sequence[float] = INTERVALS
     in_doubt = False
 
-    def __init__(self, argv: Callable[[str], Sequence[str]], folder: Path) -> None:
+    def __init__(self, name: str, argv: Callable[[str], Sequence[str]], folder: Path) -> None:
+        self._name = name
         self._argv = argv
         self._folder = folder
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -58,7 +61,7 @@ class ProcessLauncher:
         try:
             for _ in range(count):
                 self._count += 1
-                job_id = f"local-{self._count}"
+                job_id = f"{self._name}-{self._count}"
                 self._processes[job_id] = self._start(job_id)
                 started.append(job_id)
         except OSError as error:

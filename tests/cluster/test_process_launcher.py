@@ -15,7 +15,7 @@ STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SL
 
 
 def launcher_of(folder: Path, code: str) -> ProcessLauncher:
-    return ProcessLauncher(lambda job_id: [sys.executable, "-c", code, job_id], folder)
+    return ProcessLauncher("test", lambda job_id: [sys.executable, "-c", code, job_id], folder)
 
 
 def run(launcher: ProcessLauncher, test: Any) -> None:
@@ -70,7 +70,7 @@ def test_cancelling_is_a_request_and_then_an_order(tmp_path: Path, eventually: A
 
 def test_a_command_that_is_not_there_is_an_error_in_the_answer(tmp_path: Path) -> None:
     """submit() reports it instead of raising."""
-    launcher = ProcessLauncher(lambda job_id: ["/nonexistent"], tmp_path)
+    launcher = ProcessLauncher("test", lambda job_id: ["/nonexistent"], tmp_path)
 
     async def test() -> None:
         submission = await launcher.submit(2)
