@@ -1,0 +1,94 @@
+"""What CONTRIBUTING.md asks of tests, as far as a program can tell."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
+
+# Folder of modules → folder of their tests
+MIRRORED = {"jobqueue": "", "scheduler": "scheduler", "worker": "worker", "templates": "templates"}
+
+# Modules without a test file of their own → the test file that holds them to their behaviour
+TESTED_THROUGH = {
+    # what all adapters have in common
+    "jobqueue/batch/base.py": "batch/test_conformance.py",
+    "jobqueue/batch/qstat.py": "batch/test_pbs.py",
+    # the batch system for machines without one is driven as a user's pool drives it
+    "jobqueue/batch/embedded.py": "cluster/test_batch_launcher.py",
+    "jobqueue/batch/embedded_daemon.py": "cluster/test_batch_launcher.py",
+    "jobqueue/batch/embedded_store.py": "cluster/test_batch_launcher.py",
+    "jobqueue/cluster/launcher.py": "cluster/test_batch_launcher.py",
+    # the parts of a cluster, through whole clusters
+    "jobqueue/cluster/batch_cluster.py": "cluster/test_cluster.py",
+    "jobqueue/cluster/batch_plan.py": "cluster/test_cluster.py",
+    "jobqueue/cluster/core.py": "cluster/test_cluster.py",
+    "jobqueue/cluster/embedded.py": "cluster/test_cluster.py",
+    "jobqueue/cluster/local.py": "cluster/test_cluster.py",
+    "jobqueue/cluster/local_plan.py": "cluster/test_cluster.py",
+    "jobqueue/cluster/pbs.py": "cluster/test_cluster.py",
+    "jobqueue/cluster/plan.py": "cluster/test_cluster.py",
+    "jobqueue/cluster/slurm.py": "cluster/test_cluster.py",
+    "jobqueue/cluster/threads.py": "cluster/test_cluster.py",
+    # every transport passes one suite, and every attack is tried on each
+    "jobqueue/comm/base.py": "comm/test_transports.py",
+    "jobqueue/comm/dial.py": "comm/test_transports.py",
+    "jobqueue/comm/listener.py": "comm/test_transports.py",
+    "jobqueue/comm/memory.py": "comm/test_transports.py",
+    "jobqueue/comm/sockets.py": "comm/test_transports.py",
+    "jobqueue/comm/stream.py": "comm/test_transports.py",
+    "jobqueue/comm/certificates.py": "comm/test_security.py",
+    "jobqueue/comm/handshake.py": "comm/test_security.py",
+    # where errors are raised, their words are compared
+    "jobqueue/errors.py": "config/test_checks.py",
+    # declarations without behaviour of their own
+    "worker/exit_codes.py": "worker/test_supervise.py",
+}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """Every module of the package, with the folder where its test file belongs."""
+    for folder, mirror in MIRRORED.items():
+        for here, below, files in os.walk(ROOT / folder):
+            below[:] = [name for name in below if not (Path(here) / name).is_symlink()]
+            for name in files:
+                if name.endswith(".py") and name != "__init__.py":
+                    inner = Path(here).relative_to(ROOT / folder)
+                    module = (Path(folder) / inner / name).as_posix()
+                    yield module, TESTS / mirror / inner
+
+
+def has_own_test(module: str, tests: Path) -> bool:
+    """Tell whether `test_<module>.py` exists, or a file that goes on from there."""
+    stem = Path(module).stem.strip("_")
+    return (tests / f"test_{stem}.py").exists() or any(tests.glob(f"test_{stem}_*.py"))
+
+
+@pytest.mark.xfail(strict=True, reason="some modules still lack their test file")
+def test_every_module_has_its_test_file():
+    """A reader finds a module's tests under its name, or the table, and only it, says where."""
+    without = {module for module, tests in modules() if not has_own_test(module, tests)}
+    assert sorted(without) == sorted(TESTED_THROUGH)
+
+
+def test_the_table_of_exceptions_is_true():
+    """An exception names a test file that exists."""
+    assert not [file for file in TESTED_THROUGH.values() if not (TESTS / file).is_file()]
+
+
+def test_every_test_states_its_behaviour():
+    """A test's docstring says what it holds the code to."""
+    silent = [
+        f"{file.relative_to(TESTS)}::{node.name}"
+        for file in TESTS.rglob("test_*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+        if not ast.get_docstring(node)
+    ]
+    assert not silent
