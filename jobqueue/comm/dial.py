@@ -14,7 +14,7 @@ from jobqueue.comm.addresses import Address, parse_address
 from jobqueue.comm.base import Comm, Hello
 from jobqueue.comm.certificates import dns_name
 from jobqueue.comm.credentials import Credentials, require_credentials
-from jobqueue.comm.handshake import CERTIFICATE_ROLES, Handshake, Terms
+from jobqueue.comm.handshake import CERTIFICATE_ROLES, LEFT, Handshake, Terms
 from jobqueue.comm.sockets import check_same_user, check_unix_path, tune
 from jobqueue.comm.stream import StreamComm
 from jobqueue.comm.tls import client_context, explain
@@ -162,6 +162,8 @@ def _in_words(error: OSError) -> str:
         return "refused, nobody listens there"
     if isinstance(error, FileNotFoundError):
         return "no such socket; has the scheduler ended?"
+    if isinstance(error, ConnectionError):
+        return f"the peer {LEFT}"
     return error.strerror or str(error) or type(error).__name__
 
 

@@ -48,6 +48,12 @@ CERTIFICATE_ROLES = {
 
 ROLES = frozenset(CERTIFICATE_ROLES)
 
+LEFT = (
+    "ended the connection in mid-handshake; it may refuse these credentials, or want tls:// "
+    "instead of tcp:// or the reverse; its log says more"
+)
+"""What is known of a peer that leaves before it has said anything."""
+
 _NONCE_BYTES = 32
 
 Admit = Callable[[Hello], str | None]

@@ -177,8 +177,13 @@ class StreamListener(Listener):
             text = f"no handshake within {self._timeout:g} s"
         elif isinstance(error, asyncio.CancelledError):
             text = "ended before its handshake was complete, to make room or to close"
+        elif isinstance(error, CommError):
+            text = str(error)
         else:
-            text = str(error) or type(error).__name__
+            text = (
+                f"it ended the connection in mid-handshake ({type(error).__name__}); it may have "
+                "the credentials of another cluster"
+            )
         logger.warning("event=peer-refused address=%s peer=%s error=%r", self.address, peer, text)
 
     def _name(self, peer: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio.trsock
 import contextlib
 import errno
 import os
@@ -22,8 +23,17 @@ _BACKLOG = 1024
 _UNIX_BUFFER = 4 << 20
 """Wanted size of a Unix socket's buffers in bytes; the kernel gives what it allows."""
 
-# A network that is cut is noticed after about 30 seconds: 10 s of silence, then 4 probes.
-_KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 30_000}
+UNREACHABLE_AFTER = 30.0
+"""Seconds without an answer from a peer's machine after which it counts as unreachable."""
+
+# An idle connection is probed by the kernel: after 10 s of silence, then 4 times.
+_KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
+
+# Of struct tcp_info in <linux/tcp.h>: tcpi_retransmits and tcpi_probes, both unanswered so far,
+# and tcpi_last_ack_recv in milliseconds.
+_TCP_INFO = struct.Struct("=2xBB52xI")
+
+_UNANSWERED_MIN = 3
 
 
 def tune(sock: socket.socket) -> None:
@@ -39,6 +49,29 @@ def tune(sock: socket.socket) -> None:
         # Not every kernel has each of them.
         if hasattr(socket, name):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def is_unreachable(
+    sock: socket.socket | asyncio.trsock.TransportSocket, seconds: float = UNREACHABLE_AFTER
+) -> bool:
+    """Return whether the machine behind a TCP connection with bytes under way does not answer.
+
+    Keepalive covers only idle connections. The kernel's own limit for the others,
+    TCP_USER_TIMEOUT, also ends a connection whose machine answers well, but whose process is too
+    busy to read: a task that holds the interpreter's lock for a minute would cost its worker.
+
+    Parameters
+    ----------
+    sock
+        A TCP socket.
+    seconds
+        How long there must have been no answer.
+    """
+    if not hasattr(socket, "TCP_INFO"):
+        return False
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    retransmits, probes, silence = _TCP_INFO.unpack(info)
+    return bool(retransmits + probes >= _UNANSWERED_MIN and silence >= seconds * 1000)
 
 
 def check_same_user(sock: socket.socket, path: str) -> None:

@@ -15,14 +15,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
+from asyncio.trsock import TransportSocket
 from collections import deque
 from collections.abc import Sequence
 from typing import cast
 
 from jobqueue.comm.base import Comm, Hello, OnClosed, OnMessages
 from jobqueue.comm.certificates import role_of
-from jobqueue.comm.handshake import Handshake
+from jobqueue.comm.handshake import LEFT, Handshake
+from jobqueue.comm.sockets import UNREACHABLE_AFTER, is_unreachable
 from jobqueue.comm.tls import explain
 from jobqueue.errors import CommClosed, CommError, FrameError
 from jobqueue.protocol.frames import (
@@ -44,6 +47,9 @@ LOW_WATER = 1 << 20
 
 CLOSE_TIMEOUT = 30.0
 """Seconds that a closed connection may take to flush and to be closed by the peer as well."""
+
+WATCH_INTERVAL = 5.0
+"""Seconds between two looks at whether a peer's machine still answers."""
 
 _SLICE = 256 << 10
 """Bytes handed to the transport at a time."""
@@ -92,6 +98,7 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
         # Whether our last frame is on its way, and whether nothing that comes matters any more.
         self._finished = self._deaf = False
         self._close_timer: asyncio.TimerHandle | None = None
+        self._watch_timer: asyncio.TimerHandle | None = None
         self._ended: asyncio.Future[None] = self._loop.create_future()
 
     # What a user of the connection calls.
@@ -176,6 +183,7 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
             self._handshake.certificate_role = role_of(tls.getpeercert())
+        self._watch(transport.get_extra_info("socket"))
         self._say(self._handshake.begin())
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -196,17 +204,17 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         """Nothing more will come; returning False closes the transport."""
-        self._end(CommClosed(f"the connection to {self._peer_name()} was lost: it has vanished"))
+        self._end(self._why_lost(None))
         self._deaf = True
         self._drop_outbox()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody who waits that this is the end."""
-        if self._reason is None:
-            self._end(self._why_lost(exc))
-        if self._close_timer is not None:
-            self._close_timer.cancel()
+        self._end(self._why_lost(exc))
+        for timer in (self._close_timer, self._watch_timer):
+            if timer is not None:
+                timer.cancel()
         self._deaf = True
         self._drop_outbox()
         if not self._ended.done():
@@ -342,6 +350,20 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
         self._outbox.clear()
         self._outbox_bytes = 0
 
+    def _watch(self, sock: TransportSocket) -> None:
+        """See from time to time whether a TCP peer's machine still answers."""
+        if sock.family == socket.AF_UNIX or self._deaf:
+            return
+        if is_unreachable(sock, UNREACHABLE_AFTER):
+            self.abort(
+                CommClosed(
+                    f"the connection to {self._peer_name()} was lost: its machine has not "
+                    f"answered for {UNREACHABLE_AFTER:g} s"
+                )
+            )
+        else:
+            self._watch_timer = self._loop.call_later(WATCH_INTERVAL, self._watch, sock)
+
     # The end.
 
     def _end(self, reason: CommError) -> None:
@@ -375,10 +397,12 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
                 logger.exception("event=callback-failed peer=%s", self.peer_address)
 
     def _why_lost(self, exc: Exception | None) -> CommError:
-        if isinstance(exc, ssl.SSLError) and not self._handshake.done:
+        peer, detail = self._peer_name(), f" ({exc})" if exc is not None else ""
+        if self._handshake.done:
+            return CommClosed(f"the connection to {peer} was lost, without a farewell{detail}")
+        if isinstance(exc, ssl.SSLError):
             return explain(exc)
-        detail = f": {exc}" if exc is not None else ""
-        return CommClosed(f"the connection to {self._peer_name()} was lost{detail}")
+        return CommClosed(f"{peer} {LEFT}{detail}")
 
     def _peer_name(self) -> str:
         return f"{self.peer.get('role', 'the peer')} at {self.peer_address}"

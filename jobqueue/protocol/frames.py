@@ -381,7 +381,11 @@ class FrameDecoder:
     def _on_header(self, piece: memoryview) -> None:
         body, count = _HEADER.unpack(piece)
         if body > self.limits.body:
-            raise FrameError(f"a frame's body has {body} bytes, the limit is {self.limits.body}")
+            # Who reads this in a log recognizes an HTTP request or a TLS greeting.
+            raise FrameError(
+                f"a frame's body has {body} bytes, the limit is {self.limits.body}; "
+                f"the frame begins with {bytes(piece)!r}"
+            )
         if count > self.limits.buffers:
             raise FrameError(f"a frame has {count} buffers, the limit is {self.limits.buffers}")
         self._body_length, self._lengths = body, ()
