@@ -314,8 +314,8 @@ def test_the_interpreters_end_takes_the_jobs_along(
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "running\n"
-        assert len(queue()) == 5
         if ending == "Ctrl-C":
+            assert len(queue()) == 5
             process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     finally:

@@ -1,0 +1,166 @@
+"""Clusters on the real Slurm: what `scale` and `close` do to its queue."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobqueue.cluster.jobs import JobState
+from jobqueue.cluster.slurm import SLURMCluster
+
+JOB = {"cores": 1, "memory": "256MB", "walltime": "00:10:00"}
+
+
+@pytest.fixture(autouse=True)
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a cluster writes is in the test's own folder, which the nodes see."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("JOBQUEUE_STATE_DIRECTORY", str(tmp_path / "state"))
+    return tmp_path
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`calls("sbatch")`: the argument lines with which the real command was called."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for command in ("sbatch", "squeue", "scancel", "sacct"):
+        log = tmp_path / f"{command}.log"
+        (folder / command).write_text(
+            f'#!/bin/sh\necho "$@" >> {log}\nexec /usr/bin/{command} "$@"'
+        )
+        (folder / command).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    def lines(command: str) -> list[str]:
+        log = tmp_path / f"{command}.log"
+        return log.read_text().splitlines() if log.exists() else []
+
+    return lines
+
+
+def connected(cluster: SLURMCluster) -> int:
+    return [job.state for job in cluster.jobs].count(JobState.CONNECTED)
+
+
+def test_two_hundred_jobs_are_one_submission(slurm: Any, wait_until: Any, calls: Any) -> None:
+    """One sbatch, few queries, one scancel; pending and running elements are gone afterwards."""
+    with SLURMCluster(cores=30, memory="1GB", processes=1, python="sleep 600;") as cluster:
+        cluster.scale(jobs=200)
+        wait_until(lambda: len(slurm.squeue()) == 200, message="200 jobs in the queue")
+        wait_until(
+            lambda: [job.state for job in cluster.jobs].count(JobState.PENDING) == 196,
+            message="four jobs to run and the others to be known as pending",
+        )
+        assert "196 jobs pending: slurm" in cluster.describe()
+        assert "(PENDING Resources)" in cluster.describe()
+        assert len(calls("sbatch")) == 1
+        assert "--array=0-199" in calls("sbatch")[0]
+    wait_until(lambda: slurm.squeue() == [], message="an empty queue")
+    assert len(calls("scancel")) == 1
+    assert len(calls("squeue")) < 10
+
+
+def test_workers_come_and_go_as_wanted(slurm: Any, wait_until: Any, places: Path) -> None:
+    """Up, down and up again; drained jobs end by themselves; close leaves nothing behind."""
+    with SLURMCluster(**JOB) as cluster:
+        cluster.scale(jobs=3)
+        wait_until(lambda: connected(cluster) == 3, 60, "three jobs to connect")
+        assert repr(cluster).startswith(
+            "SLURMCluster('dask-worker', 3/3 jobs, workers=3, threads=3"
+        )
+        assert {job.node for job in cluster.jobs} <= {"", *slurm.nodes}
+        cluster.scale(jobs=1)
+        wait_until(lambda: len(slurm.squeue()) == 1, 60, "two jobs to end")
+        wait_until(
+            lambda: (
+                [job.cause for job in cluster.jobs if job.state is JobState.ENDED]
+                == ["completed", "completed"]
+            ),
+            message="the ends to be known",
+        )
+        cluster.scale(2)
+        wait_until(lambda: connected(cluster) == 2, 60, "two jobs to be connected")
+        assert len(cluster.jobs) == 4
+    wait_until(lambda: slurm.squeue() == [], message="an empty queue")
+    assert list((places / "state").iterdir()) == []
+
+
+def test_a_cancelled_job_is_replaced_once(slurm: Any, wait_until: Any, calls: Any) -> None:
+    """Somebody takes a job away: both of its workers leave, one job comes."""
+    with SLURMCluster(**{**JOB, "cores": 2}, processes=2) as cluster:
+        cluster.scale(jobs=2)
+        wait_until(lambda: len(cluster.scheduler.workers()) == 4, 60, "four workers")
+        lost = cluster.jobs[0].job_id
+        slurm.run("scancel", lost)
+        wait_until(lambda: len(cluster.jobs) == 3, 60, "a replacement")
+        wait_until(lambda: len(cluster.scheduler.workers()) == 4, 60, "four workers again")
+        assert cluster.jobs[0].cause == "cancelled"
+        assert len(calls("sbatch")) == 2
+        assert len(slurm.squeue()) == 2
+
+
+def test_a_lost_node_is_known_as_the_cause(slurm: Any, wait_until: Any) -> None:
+    """The job of a node that died is replaced on another."""
+    with SLURMCluster(**JOB, job_extra_directives=["--no-requeue"]) as cluster:
+        cluster.scale(jobs=1)
+        wait_until(lambda: connected(cluster) == 1, 60, "the job to connect")
+        wait_until(lambda: cluster.jobs[0].node or slurm.squeue("%N")[0], message="its node")
+        node = slurm.nodes.index(slurm.squeue("%N")[0]) + 1
+        slurm.kill_node(node, noticed=True)
+        wait_until(lambda: cluster.jobs[0].state is JobState.ENDED, 90, "the loss to be known")
+        assert cluster.jobs[0].cause == "node failed"
+        wait_until(lambda: connected(cluster) == 1, 90, "the replacement to connect")
+
+
+def test_a_refused_queue_is_told_in_slurms_words(slurm: Any, wait_until: Any) -> None:
+    """And nothing is in the queue."""
+    with SLURMCluster(**JOB, queue="nosuch") as cluster:
+        cluster.scale(jobs=1)
+        wait_until(
+            lambda: "paused after 3 failed submissions" in cluster.describe(), 60, "the pause"
+        )
+        assert "invalid partition specified: nosuch" in cluster.describe()
+    assert slurm.squeue() == []
+
+
+def test_a_worker_command_that_dies_at_once_pauses_the_pool(
+    slurm: Any, wait_until: Any, places: Path
+) -> None:
+    """Exit code and the end of the log are known; waiting for workers would be in vain."""
+    with SLURMCluster(**JOB, worker_command="nosuchmodule") as cluster:
+        told: list[Any] = []
+        cluster._core.pool._on_outage = told.append
+        cluster.scale(jobs=3)
+        wait_until(lambda: told, 60, "the outage")
+        [error] = told
+        assert error.exit_code == 1
+        assert "No module named nosuchmodule" in error.log_tail
+        assert "No module named nosuchmodule" in str(error)
+        assert Path(error.script).exists()
+    assert slurm.squeue() == []
+
+
+def test_pending_jobs_of_an_ended_program_are_cancelled(
+    slurm: Any, wait_until: Any, places: Path
+) -> None:
+    """The interpreter's exit is an orderly end."""
+    code = (
+        "import time\n"
+        "from jobqueue.cluster.slurm import SLURMCluster\n"
+        "cluster = SLURMCluster(cores=30, memory='1GB', processes=1, python='sleep 600;')\n"
+        "cluster.scale(jobs=6)\n"
+        "while len(cluster.jobs) < 6: time.sleep(0.05)\n"
+        "print(len(cluster.jobs))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout == "6\n", done.stderr
+    wait_until(lambda: slurm.squeue() == [], message="an empty queue")
+    assert list((places / "state").iterdir()) == []
