@@ -1,0 +1,65 @@
+"""Interactive, futures-style Python on HPC batch queues.
+
+    from jobqueue import Client, SLURMCluster
+
+    cluster = SLURMCluster(cores=24, memory="100GB", queue="regular")
+    cluster.scale(jobs=2)
+    client = Client(cluster)
+    futures = client.map(abs, range(-500, 500))
+
+Names are imported when they are first used, so that `import jobqueue` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jobqueue.client.client import Client
+    from jobqueue.client.future import Future
+    from jobqueue.client.waiting import as_completed, wait
+    from jobqueue.cluster.local import LocalCluster
+    from jobqueue.cluster.pbs import PBSCluster
+    from jobqueue.cluster.slurm import SLURMCluster
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Client": "jobqueue.client.client",
+    "Future": "jobqueue.client.future",
+    "LocalCluster": "jobqueue.cluster.local",
+    "PBSCluster": "jobqueue.cluster.pbs",
+    "SLURMCluster": "jobqueue.cluster.slurm",
+    "as_completed": "jobqueue.client.waiting",
+    "wait": "jobqueue.client.waiting",
+}
+
+__all__ = [
+    "Client",
+    "Future",
+    "LocalCluster",
+    "PBSCluster",
+    "SLURMCluster",
+    "as_completed",
+    "wait",
+]
+
+
+def _default_cluster(**keywords: Any) -> Any:
+    return importlib.import_module("jobqueue.cluster.local").LocalCluster(**keywords)
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'jobqueue' has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(home), name)
+    if name == "Client":
+        # Clusters stand above clients, so the client's module cannot name the default itself.
+        value.default_cluster = staticmethod(_default_cluster)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

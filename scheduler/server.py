@@ -19,7 +19,7 @@ from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.hello import PYTHON, WorkerFacts, refusal
 from jobqueue.protocol.messages import Message
 from jobqueue.scheduler.info import WorkerEvent, WorkerInfo, WorkerJoined, WorkerLeft
-from jobqueue.scheduler.records import ClientRecord, WorkerRecord
+from jobqueue.scheduler.records import ASSIGNED, ClientRecord, WorkerRecord
 from jobqueue.scheduler.state import ALLOWED_FAILURES, SchedulerState
 
 logger = logging.getLogger("jobqueue.scheduler")
@@ -359,8 +359,8 @@ class Scheduler:
             self._worker_waits.remove(wait)
             wait[1].say((m.ANSWER, wait[2], connected))
 
-    def _situation(self) -> str:
-        """Say in one line what those who wait are waiting for."""
+    def _situation(self) -> dict[str, Any]:
+        """Say what those who wait are waiting for."""
         workers = self.state.workers.values()
         threads = sum(worker.nthreads for worker in workers)
         counts = self.task_counts()
@@ -368,7 +368,8 @@ class Scheduler:
         parts = [f"{len(workers)} workers with {threads} threads", f"tasks: {tasks or 'none'}"]
         if supply := self.describe_supply():
             parts.append(supply)
-        return "; ".join(parts)
+        running = counts.get(ASSIGNED, 0)
+        return {"workers": len(workers), "running": running, "text": "; ".join(parts)}
 
     # -- turns of the loop -------------------------------------------------------------------------
 

@@ -1,0 +1,133 @@
+"""Turning calls into what travels: functions pickled once, arguments once, keys made readable."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import itertools
+import types
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from jobqueue.errors import SerializationError
+from jobqueue.protocol.payload import Payload, Serialized
+from jobqueue.protocol.serialize import describe, dumps, dumps_function
+
+_CACHED = (types.FunctionType, types.BuiltinFunctionType, type)
+"""Callables that do not change from call to call; others (partials, bound methods, instances) may
+hold state that does, and are pickled at each call."""
+
+
+class Functions:
+    """Functions as they travel, pickled once per function object."""
+
+    def __init__(self) -> None:
+        self._known: weakref.WeakKeyDictionary[Any, bytes] = weakref.WeakKeyDictionary()
+        self._sent: set[bytes] = set()
+
+    def name(self, function: Callable[..., Any]) -> tuple[bytes, tuple[bytes, str, bytes] | None]:
+        """Return the id of a function, and its pickle if it has not been sent yet.
+
+        Raises
+        ------
+        SerializationError
+            It cannot be pickled; or it is not callable at all.
+        """
+        if not callable(function):
+            raise SerializationError(f"{describe(function)} is not callable: pass a function first")
+        cacheable = isinstance(function, _CACHED)
+        if cacheable:
+            fid = self._known.get(function)
+            if fid is not None:
+                return fid, None
+        fid, pickle = dumps_function(function)
+        if cacheable:
+            self._known[function] = fid
+        if fid in self._sent:
+            return fid, None
+        self._sent.add(fid)
+        return fid, (fid, function_name(function), pickle)
+
+
+def function_name(function: Callable[..., Any]) -> str:
+    """Return a short name of a function, for keys and messages.
+
+    Examples
+    --------
+    >>> function_name(functools.partial(print, end=""))
+    'print'
+    >>> function_name(lambda x: x)
+    'lambda'
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
+    name = getattr(function, "__name__", None) or type(function).__name__
+    return str(name).strip("<>") or "function"
+
+
+class Keys:
+    """Makes keys that no other client of the same scheduler makes.
+
+    Parameters
+    ----------
+    number
+        This client's number on the scheduler; it stands in the keys of all but the first client.
+
+    Examples
+    --------
+    >>> Keys(0).new("inc"), Keys(2).new("inc")
+    ('inc-0', 'inc-2-0')
+    """
+
+    def __init__(self, number: int) -> None:
+        self._infix = f"-{number}-" if number else "-"
+        self._numbers = itertools.count()
+
+    def new(self, name: str) -> str:
+        """Return a new key."""
+        return f"{name}{self._infix}{next(self._numbers):x}"
+
+    def series(self, name: str) -> Iterator[str]:
+        """Return new keys, one after the other."""
+        prefix = name + self._infix
+        return (f"{prefix}{number:x}" for number in self._numbers)
+
+
+def pure_key(name: str, fid: bytes, arguments: Serialized) -> str:
+    """Return the key of a call whose result depends on nothing but function and arguments."""
+    digest = hashlib.blake2b(fid, digest_size=12)
+    if isinstance(arguments, Payload):
+        digest.update(arguments.head)
+        for buffer in arguments.buffers:
+            digest.update(buffer)
+    else:
+        digest.update(arguments)
+    return f"{name}-{digest.hexdigest()}"
+
+
+def dumps_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], name: str) -> Serialized:
+    """Serialize the arguments of a call: a tuple, or a list of a tuple and a dict.
+
+    Raises
+    ------
+    SerializationError
+        Naming the function and the argument which cannot be pickled.
+    """
+    try:
+        return dumps([tuple(args), dict(kwargs)] if kwargs else tuple(args), own=True)
+    except SerializationError as error:
+        raise _name_the_culprit(args, kwargs, name, error) from error.__cause__
+
+
+def _name_the_culprit(
+    args: Sequence[Any], kwargs: Mapping[str, Any], name: str, error: SerializationError
+) -> SerializationError:
+    places = [(f"argument {place + 1}", value) for place, value in enumerate(args)]
+    places += [(f"argument {keyword!r}", value) for keyword, value in kwargs.items()]
+    for place, value in places:
+        try:
+            dumps(value)
+        except SerializationError as trouble:
+            return SerializationError(f"{place} of {name}: {trouble}")
+    return SerializationError(f"the arguments of {name}: {error}")

@@ -1,0 +1,620 @@
+"""`Client`: submits tasks to a scheduler and holds futures of their results."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from itertools import islice
+from queue import SimpleQueue
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from jobqueue.client.calls import Functions, Keys, dumps_arguments, function_name, pure_key
+from jobqueue.client.connection import Connection
+from jobqueue.client.future import Future
+from jobqueue.client.loop import LoopThread
+from jobqueue.client.nested import futures_in, replace_futures
+from jobqueue.client.states import PENDING, State
+from jobqueue.client.waits import Waits
+from jobqueue.comm import Comm, Credentials, connect_any
+from jobqueue.errors import (
+    ClientClosed,
+    CommError,
+    ConfigError,
+    JobQueueError,
+    SerializationError,
+    WorkersUnavailable,
+)
+from jobqueue.protocol import messages as m
+from jobqueue.protocol import references
+from jobqueue.protocol.failures import Failure
+from jobqueue.protocol.hello import PYTHON
+from jobqueue.protocol.payload import Serialized
+from jobqueue.protocol.serialize import dumps, loads
+
+logger = logging.getLogger("jobqueue.client")
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT = 30.0
+"""Seconds to reach a scheduler."""
+
+BATCH = 1000
+"""Tasks of one `map` that are sent at a time, so that workers begin while others are pickled."""
+
+_SKIP = object()
+
+
+class SchedulerLike(Protocol):
+    """What a client needs of a scheduler in its own process."""
+
+    @property
+    def local_address(self) -> str:
+        """Its address for clients in the same event loop."""
+        ...
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Its addresses for everybody else."""
+        ...
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """The scheduler's credentials."""
+        ...
+
+
+class ClusterLike(Protocol):
+    """What a client needs of a cluster."""
+
+    @property
+    def scheduler(self) -> SchedulerLike:
+        """The scheduler it runs."""
+        ...
+
+    @property
+    def loop(self) -> LoopThread | None:
+        """The thread it lives on; None if it lives in the user's event loop."""
+        ...
+
+    def close(self) -> Any:
+        """End it."""
+        ...
+
+
+class Client:
+    """Submits tasks and gathers their results.
+
+    Parameters
+    ----------
+    address
+        A cluster; or a scheduler's address, such as ``tls://10.0.0.1:4000``; or None for a
+        `LocalCluster` of its own on this machine, which ends with the client.
+    credentials
+        Folder with the client's credentials, for an address that needs them.
+    asynchronous
+        Whether it lives in the running event loop: then ``await Client(…)`` or ``async with``,
+        and what waits is to be awaited.
+    timeout
+        Seconds to reach the scheduler.
+    name
+        For messages.
+
+    Raises
+    ------
+    CommError
+        The scheduler cannot be reached, or refuses this client.
+
+    Examples
+    --------
+    >>> with Client(cluster) as client:  # doctest: +SKIP
+    ...     futures = client.map(abs, range(-5, 5))
+    ...     sum(client.gather(futures))
+    25
+    """
+
+    default_cluster: ClassVar[Callable[..., ClusterLike] | None] = None
+    """Makes the cluster of a client that was given none; set by the package."""
+
+    def __init__(
+        self,
+        address: ClusterLike | str | None = None,
+        *,
+        credentials: str | os.PathLike[str] | None = None,
+        asynchronous: bool = False,
+        timeout: float = CONNECT_TIMEOUT,
+        name: str = "client",
+    ) -> None:
+        self.name = name
+        self.asynchronous = asynchronous
+        self.cluster: ClusterLike | None = None
+        self._owns_cluster = address is None
+        self._address = address if isinstance(address, str) else None
+        self._credentials = credentials
+        self._timeout = timeout
+        if address is None:
+            if Client.default_cluster is None:
+                raise ConfigError("there is no default cluster: pass one, or an address")
+            self.cluster = Client.default_cluster(asynchronous=asynchronous)
+        elif not isinstance(address, str):
+            if not hasattr(address, "scheduler"):
+                raise ConfigError(
+                    f"{address!r} is neither a cluster nor an address: pass a cluster object or "
+                    "text like 'tls://10.0.0.1:4000'"
+                )
+            self.cluster = address
+        self._functions = Functions()
+        self._keys = Keys(0)
+        self._connection = Connection(on_outage=self._on_outage, on_closed=self._on_closed)
+        self._book = self._connection.book
+        self._waits = Waits(self._connection)
+        self._callbacks: SimpleQueue[tuple[Callable[[Future], object], Future]] | None = None
+        self._loop_thread: LoopThread | None = None
+        self._started = False
+        if not asynchronous:
+            self._loop_thread = LoopThread.shared()
+            try:
+                self._loop_thread.run(self._start())
+            except BaseException:
+                if self._owns_cluster and self.cluster is not None:
+                    self.cluster.close()
+                raise
+
+    # -- life --------------------------------------------------------------------------------------
+
+    async def _start(self) -> Client:
+        if not self._started:
+            self._started = True
+            if self.cluster is not None and isinstance(self.cluster, Awaitable):
+                await self.cluster
+            await self._connection.start(await self._connect())
+            self._keys = Keys(self._connection.number)
+        return self
+
+    async def _connect(self) -> Comm:
+        hello = {"role": "client", "name": self.name, "python": PYTHON}
+        credentials = None
+        if self.cluster is None:
+            addresses: Sequence[str] = (str(self._address),)
+            if self._credentials is not None:
+                credentials = await asyncio.to_thread(Credentials.load, self._credentials)
+        elif self.cluster.loop is self._loop_thread:
+            addresses = (self.cluster.scheduler.local_address,)
+        else:  # the cluster lives in another event loop
+            addresses = self.cluster.scheduler.addresses
+            if (own := self.cluster.scheduler.credentials) is not None:
+                credentials = own.others["client"]
+        return await connect_any(
+            addresses, hello=hello, credentials=credentials, timeout=self._timeout
+        )
+
+    def close(self) -> Any:
+        """End the connection; futures that are pending will never come.
+
+        A cluster that the client made for itself ends too. To be awaited if the client is
+        asynchronous.
+        """
+        return self._sync(self._close())
+
+    async def _close(self) -> None:
+        self._book.close(ClientClosed("the client is closed: make a new one, and submit again"))
+        self._waits.set_outage(ClientClosed("the client is closed"))
+        await self._connection.close()
+        if self._owns_cluster and self.cluster is not None:
+            if self.cluster.loop is None:
+                await self.cluster.close()
+            else:
+                await asyncio.to_thread(self.cluster.close)
+
+    def _on_closed(self, reason: CommError) -> None:
+        error = ClientClosed(f"the connection to the scheduler has ended: {reason}")
+        self._book.close(error)
+        self._waits.set_outage(error)
+
+    def _on_outage(self, text: str | None) -> None:
+        self._waits.set_outage(None if text is None else WorkersUnavailable(text))
+
+    def __enter__(self) -> Client:
+        if self.asynchronous:
+            raise JobQueueError("this client is asynchronous: use 'async with'")
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Client:
+        return await self._start()
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._close()
+
+    def __await__(self) -> Generator[Any, None, Client]:
+        return self._start().__await__()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._book.closed else "open"
+        where = self.cluster if self.cluster is not None else self._address
+        return f"<Client {state}, {len(self._book.states)} futures, {where}>"
+
+    def _sync(self, coroutine: Any) -> Any:
+        """Run a coroutine: in the loop's thread, or by whoever awaits it."""
+        return coroutine if self._loop_thread is None else self._loop_thread.run(coroutine)
+
+    # -- submitting --------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        function: Callable[..., Any],
+        /,
+        *args: Any,
+        key: str | None = None,
+        priority: float = 0,
+        retries: int = 0,
+        pure: bool = False,
+        **kwargs: Any,
+    ) -> Future:
+        """Call a function on a worker.
+
+        Parameters
+        ----------
+        function
+            What to call.
+        *args, **kwargs
+            Its arguments; futures anywhere inside them are replaced by their results.
+        key
+            Name of the task; by default one is made of the function's name.
+        priority
+            Higher goes first; equals go in the order of submission.
+        retries
+            How often to try again if it raises.
+        pure
+            Whether the result depends on nothing but function and arguments: then the same call
+            gives the same task.
+
+        Raises
+        ------
+        SerializationError
+            Function or arguments cannot be pickled.
+        ClientClosed
+            The client is closed.
+        """
+        name = function_name(function)
+        fid, pickle = self._functions.name(function)
+        with references.recording() as found:
+            arguments = dumps_arguments(args, kwargs, name)
+        if key is None:
+            key = pure_key(name, fid, arguments) if pure else self._keys.new(name)
+        inputs = self._input_keys(found) if found else None
+        future = self._new_future(key)
+        self._send_tasks(fid, pickle, _options(priority, retries), [(key, arguments, inputs)])
+        return future
+
+    def map(
+        self,
+        function: Callable[..., Any],
+        /,
+        *iterables: Iterable[Any],
+        key: str | None = None,
+        priority: float = 0,
+        retries: int = 0,
+        pure: bool = False,
+        **kwargs: Any,
+    ) -> list[Future]:
+        """Call a function once for each element of an iterable.
+
+        Parameters
+        ----------
+        function
+            What to call.
+        *iterables
+            One or several; with several the function gets an element of each, and the shortest
+            one decides how many calls there are.
+        key
+            Prefix of the tasks' names; by default the function's name.
+        priority, retries, pure
+            As for `submit`.
+        **kwargs
+            Given to every call.
+
+        Returns
+        -------
+        list of Future
+            In the order of the elements.
+
+        Raises
+        ------
+        SerializationError
+            Function or arguments cannot be pickled.
+        ConfigError
+            There is no iterable.
+        """
+        if not iterables:
+            raise ConfigError("map() needs at least one iterable: map(function, range(10))")
+        name = function_name(function)
+        fid, pickle = self._functions.name(function)
+        options = _options(priority, retries)
+        calls = zip(*iterables, strict=False)
+        keys = self._keys.series(key or name)
+        futures: list[Future] = []
+        while batch := list(islice(calls, BATCH)):
+            items: list[tuple[str, Serialized, Sequence[str] | None]] = []
+            alive: list[Future] = []  # until the batch is sent: their tasks must not be released
+            with references.recording() as found:
+                for args in batch:
+                    arguments = dumps_arguments(args, kwargs, name)
+                    inputs = None
+                    if found:
+                        inputs = self._input_keys(found)
+                        alive.extend(found)
+                        found.clear()
+                    call_key = pure_key(name, fid, arguments) if pure else next(keys)
+                    items.append((call_key, arguments, inputs))
+            futures.extend([self._new_future(item[0]) for item in items])
+            self._send_tasks(fid, pickle, options, items)
+            pickle = None
+        return futures
+
+    def scatter(self, data: Any) -> Any:
+        """Send values to the workers, to be used by several tasks.
+
+        Parameters
+        ----------
+        data
+            A list, tuple or set of values, a dict of them, or a single value.
+
+        Returns
+        -------
+        Future, or list or dict of Future
+            As `data` is.
+        """
+        if isinstance(data, dict):
+            return {name: self._scatter(value) for name, value in data.items()}
+        if isinstance(data, list | tuple | set | frozenset):
+            return type(data)(self._scatter(value) for value in data)
+        return self._scatter(data)
+
+    def _scatter(self, value: Any) -> Future:
+        future = self._new_future(self._keys.new(type(value).__name__))
+        self._connection.say((m.SCATTER, [(future.key, dumps(value, own=True))]))
+        return future
+
+    def _new_future(self, key: str) -> Future:
+        self._check_open()
+        return Future(self, self._book.open(key)[0])
+
+    def _input_keys(self, found: Iterable[Future]) -> tuple[str, ...]:
+        for future in found:
+            if future.client is not self:
+                raise SerializationError(
+                    f"the future {future.key!r} belongs to another client: gather its result there "
+                    "and pass that"
+                )
+        return tuple(dict.fromkeys(future.key for future in found))
+
+    def _send_tasks(
+        self,
+        fid: bytes,
+        pickle: tuple[bytes, str, bytes] | None,
+        options: dict[str, Any] | None,
+        items: list[tuple[str, Serialized, Sequence[str] | None]],
+    ) -> None:
+        submission = (m.SUBMIT, fid, options, items)
+        if pickle is None:
+            self._connection.say(submission)
+        else:
+            self._connection.say((m.FUNCTIONS, [pickle]), submission)
+
+    def _check_open(self) -> None:
+        if self._book.closed:
+            raise ClientClosed("the client is closed: make a new one")
+        if not self._started:
+            raise ClientClosed("the client is not started: await it first")
+
+    # -- results -----------------------------------------------------------------------------------
+
+    def gather(self, futures: Any, errors: str = "raise") -> Any:
+        """Wait for tasks and return their results.
+
+        Parameters
+        ----------
+        futures
+            A future, or lists, tuples, sets and dicts of them, nested as you like.
+        errors
+            ``"raise"`` raises the first task's exception; ``"skip"`` leaves failed tasks out of
+            the collections.
+
+        Returns
+        -------
+        object
+            As `futures`, with each result in its future's place. To be awaited if the client is
+            asynchronous.
+
+        Raises
+        ------
+        WorkersUnavailable
+            No worker will come; the message says why.
+        Exception
+            Whatever a task raised.
+        """
+        if errors not in ("raise", "skip"):
+            raise ConfigError(f"errors={errors!r}: it is 'raise' or 'skip'")
+        if self.asynchronous:
+            return self._gather_async(futures, errors)
+        states = [future._state for future in futures_in(futures)]
+        self._waits.block(states, None)
+        values = self._waits.fetch_blocking(keys) if (keys := _to_fetch(states)) else {}
+        return self._unpack(futures, values, errors)
+
+    async def _gather_async(self, futures: Any, errors: str) -> Any:
+        states = [future._state for future in futures_in(futures)]
+        await self._waits.wait(states, None)
+        values = await self._waits.fetch(keys) if (keys := _to_fetch(states)) else {}
+        return self._unpack(futures, values, errors)
+
+    def _unpack(self, futures: Any, values: Mapping[str, Serialized | Failure], errors: str) -> Any:
+        def result_of(future: Future) -> Any:
+            try:
+                return _result(future._state, values)
+            except Exception:
+                if errors == "raise":
+                    raise
+                return _SKIP
+
+        return replace_futures(futures, result_of, _SKIP if errors == "skip" else None)
+
+    def _result(self, future: Future, timeout: float | None) -> Any:
+        if self.asynchronous:
+            return self._result_async(future, timeout)
+        state = future._state
+        if state.status is PENDING and not self._waits.block([state], timeout):
+            raise TimeoutError(f"task {future.key!r} has not ended within {timeout:g} s")
+        values = self._waits.fetch_blocking(keys) if (keys := _to_fetch([state])) else {}
+        return _result(state, values)
+
+    async def _result_async(self, future: Future, timeout: float | None = None) -> Any:  # noqa: ASYNC109
+        state = future._state
+        if self._loop_thread is not None and not self._loop_thread.inside:
+            return await asyncio.to_thread(self._result, future, timeout)
+        if not await self._waits.wait([state], timeout):
+            raise TimeoutError(f"task {future.key!r} has not ended within {timeout:g} s")
+        values = await self._waits.fetch(keys) if (keys := _to_fetch([state])) else {}
+        return _result(state, values)
+
+    def _exception(self, future: Future, timeout: float | None) -> Any:
+        if self.asynchronous:
+            return self._exception_async(future, timeout)
+        if not self._waits.block([future._state], timeout):
+            raise TimeoutError(f"task {future.key!r} has not ended within {timeout:g} s")
+        return future._state.exception()
+
+    async def _exception_async(self, future: Future, timeout: float | None) -> Any:  # noqa: ASYNC109
+        if not await self._waits.wait([future._state], timeout):
+            raise TimeoutError(f"task {future.key!r} has not ended within {timeout:g} s")
+        return future._state.exception()
+
+    def _traceback(self, future: Future, timeout: float | None) -> Any:
+        if self.asynchronous:
+            return self._traceback_async(future, timeout)
+        self._exception(future, timeout)
+        return _traceback(future._state)
+
+    async def _traceback_async(self, future: Future, timeout: float | None) -> str | None:  # noqa: ASYNC109
+        await self._exception_async(future, timeout)
+        return _traceback(future._state)
+
+    def cancel(self, futures: Any) -> None:
+        """Do not run tasks, nor what depends on them; what runs already runs to its end.
+
+        Parameters
+        ----------
+        futures
+            A future, or collections of them.
+        """
+        keys = [future.key for future in futures_in(futures)]
+        self._connection.say((m.CANCEL, keys))
+
+    # -- workers -----------------------------------------------------------------------------------
+
+    def wait_for_workers(self, n_workers: int = 1, timeout: float | None = None) -> Any:
+        """Wait until workers are connected; to be awaited if the client is asynchronous.
+
+        Parameters
+        ----------
+        n_workers
+            How many.
+        timeout
+            Seconds to wait, or None for as long as it takes.
+
+        Raises
+        ------
+        TimeoutError
+            They are not there within `timeout`; says how things stand.
+        WorkersUnavailable
+            None will come; the message says why.
+        """
+        return self._sync(self._wait_for_workers(n_workers, timeout))
+
+    async def _wait_for_workers(self, count: int, timeout: float | None) -> None:  # noqa: ASYNC109
+        if (outage := self._waits.outage) is not None:
+            raise outage
+        try:
+            await asyncio.wait_for(self._connection.ask("wait-for-workers", count), timeout)
+        except TimeoutError:
+            situation = await self._connection.ask("situation")
+            raise TimeoutError(
+                f"not {count} workers within {timeout:g} s: {situation['text']}"
+            ) from None
+
+    # -- callbacks ---------------------------------------------------------------------------------
+
+    def _add_done_callback(self, future: Future, function: Callable[[Future], object]) -> None:
+        if self.asynchronous:
+            loop = self._connection.loop
+
+            def call_soon(state: State | None = None) -> None:
+                loop.call_soon(_call_back, function, future)
+
+            if not self._book.when_done(future._state, call_soon):
+                call_soon()
+            return
+        queue = self._callback_queue()
+        if not self._book.when_done(future._state, lambda state: queue.put((function, future))):
+            queue.put((function, future))
+
+    def _callback_queue(self) -> SimpleQueue[tuple[Callable[[Future], object], Future]]:
+        """Return the queue of a thread that calls back: callbacks may wait, the loop may not."""
+        with self._book.lock:
+            if self._callbacks is None:
+                self._callbacks = SimpleQueue()
+                threading.Thread(
+                    target=_call_back_forever,
+                    args=(self._callbacks,),
+                    name="jobqueue-callbacks",
+                    daemon=True,
+                ).start()
+            return self._callbacks
+
+
+def _call_back_forever(queue: SimpleQueue[tuple[Callable[[Future], object], Future]]) -> None:
+    while True:
+        _call_back(*queue.get())
+
+
+def _call_back(function: Callable[[Future], object], future: Future) -> None:
+    try:
+        function(future)
+    except Exception:
+        logger.exception("a callback raised key=%s", future.key)
+
+
+def _options(priority: float, retries: int) -> dict[str, Any] | None:
+    options: dict[str, Any] = {}
+    if priority:
+        options["priority"] = priority
+    if retries:
+        options["retries"] = retries
+    return options or None
+
+
+def _to_fetch(states: Iterable[State]) -> list[str]:
+    """Return the keys of those that have ended well and whose value did not come along."""
+    return [s.key for s in states if s.value is None and s.exception() is None]
+
+
+def _result(state: State, values: Mapping[str, Serialized | Failure]) -> Any:
+    if (error := state.exception()) is not None:
+        raise error
+    value = state.value if state.value is not None else values[state.key]
+    if isinstance(value, Failure):
+        raise value.to_exception()
+    try:
+        return loads(value)
+    except SerializationError as error:
+        text = f"the result of task {state.key!r} cannot be unpickled here: {error}"
+        raise SerializationError(text) from error
+
+
+def _traceback(state: State) -> str | None:
+    return state.failure.traceback if state.failure is not None else None

@@ -1,0 +1,129 @@
+"""`Future`: a result that a worker has, or will have."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from jobqueue.client.states import CANCELLED, PENDING, State
+from jobqueue.protocol.references import reduce_reference
+
+if TYPE_CHECKING:
+    from jobqueue.client.client import Client
+
+
+class Future:
+    """The result of a task, now or later.
+
+    Made by `Client.submit`, `Client.map` and `Client.scatter`. It may be passed as an argument of
+    other tasks, by itself or inside of any object that can be pickled; they get its value. The
+    result is kept as long as a future of it exists.
+
+    Attributes
+    ----------
+    key
+        Name of the task.
+    client
+        The client that made it.
+
+    Examples
+    --------
+    >>> future = client.submit(pow, 2, 10)  # doctest: +SKIP
+    >>> future.result()  # doctest: +SKIP
+    1024
+    """
+
+    __slots__ = ("__weakref__", "_state", "client", "key")
+
+    def __init__(self, client: Client, state: State) -> None:
+        self.key = state.key
+        self.client = client
+        self._state = state
+
+    @property
+    def status(self) -> str:
+        """One of ``pending``, ``finished``, ``error`` and ``cancelled``."""
+        return self._state.status
+
+    def done(self) -> bool:
+        """Return whether the task has ended, in whichever way."""
+        return self._state.status is not PENDING
+
+    def cancelled(self) -> bool:
+        """Return whether the task was cancelled."""
+        return self._state.status is CANCELLED
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the task and return its result; to be awaited if the client is asynchronous.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait, or None for as long as it takes.
+
+        Raises
+        ------
+        TimeoutError
+            The task has not ended within `timeout`.
+        TaskCancelled
+            It was cancelled.
+        WorkersUnavailable
+            No worker will come; the message says why.
+        Exception
+            Whatever the task raised, with the remote traceback as its cause.
+        """
+        return self.client._result(self, timeout)
+
+    def exception(self, timeout: float | None = None) -> Any:
+        """Wait for the task and return the exception it raised, or None.
+
+        To be awaited if the client is asynchronous. Parameters and errors as for `result`.
+        """
+        return self.client._exception(self, timeout)
+
+    def traceback(self, timeout: float | None = None) -> Any:
+        """Wait for the task and return the text of its remote traceback, or None."""
+        return self.client._traceback(self, timeout)
+
+    def cancel(self) -> None:
+        """Do not run the task, nor what depends on it. One that runs already runs to its end."""
+        self.client.cancel([self])
+
+    def add_done_callback(self, function: Callable[[Future], object]) -> None:
+        """Call `function` with this future when the task has ended.
+
+        In a thread of the client's, in the order in which tasks end; in the event loop if the
+        client is asynchronous. What it raises is logged.
+        """
+        self.client._add_done_callback(self, function)
+
+    def release(self) -> None:
+        """Let go of the result before this object is gone; it cannot be used afterwards."""
+        self.__del__()
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        awaitable: Awaitable[Any] = self.client._result_async(self)
+        return awaitable.__await__()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reduce_reference(self)
+
+    def __del__(self) -> None:
+        try:
+            client, state = self.client, self._state
+            del self._state
+        except AttributeError:  # released before, or never quite made
+            return
+        client._book.drop(state)
+
+    def __repr__(self) -> str:
+        state = getattr(self, "_state", None)
+        if state is None:
+            return f"<Future: released, key: {self.key}>"
+        cause = f", {state.failure.summary}" if state.failure is not None else ""
+        return f"<Future: {state.status}, key: {self.key}{cause}>"
+
+    def _repr_html_(self) -> str:
+        status = getattr(getattr(self, "_state", None), "status", "released")
+        return f"<b>Future</b> <code>{escape(self.key)}</code> {status}"

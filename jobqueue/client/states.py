@@ -1,0 +1,204 @@
+"""What a client knows of the tasks it holds futures of, shared between its threads.
+
+The user's threads make futures, wait and drop them; the event loop's thread learns how tasks end.
+One lock guards it all. It is reentrant, because the garbage collector may drop a future, and so
+call `Book.drop`, anywhere, also while this very thread holds the lock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from jobqueue.errors import ClientClosed, JobQueueError, TaskCancelled
+from jobqueue.protocol.failures import Failure
+from jobqueue.protocol.payload import Serialized
+
+PENDING: Final = "pending"
+FINISHED: Final = "finished"
+ERROR: Final = "error"
+CANCELLED: Final = "cancelled"
+
+Waiter = Callable[["State"], None]
+"""Called in the event loop when a state is not PENDING any more."""
+
+
+class State:
+    """How one task stands."""
+
+    __slots__ = ("failure", "key", "refs", "status", "value", "waiters")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.status = PENDING
+        self.value: Serialized | None = None  # a small result that came along
+        self.failure: Failure | None = None
+        self.refs = 1  # futures
+        self.waiters: list[Waiter] | None = None
+
+    def exception(self) -> BaseException | None:
+        """Return why there is no result, if the task ended so."""
+        if self.status is ERROR and self.failure is not None:
+            return self.failure.to_exception()
+        if self.status is CANCELLED:
+            return TaskCancelled(f"task {self.key!r} was cancelled")
+        return None
+
+    def __repr__(self) -> str:
+        return f"<State {self.key} {self.status}>"
+
+
+class Countdown:
+    """Calls back once, when as many states as were counted are not pending any more.
+
+    Parameters
+    ----------
+    callback
+        Called in the event loop at zero, or when `abort` is called.
+    """
+
+    __slots__ = ("_callback", "error", "left")
+
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self._callback = callback
+        self.left = 0
+        self.error: JobQueueError | None = None
+
+    def __call__(self, state: State) -> None:
+        """Count one more; a `Waiter`."""
+        self.left -= 1
+        if not self.left:
+            self._callback()
+
+    def abort(self, error: JobQueueError) -> None:
+        """End the wait now, with an error."""
+        if self.left > 0:
+            self.left = 0
+            self.error = error
+            self._callback()
+
+
+class Book:
+    """States by key.
+
+    Parameters
+    ----------
+    forget
+        Called, from any thread, with the key of a task that no future is left of.
+    """
+
+    def __init__(self, forget: Callable[[str], object]) -> None:
+        self.lock = threading.RLock()
+        self.states: dict[str, State] = {}
+        self.closed = False
+        self._forget = forget
+
+    def open(self, key: str) -> tuple[State, bool]:
+        """Return the state of a key for one more future, and whether it was not known before."""
+        with self.lock:
+            while True:
+                state = self.states.get(key)
+                if state is None:
+                    state = self.states[key] = State(key)
+                    return state, True
+                state.refs += 1
+                # A collection between these lines may just have dropped the last future of it.
+                if self.states.get(key) is state:
+                    return state, False
+
+    def drop(self, state: State) -> None:
+        """Count a future of a state as gone."""
+        with self.lock:
+            state.refs -= 1
+            if state.refs or self.states.get(state.key) is not state:
+                return
+            del self.states[state.key]
+        self._forget(state.key)
+
+    def finish(self, items: Iterable[tuple[str, Serialized | None]]) -> None:
+        """Take in that tasks are done, with their values where they are small."""
+        states = self.states
+        with self.lock:
+            for key, value in items:
+                state = states.get(key)
+                if state is not None:
+                    state.value = value
+                    state.status = FINISHED
+                    if state.waiters is not None:
+                        _wake(state)
+
+    def fail(self, items: Iterable[tuple[str, Sequence[Any]]]) -> None:
+        """Take in that tasks failed."""
+        for key, failure in items:
+            self._end(key, ERROR, Failure(*failure))
+
+    def cancel(self, keys: Iterable[str]) -> None:
+        """Take in that tasks were cancelled."""
+        for key in keys:
+            self._end(key, CANCELLED, None)
+
+    def lose(self, keys: Iterable[str]) -> None:
+        """Take in that results are gone and computed again."""
+        with self.lock:
+            for key in keys:
+                state = self.states.get(key)
+                if state is not None and state.status is FINISHED and state.value is None:
+                    state.status = PENDING
+
+    def close(self, error: ClientClosed) -> None:
+        """Let nothing wait any more: what is pending will never come."""
+        with self.lock:
+            self.closed = True
+            for state in self.states.values():
+                if state.status is PENDING:
+                    state.status = ERROR
+                    state.failure = Failure.of(error)
+                    if state.waiters is not None:
+                        _wake(state)
+
+    def _end(self, key: str, status: str, failure: Failure | None) -> None:
+        with self.lock:
+            state = self.states.get(key)
+            if state is not None:
+                state.status = status
+                state.failure = failure
+                state.value = None
+                if state.waiters is not None:
+                    _wake(state)
+
+    def count_pending(self, countdown: Countdown, states: Iterable[State]) -> int:
+        """Have a countdown called for each of these that is pending; return how many are."""
+        with self.lock:
+            for state in states:
+                if state.status is PENDING:
+                    if state.waiters is None:
+                        state.waiters = [countdown]
+                    else:
+                        state.waiters.append(countdown)
+                    countdown.left += 1
+            return countdown.left
+
+    def when_done(self, state: State, waiter: Waiter) -> bool:
+        """Have a waiter called when a state is not pending; return False if it is not already."""
+        with self.lock:
+            if state.status is not PENDING:
+                return False
+            if state.waiters is None:
+                state.waiters = [waiter]
+            else:
+                state.waiters.append(waiter)
+            return True
+
+    def stop_waiting(self, states: Iterable[State], waiter: Waiter) -> None:
+        """Undo `when_done` and `count_pending` for what is still pending."""
+        with self.lock:
+            for state in states:
+                if state.waiters is not None and waiter in state.waiters:
+                    state.waiters.remove(waiter)
+
+
+def _wake(state: State) -> None:
+    waiters, state.waiters = state.waiters, None
+    for waiter in waiters or ():
+        waiter(state)
