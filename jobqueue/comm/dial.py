@@ -232,8 +232,8 @@ async def _reach_tcp(address: Address) -> socket.socket:
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        raise CommError(f"the name {address.host!r} is unknown here ({error.strerror})") from error
+    except (socket.gaierror, UnicodeError) as error:
+        raise CommError(f"the name {address.host!r} is unknown here ({error})") from error
     failure: OSError = OSError("it has no address")
     for family, kind, protocol, _name, target in found:
         sock = socket.socket(family, kind, protocol)

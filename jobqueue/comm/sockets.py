@@ -205,8 +205,8 @@ def listen_tcp(address: Address) -> socket.socket:
         )
         family, kind, protocol, _name, target = found[0]
         sock = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise CommError(f"{address}: cannot listen there: {error.strerror}") from error
+    except (OSError, UnicodeError) as error:
+        raise CommError(f"{address}: cannot listen there: {error}") from error
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:

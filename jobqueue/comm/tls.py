@@ -53,7 +53,7 @@ _NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNEXPECTED_MESSAGE", "RECOR
 def explain(error: ssl.SSLError) -> CommError:
     """Return what a TLS failure means to the user."""
     same = "both sides need the credentials of the same cluster"
-    reason = error.reason or str(error)
+    reason = getattr(error, "reason", None) or str(error)  # asyncio raises some without
     if isinstance(error, ssl.SSLCertVerificationError):
         message = error.verify_message
         if "ostname" in message:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import logging
 import os
 import ssl
@@ -251,6 +252,18 @@ def test_a_foreign_clients_own_certificate_is_refused(
 
     lab.run(check())
     assert len(refusals(caplog)) == 1
+
+
+def test_expired_certificates_are_refused(lab: Any) -> None:
+    """The error tells an old certificate, or a clock that is wrong, from a wrong cluster."""
+    old = Credentials.create("old", lifetime=datetime.timedelta(hours=-1))
+
+    async def check() -> None:
+        async with lab.wire("tls", credentials=old) as wire:
+            with pytest.raises(AuthenticationFailed, match=r"has expired; compare the clocks"):
+                await wire.connect(credentials=old.others["client"])
+
+    lab.run(check())
 
 
 def test_only_tls_13_is_spoken(lab: Any, caplog: pytest.LogCaptureFixture) -> None:
