@@ -351,7 +351,9 @@ class Client:
                         found.clear()
                     call_key = pure_key(name, fid, arguments) if pure else next(keys)
                     items.append((call_key, arguments, inputs))
-            futures.extend([self._new_future(item[0]) for item in items])
+            self._check_open()
+            states = self._book.open_all([item[0] for item in items])
+            futures.extend([Future(self, state) for state in states])
             self._send_tasks(fid, pickle, options, items)
             pickle = None
         return futures
