@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -92,7 +91,9 @@ def interface_addresses() -> dict[str, list[str]]:
 
     Link-local IPv6 addresses are left out: they mean nothing without the interface's name.
     """
-    import psutil  # 20 ms that most processes can do without
+    import ipaddress  # these two take 20 ms that most processes can do without
+
+    import psutil
 
     found: dict[str, list[str]] = {}
     for name, entries in psutil.net_if_addrs().items():
@@ -131,7 +132,7 @@ def host_addresses() -> list[str]:
     """
     addresses = [address for found in interface_addresses().values() for address in found]
     addresses.sort(key=lambda address: ":" in address)
-    return [a for a in addresses if not ipaddress.ip_address(a).is_loopback] or addresses
+    return [a for a in addresses if not a.startswith("127.") and a != "::1"] or addresses
 
 
 def contact_addresses(address: str) -> tuple[str, ...]:

@@ -28,13 +28,8 @@ from jobqueue.comm.handshake import LEFT, Handshake
 from jobqueue.comm.sockets import UNREACHABLE_AFTER, is_unreachable
 from jobqueue.comm.tls import explain
 from jobqueue.errors import CommClosed, CommError, FrameError
-from jobqueue.protocol.frames import (
-    HANDSHAKE_LIMITS,
-    FrameDecoder,
-    FrameLimits,
-    Message,
-    encode,
-)
+from jobqueue.protocol.decoder import FrameDecoder
+from jobqueue.protocol.frames import HANDSHAKE_LIMITS, FrameLimits, Message, encode
 from jobqueue.protocol.payload import Buffer
 
 logger = logging.getLogger("jobqueue.comm")

@@ -1,4 +1,4 @@
-"""Frames: several messages, and the raw buffers they refer to, as bytes and back.
+"""Frames: several messages, and the raw buffers they refer to, as bytes.
 
 The layout of one frame, all numbers big-endian::
 
@@ -9,22 +9,14 @@ The body is one msgpack array of messages; a message is an array whose first ite
 buffers. The buffers lie beside the body so that neither side copies them: the sender hands out
 views of the original memory, the receiver lets the socket write into their final memory.
 
-The rules of this file:
+A frame without messages says that its sender has said everything.
 
-- No I/O, no clock. `encode` turns messages into chunks to be written; a `FrameDecoder` says where
-  the next bytes belong (`get_buffer`), is told how many came (`buffer_updated`) and gives back
-  whole frames (`next_frame`).
-- Nothing is believed before it is checked against `FrameLimits`. Whatever bytes come in, the
-  outcome is messages, the wish for more bytes, or `FrameError`; after a `FrameError` a decoder
-  gives nothing else.
-- Memory is allocated piece by piece as the bytes of a frame arrive, never for a whole frame on the
-  word of its header.
+No I/O: `encode` turns messages into chunks to be written; the receiving half is
+`jobqueue.protocol.decoder`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import mmap
 import struct
 import threading
 from collections.abc import Callable, Sequence
@@ -40,13 +32,16 @@ from jobqueue.protocol.payload import Buffer, Payload
 Message = tuple[Any, ...]
 """An operation's name, then its fields: `("free", key, ...)`."""
 
-_HEADER = struct.Struct("!II")
-_RUN = struct.Struct("!II")
+HEADER = struct.Struct("!II")
+"""Body length and number of buffers."""
 
-_HEAD_INSIDE = 1
+RUN = struct.Struct("!II")
+"""Of a payload: its first buffer, and how many are its own."""
+
+HEAD_INSIDE = 1
 """Extension type of a payload: first buffer, number of buffers, then the head's bytes."""
 
-_HEAD_BESIDE = 2
+HEAD_BESIDE = 2
 """The same for a large head, which is itself the buffer before the first one."""
 
 HEAD_INLINE_MAX = 64 << 10
@@ -57,11 +52,6 @@ NESTING_MAX = 511
 
 _JOIN_MAX = 64 << 10
 """A body up to this many bytes is joined with its header; a larger one is a chunk of its own."""
-
-_CHUNK_MIN = 8 << 10
-_CHUNK_MAX = 256 << 10
-_MMAP_MIN = 1 << 20
-_HUGEPAGE_MIN = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +109,10 @@ def encode(messages: Sequence[Message], limits: FrameLimits | None = None) -> li
 
     Examples
     --------
-    >>> chunks = encode([("hello", 1)])
-    >>> decoder = FrameDecoder()
-    >>> decoder.feed(b"".join(chunks))
-    >>> decoder.next_frame()
-    (('hello', 1),)
+    >>> encode([("hello", 1)])
+    [b'\\x00\\x00\\x00\\t\\x00\\x00\\x00\\x00\\x91\\x92\\xa5hello\\x01']
     """
-    limits = limits or _DEFAULT_LIMITS
+    limits = limits or DEFAULT_LIMITS
     body, buffers = _packing.pack(messages)
     if len(body) > limits.body or (buffers and not _buffers_fit(buffers, limits)):
         if len(messages) > 1:
@@ -133,8 +120,8 @@ def encode(messages: Sequence[Message], limits: FrameLimits | None = None) -> li
             return [*encode(messages[:half], limits), *encode(messages[half:], limits)]
         _refuse_to_send(messages, body, buffers, limits)
     if not buffers and len(body) <= _JOIN_MAX:
-        return [_HEADER.pack(len(body), 0) + body]
-    head = _HEADER.pack(len(body), len(buffers))
+        return [HEADER.pack(len(body), 0) + body]
+    head = HEADER.pack(len(body), len(buffers))
     if buffers:
         head += struct.pack(f"!{len(buffers)}Q", *map(len, buffers))
     if len(body) <= _JOIN_MAX:
@@ -201,17 +188,17 @@ class _Packing(threading.local):
                 "serialize it to bytes or a Payload first"
             )
         buffers = self._buffers
-        code, head = _HEAD_INSIDE, value.head
+        code, head = HEAD_INSIDE, value.head
         if len(head) > HEAD_INLINE_MAX:
             buffers.append(_flat(head))
-            code, head = _HEAD_BESIDE, b""
-        run = _RUN.pack(len(buffers), len(value.buffers))
+            code, head = HEAD_BESIDE, b""
+        run = RUN.pack(len(buffers), len(value.buffers))
         buffers.extend(map(_flat, value.buffers))
         return msgpack.ExtType(code, run + head)
 
 
 _packing = _Packing()
-_DEFAULT_LIMITS = FrameLimits()
+DEFAULT_LIMITS = FrameLimits()
 
 
 def _flat(buffer: Buffer) -> Buffer:
@@ -226,265 +213,3 @@ def _flat(buffer: Buffer) -> Buffer:
             f"a buffer of shape {view.shape} and strides {view.strides} is not contiguous; "
             "make a contiguous copy of it first"
         ) from error
-
-
-class FrameDecoder:
-    """Bytes in, frames out, for one direction of one connection.
-
-    Parameters
-    ----------
-    limits
-        What a frame may hold. The attribute may be changed between two frames.
-
-    Examples
-    --------
-    The loop of a caller that reads from a socket::
-
-        count = sock.recv_into(decoder.get_buffer())
-        decoder.buffer_updated(count)
-        while (messages := decoder.next_frame()) is not None:
-            handle(messages)
-    """
-
-    __slots__ = (
-        "_body",
-        "_body_length",
-        "_buffers",
-        "_chunk",
-        "_end",
-        "_error",
-        "_filled",
-        "_lengths",
-        "_own",
-        "_stage",
-        "_start",
-        "_view",
-        "_want",
-        "limits",
-    )
-
-    def __init__(self, limits: FrameLimits = _DEFAULT_LIMITS) -> None:
-        self.limits = limits
-        # Bytes that have come and are not decoded yet stand at [start:end] of the chunk. It is
-        # small at first: ten thousand idle connections should cost little.
-        self._chunk = bytearray(_CHUNK_MIN)
-        self._view = memoryview(self._chunk)
-        self._start = self._end = 0
-        # The piece that comes next, and what to do with it when all of it is here.
-        self._want = _HEADER.size
-        self._stage: Callable[[memoryview], tuple[Message, ...] | None] = self._on_header
-        # Memory of its own for a large piece, and how much of it is filled.
-        self._own: memoryview | None = None
-        self._filled = 0
-        self._body_length = 0
-        self._lengths: tuple[int, ...] = ()
-        self._body: Buffer = b""
-        self._buffers: list[Buffer] = []
-        self._error: FrameError | None = None
-
-    def get_buffer(self, sizehint: int = -1) -> memoryview:
-        """Return the memory that the next bytes belong in, never empty.
-
-        Write there what arrives, then call `buffer_updated`.
-        """
-        if self._own is not None and self._filled < len(self._own):
-            return self._own[self._filled :]
-        start, end, size = self._start, self._end, len(self._chunk)
-        if start == end:
-            self._start = self._end = 0
-        elif size - start < max(self._want, _CHUNK_MIN) or end == size:
-            self._move_to_front()
-        return self._view[self._end :]
-
-    def _move_to_front(self) -> None:
-        """Make room behind the bytes that wait, in a larger chunk if they fill half of this one."""
-        unread = self._view[self._start : self._end]
-        if len(unread) * 2 >= len(self._chunk):
-            self._replace_chunk(len(self._chunk) * 2, unread)
-        else:
-            self._view[: len(unread)] = unread
-        self._start, self._end = 0, len(unread)
-
-    def _replace_chunk(self, size: int, unread: memoryview) -> None:
-        self._chunk = bytearray(size)
-        self._view = memoryview(self._chunk)
-        self._view[: len(unread)] = unread
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Take note that `nbytes` were written into what `get_buffer` returned.
-
-        Call `next_frame` until it returns None, before or after more bytes come.
-        """
-        if self._own is not None and self._filled < len(self._own):
-            self._filled += nbytes
-            return
-        self._end += nbytes
-        if self._end == len(self._chunk) < _CHUNK_MAX:
-            # The sender is faster than the chunk is large: fewer, larger reads from now on.
-            unread = self._view[self._start : self._end]
-            self._replace_chunk(len(self._chunk) * 4, unread)
-            self._start, self._end = 0, len(unread)
-
-    def feed(self, data: Buffer) -> None:
-        """Take bytes that were received elsewhere; the same as writing them into `get_buffer`."""
-        view = memoryview(data)
-        while view:
-            room = self.get_buffer()
-            count = min(len(room), len(view))
-            room[:count] = view[:count]
-            self.buffer_updated(count)
-            view = view[count:]
-
-    def next_frame(self) -> tuple[Message, ...] | None:
-        """Return the messages of the next frame, or None if more bytes are needed.
-
-        Raises
-        ------
-        FrameError
-            The bytes are no frame, or exceed a limit; the connection is of no further use.
-        """
-        if self._error is not None:
-            raise self._error
-        try:
-            while (piece := self._take()) is not None:
-                frame = self._stage(piece)
-                if frame is not None:
-                    return frame
-        except FrameError as error:
-            self._error = error
-            raise
-        return None
-
-    def _take(self) -> memoryview | None:
-        """Return the piece that is wanted if all of it has come."""
-        want, own = self._want, self._own
-        if own is not None:
-            if self._filled < want:
-                return None
-            self._own, self._filled = None, 0
-            return own
-        start, available = self._start, self._end - self._start
-        if available >= want:
-            self._start = start + want
-            return self._view[start : start + want]
-        if want > _CHUNK_MAX // 4:
-            # Of a large piece, what has come moves to its final place, and the rest is received
-            # there directly.
-            self._own, self._filled = _allocate(want), available
-            self._own[:available] = self._view[start : self._end]
-            self._start = self._end = 0
-        return None
-
-    def _expect(self, want: int, stage: Callable[[memoryview], tuple[Message, ...] | None]) -> None:
-        self._want, self._stage = want, stage
-
-    def _on_header(self, piece: memoryview) -> None:
-        body, count = _HEADER.unpack(piece)
-        if body > self.limits.body:
-            # Who reads this in a log recognizes an HTTP request or a TLS greeting.
-            raise FrameError(
-                f"a frame's body has {body} bytes, the limit is {self.limits.body}; "
-                f"the frame begins with {bytes(piece)!r}"
-            )
-        if count > self.limits.buffers:
-            raise FrameError(f"a frame has {count} buffers, the limit is {self.limits.buffers}")
-        self._body_length, self._lengths = body, ()
-        if count:
-            self._expect(count * 8, self._on_lengths)
-        else:
-            self._expect(body, self._on_body)
-
-    def _on_lengths(self, piece: memoryview) -> None:
-        lengths = struct.unpack(f"!{len(piece) // 8}Q", piece)
-        largest, total = max(lengths), sum(lengths)
-        if largest > self.limits.buffer:
-            raise FrameError(f"a buffer has {largest} bytes, the limit is {self.limits.buffer}")
-        if total > self.limits.total:
-            raise FrameError(
-                f"a frame's buffers have {total} bytes together, the limit is {self.limits.total}"
-            )
-        self._lengths = lengths
-        self._expect(self._body_length, self._on_body)
-
-    def _on_body(self, piece: memoryview) -> tuple[Message, ...] | None:
-        if self._lengths:
-            # The chunk is used again before the buffers are complete.
-            self._body = bytes(piece) if piece.obj is self._chunk else piece
-            self._buffers = []
-            self._expect(self._lengths[0], self._on_buffer)
-            return None
-        self._expect(_HEADER.size, self._on_header)
-        return _decode(piece, (), self.limits)
-
-    def _on_buffer(self, piece: memoryview) -> tuple[Message, ...] | None:
-        buffers = self._buffers
-        buffers.append(bytearray(piece) if piece.obj is self._chunk else piece)
-        if len(buffers) < len(self._lengths):
-            self._expect(self._lengths[len(buffers)], self._on_buffer)
-            return None
-        body, self._body, self._buffers = self._body, b"", []
-        self._expect(_HEADER.size, self._on_header)
-        return _decode(body, buffers, self.limits)
-
-
-def _allocate(nbytes: int) -> memoryview:
-    """Memory for a large piece, zeroed by the kernel only as bytes arrive in it.
-
-    A `bytearray` would be zeroed twice before it is written: with huge pages this is five times
-    as fast for 100 MB.
-    """
-    try:
-        if nbytes < _MMAP_MIN:
-            return memoryview(bytearray(nbytes))
-        memory = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    except (MemoryError, OSError) as error:
-        raise FrameError(f"no memory for the {nbytes} bytes of a buffer: {error}") from error
-    if nbytes >= _HUGEPAGE_MIN and hasattr(mmap, "MADV_HUGEPAGE"):
-        # A kernel without huge pages refuses the advice; the memory is as good.
-        with contextlib.suppress(OSError):
-            memory.madvise(mmap.MADV_HUGEPAGE)
-    return memoryview(memory)
-
-
-def _decode(body: Buffer, buffers: Sequence[Buffer], limits: FrameLimits) -> tuple[Message, ...]:
-    """Unpack a body whose buffers are complete."""
-
-    def unpack_payload(code: int, data: bytes) -> Payload:
-        if code not in (_HEAD_INSIDE, _HEAD_BESIDE) or len(data) < _RUN.size:
-            raise FrameError(f"extension type {code} with {len(data)} bytes is none of ours")
-        first, count = _RUN.unpack_from(data)
-        beside = code == _HEAD_BESIDE
-        if first + count > len(buffers) or first < beside:
-            raise FrameError(
-                f"a payload refers to buffers {first} to {first + count} of {len(buffers)}"
-            )
-        head = buffers[first - 1] if beside else data[_RUN.size :]
-        return Payload(head, buffers[first : first + count])
-
-    try:
-        messages = msgpack.unpackb(
-            body,
-            use_list=False,
-            strict_map_key=False,
-            unicode_errors="surrogatepass",
-            ext_hook=unpack_payload,
-            max_array_len=limits.items,
-            max_map_len=limits.items,
-        )
-    except FrameError:
-        raise
-    except Exception as error:
-        # msgpack reports garbage by half a dozen kinds of exception, some of them its own.
-        raise FrameError(
-            f"a frame's body is not msgpack: {error or type(error).__name__}"
-        ) from error
-    _check_messages(messages)
-    return messages  # type: ignore[no-any-return]
-
-
-def _check_messages(messages: object) -> None:
-    if type(messages) is not tuple:
-        raise FrameError("a frame's body is not an array of messages")
-    for message in messages:
-        if type(message) is not tuple or not message or type(message[0]) is not str:
-            raise FrameError("a message is not an array that begins with the name of an operation")
