@@ -182,12 +182,12 @@ class BatchLauncher:
                 self.adapter = simpler
                 return ()
             if marked and self.adapter.uncertain(completed):
-                self._doubts[tag] = time.monotonic() + WATCHED
+                self.look_for([tag])
             ids = self.adapter.submitted(completed, count)
         except CommandTimeout as error:
             error.script = script
             if marked:
-                self._doubts[tag] = time.monotonic() + WATCHED
+                self.look_for([tag])
             raise
         finally:
             if tag not in self._doubts:
@@ -201,6 +201,10 @@ class BatchLauncher:
             file.write(self.files.render(array))
         self.script = str(path)
         return self.script
+
+    def look_for(self, tags: Iterable[str]) -> None:
+        """Look for the jobs of submissions whose outcome is not known, in the next queries."""
+        self._doubts |= dict.fromkeys(tags, time.monotonic() + WATCHED)
 
     async def _found_again(self) -> tuple[str, ...]:
         """Look for the jobs of submissions in doubt; return the ids of those that exist."""

@@ -105,7 +105,10 @@ class BatchPlan:
     def open(self) -> None:
         """Make the cluster's folder with ledger and credentials, and the folder for logs."""
         self._ledger = Ledger.create(
-            cluster=self.name, system=self.adapter.name, directives=self.spec.job_extra_directives
+            cluster=self.name,
+            system=self.adapter.name,
+            directives=self.spec.job_extra_directives,
+            prefix=self.prefix,
         )
         shared = self._shared = self._shared_folder(self._ledger)
         if self.credentials is None:

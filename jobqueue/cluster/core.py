@@ -94,12 +94,12 @@ class Core:
 
     def _on_worker(self, event: WorkerEvent) -> None:
         worker = event.worker
-        if worker.job_id is None or self._pool is None:
+        if self._pool is None:
             return
         if isinstance(event, WorkerJoined):
-            self._pool.worker_joined(worker.job_id, worker.name)
+            self._pool.worker_joined(worker.job_id or "", worker.name)
         else:
-            self._pool.worker_left(worker.job_id, worker.name)
+            self._pool.worker_left(worker.job_id or "", worker.name)
 
     # --- what a user asks ----------------------------------------------------------------
 

@@ -47,9 +47,9 @@ def describe(pool: PoolState, *, workers: int, system: str) -> str:
 
 
 def outage(pool: PoolState, *, system: str, script: str | None) -> WorkersUnavailable | None:
-    """Return the error for whoever waits for workers of this pool; None if some may still come.
+    """Return the error for whoever waits for workers of this pool; None if it has or may get some.
 
-    A paused pool whose other jobs wait or start may still bring workers; one without any may not.
+    A paused pool may still have jobs that wait, start or work; one without any is of no use.
 
     Parameters
     ----------
@@ -58,8 +58,7 @@ def outage(pool: PoolState, *, system: str, script: str | None) -> WorkersUnavai
     script
         Path of the job script that was submitted last.
     """
-    coming = [job for job in pool.live() if job.state is not JobState.CONNECTED]
-    if pool.pause is None or coming or pool.submitting or not pool.wanted:
+    if pool.pause is None or pool.live() or pool.submitting or not pool.wanted:
         return None
     if pool.pause.job is not None:
         return _never_connected(pool.pause, pool.pause.job, system, script)
@@ -95,8 +94,9 @@ def _refused(pause: Pause, system: str, script: str | None) -> WorkersUnavailabl
     script = (error.script if isinstance(error, BatchSystemError) else None) or script
     times = "once" if pause.failures == 1 else f"{pause.failures} times in a row"
     lines = [f"submission to {system} failed {times}; no more jobs are submitted.", f"  {error}"]
-    if output and output not in str(error):
-        lines += ["  in its own words:", *_indented(output)]
+    more = [line for line in output.splitlines() if line.rpartition("error: ")[2] not in str(error)]
+    if more:
+        lines += ["  in its own words:", *_indented("\n".join(more))]
     if script:
         lines.append(f"  script: {script}")
     lines.append("Put right what it says; then cluster.resume() or cluster.scale(...).")

@@ -81,6 +81,8 @@ class Entry:
         The batch system its jobs are in.
     directives
         Directives of its jobs, of which some concern cancelling as well (`-M galaxy`).
+    prefix
+        Words before each of the batch system's commands.
     owner
         The process that submitted them.
     created
@@ -94,6 +96,7 @@ class Entry:
     cluster: str
     system: str
     directives: tuple[str, ...]
+    prefix: tuple[str, ...]
     owner: Owner
     created: float
     jobs: list[str] = dataclasses.field(default_factory=list)
@@ -113,6 +116,7 @@ class Entry:
                 raise ValueError(f"a ledger of version {version}; this program reads {VERSION}")
             fields["owner"] = Owner(**fields["owner"])
             fields["directives"] = tuple(fields["directives"])
+            fields["prefix"] = tuple(fields["prefix"])
             return cls(**fields)
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"not a ledger: {error!r}") from error
@@ -145,6 +149,7 @@ class Ledger:
         cluster: str,
         system: str,
         directives: Iterable[str] = (),
+        prefix: Iterable[str] = (),
         parent: Path | None = None,
     ) -> Ledger:
         """Make a cluster's folder, and its empty ledger.
@@ -165,7 +170,10 @@ class Ledger:
                 f"the state folder {parent} cannot be used: {error.strerror}; set "
                 "JOBQUEUE_STATE_DIRECTORY to a folder that all nodes see"
             ) from error
-        ledger = cls(folder, Entry(cluster, system, tuple(directives), Owner.me(), time.time()))
+        entry = Entry(
+            cluster, system, tuple(directives), tuple(prefix), Owner.me(), created=time.time()
+        )
+        ledger = cls(folder, entry)
         ledger._write()
         _sweep(parent)
         return ledger

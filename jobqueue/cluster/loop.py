@@ -144,7 +144,7 @@ class PoolLoop:
         ours = self.state.worker_left(job_id, worker)
         if ours:
             self._polling.soon(self._clock())
-            self._something.set()
+        self._something.set()  # also if not: it may have been the last one of all
         return ours
 
     async def close(self) -> bool:
@@ -295,6 +295,8 @@ class PoolLoop:
 
     def _tell_outage(self) -> None:
         error = outage(self.state, system=self.launcher.system, script=self.launcher.script)
+        if error is not None and self._scheduler.workers():
+            error = None  # whoever waits may be served by workers that are not of this pool
         text = None if error is None else str(error)
         if text != self._outage:
             self._outage = text

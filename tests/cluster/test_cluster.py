@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import signal
 import stat
 import subprocess
@@ -16,8 +15,10 @@ from typing import Any
 
 import pytest
 
+from jobqueue.cluster.cleanup import cleanup
 from jobqueue.cluster.embedded import EmbeddedCluster
 from jobqueue.cluster.jobs import JobState
+from jobqueue.cluster.ledger import Ledger, Owner
 from jobqueue.cluster.pbs import PBSCluster
 from jobqueue.cluster.slurm import SLURMCluster
 from jobqueue.errors import CommandNotFound, ConfigError
@@ -325,21 +326,36 @@ def test_the_interpreters_end_takes_the_jobs_along(
     assert list((places / "state").iterdir()) == [], errors
 
 
-def test_a_killed_program_leaves_a_ledger_that_names_its_jobs(
+def test_what_a_killed_program_leaves_can_be_cleaned_up(
     queue: Any, wait_until: Any, places: Path
 ) -> None:
     """SIGKILL is the one end that jobs survive, until they notice; the ledger tells of them."""
-    from jobqueue.cluster.ledger import orphaned
-
     code = textwrap.dedent(PROGRAM) + ENDINGS["Ctrl-C"]
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "running\n"
-    process.kill()
-    process.communicate()
-    [ledger] = orphaned()
-    listed = {line.split()[0] for line in queue()}
-    assert set(ledger.entry.jobs) == listed
-    argv = [sys.executable, "-m", "jobqueue.batch.embedded", "scancel", *ledger.entry.jobs]
-    subprocess.run(argv, check=True, env=dict(os.environ))
-    wait_until(lambda: queue() == [])
+    with EmbeddedCluster(**SLEEPING) as mine:
+        assert asyncio.run(cleanup()) == [], "somebody's jobs were in use"
+        process.kill()
+        process.communicate()
+        listed = {line.split()[0] for line in queue()}
+        [cleaned] = asyncio.run(cleanup())
+        assert cleaned.error is None
+        assert set(cleaned.cancelled) == listed
+        assert len(listed) == 5
+        wait_until(lambda: queue() == [])
+        assert len(list((places / "state").iterdir())) == 1, "the folder of the living one"
+        assert mine.status == "running"
+
+
+def test_a_ledger_whose_batch_system_does_not_answer_is_kept(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error is in the answer; a later clean-up finds the ledger again."""
+    ledger = Ledger.create(cluster="c", system="slurm")
+    ledger.entry.owner = Owner(Owner.me().host, "earlier boot", 1, 1)
+    ledger.submitted("tag", ["5"])
+    monkeypatch.setenv("PATH", "/nonexistent")
+    for _ in range(2):
+        [cleaned] = asyncio.run(cleanup())
+        assert isinstance(cleaned.error, CommandNotFound)

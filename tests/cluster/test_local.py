@@ -1,0 +1,140 @@
+"""LocalCluster: workers of this machine, with real tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobqueue import Client, LocalCluster
+from jobqueue.cluster.jobs import JobState
+from jobqueue.cluster.local import _memory, _share
+from jobqueue.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where a cluster's socket and logs go; short, as a socket's path has to be."""
+    folder = Path("/tmp") / f"jq-{os.getpid()}-{tmp_path.name[-20:]}"
+    folder.mkdir(exist_ok=True)
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_tasks_run_in_other_processes_and_nothing_is_left(folder: Path) -> None:
+    """A Unix socket in a folder of mode 0700, which goes with the cluster."""
+    with LocalCluster(n_workers=2, threads_per_worker=1) as cluster:
+        [path] = folder.iterdir()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+        assert cluster.scheduler_address.startswith(f"unix://{path}/")
+        with Client(cluster) as client:
+            client.wait_for_workers(2)
+            pids = set(client.gather(client.map(lambda _: os.getpid(), range(50))))
+            assert os.getpid() not in pids
+        assert repr(cluster).startswith("LocalCluster('local', 2/2 jobs, workers=2, threads=2")
+    assert list(folder.iterdir()) == []
+
+
+def test_scaling_down_loses_no_result(wait_until: Any) -> None:
+    """What only the victims hold moves first: nothing is computed a second time."""
+    with LocalCluster(n_workers=3, threads_per_worker=1) as cluster, Client(cluster) as client:
+        client.wait_for_workers(3)
+        futures = client.map(lambda i: (i, os.getpid(), b"x" * 100_000), range(30))
+        before = [(i, pid) for i, pid, _ in client.gather(futures)]
+        cluster.scale(1)
+        wait_until(lambda: len(cluster.scheduler.workers()) == 1, message="two workers to go")
+        assert [(i, pid) for i, pid, _ in client.gather(futures)] == before
+        assert {job.cause for job in cluster.jobs if job.state is JobState.ENDED} <= {"completed"}
+
+
+def test_scaling_up_again(wait_until: Any) -> None:
+    """From none to two to one to two."""
+    with LocalCluster(n_workers=0, threads_per_worker=1) as cluster:
+        assert cluster.jobs == []
+        for n in (2, 1, 2):
+            cluster.scale(n)
+            wait_until(lambda n=n: len(cluster.scheduler.workers()) == n, message=f"{n} workers")
+
+
+def test_a_killed_job_is_replaced(wait_until: Any) -> None:
+    """Agent and worker die at once; another job comes, and work goes on."""
+    with LocalCluster(n_workers=1, threads_per_worker=1) as cluster, Client(cluster) as client:
+        pid = client.submit(os.getppid).result(timeout=30)  # the worker's agent
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: len(cluster.jobs) == 2, message="a replacement")
+        assert cluster.jobs[0].exit_code == -signal.SIGKILL
+        assert client.submit(os.getppid).result(timeout=30) != pid
+
+
+def test_an_asynchronous_local_cluster() -> None:
+    """Everything in the running event loop."""
+
+    async def main() -> None:
+        async with (
+            LocalCluster(n_workers=1, asynchronous=True) as cluster,
+            Client(cluster, asynchronous=True) as client,
+        ):
+            assert await client.submit(sum, [1, 2, 3]) == 6
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("asked", "cpus", "got"),
+    [
+        ((None, None), 1, (1, 1)),
+        ((None, None), 4, (4, 1)),
+        ((None, None), 24, (6, 4)),
+        ((2, None), 24, (2, 12)),
+        ((None, 3), 24, (8, 3)),
+        ((3, 5), 2, (3, 5)),
+        ((0, None), 8, (0, 8)),
+        ((5, None), 4, (5, 1)),
+    ],
+)
+def test_cpus_are_shared_out(asked: Any, cpus: int, got: Any) -> None:
+    """What is given stands; what is open is chosen so that all CPUs are used."""
+    assert _share(*asked, cpus) == got
+
+
+def test_memory_is_shared_out() -> None:
+    """In text, in bytes, equally, or without a limit."""
+    assert _memory("1 GiB", 4) == 2**30
+    assert _memory(10**9, 4) == 10**9
+    assert _memory(None, 4) == _memory(0, 4) == 0
+    assert _memory("auto", 4) == pytest.approx(_memory("auto", 1) / 4, abs=4)
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"n_workers": -1},
+        {"n_workers": 1.5},
+        {"threads_per_worker": 0},
+        {"memory_limit": "lots"},
+        {"processes": False},
+        {"n_wrokers": 2},
+    ],
+)
+def test_nonsense_is_one_clear_error(keywords: dict[str, Any], folder: Path) -> None:
+    """It names the keyword; nothing was made."""
+    with pytest.raises(ConfigError, match=next(iter(keywords))):
+        LocalCluster(**keywords)
+    assert list(folder.iterdir()) == []
+
+
+def test_no_memory_limit_means_that_memory_cannot_be_counted() -> None:
+    """scale(memory=) says so."""
+    with (
+        LocalCluster(n_workers=0, memory_limit=None) as cluster,
+        pytest.raises(ConfigError, match="no memory limit"),
+    ):
+        cluster.scale(memory="4GB")
