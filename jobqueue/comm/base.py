@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from jobqueue.errors import CommError
@@ -138,3 +139,10 @@ class Listener(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.address}>"
+
+
+def wake(waiters: Iterable[asyncio.Future[None]]) -> None:
+    """Let those who wait go on, but for those who have given up."""
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)

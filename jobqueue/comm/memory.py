@@ -8,7 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from jobqueue.comm.base import Comm, Hello, Listener, OnClosed, OnMessages
+from jobqueue.comm.base import Comm, Hello, Listener, OnClosed, OnMessages, wake
 from jobqueue.comm.handshake import Handshake, Terms, introduce
 from jobqueue.errors import CommClosed, CommError
 from jobqueue.protocol.frames import Message
@@ -113,7 +113,7 @@ class MemoryComm(Comm):
         """From now on nothing is sent; what stands in the inbox is delivered first."""
         if self._reason is None:
             self._reason = reason
-            _wake(self._drained)
+            wake(self._drained)
             self._schedule()
 
     def _discard(self) -> None:
@@ -141,7 +141,7 @@ class MemoryComm(Comm):
     def _took(self, count: int) -> None:
         self._waiting -= count
         if self._waiting <= LOW_WATER:
-            _wake(self.other._drained)
+            wake(self.other._drained)
 
     def _tell_end(self, reason: CommError) -> None:
         if not self._ended.done():
@@ -152,12 +152,6 @@ class MemoryComm(Comm):
                 on_closed(reason)
             except Exception:
                 logger.exception("event=callback-failed peer=%s", self.peer_address)
-
-
-def _wake(waiters: set[asyncio.Future[None]]) -> None:
-    for waiter in waiters:
-        if not waiter.done():
-            waiter.set_result(None)
 
 
 class MemoryListener(Listener):

@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import cast
 
-from jobqueue.comm.base import Comm, Hello, OnClosed, OnMessages
+from jobqueue.comm.base import Comm, Hello, OnClosed, OnMessages, wake
 from jobqueue.comm.certificates import role_of
 from jobqueue.comm.handshake import LEFT, Handshake
 from jobqueue.comm.sockets import UNREACHABLE_AFTER, is_unreachable
@@ -321,7 +321,7 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
             self._outbox_bytes -= len(chunk)
             transport.write(chunk)
         if self._outbox_bytes <= LOW_WATER and self._drained:
-            _wake(self._drained)
+            wake(self._drained)
         if self._reason is not None and not self._outbox:
             self._finish()
 
@@ -366,7 +366,7 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
         if self._reason is not None:
             return
         self._reason = reason
-        _wake(self._drained)
+        wake(self._drained)
         if not self.ready.done():
             self.ready.set_exception(reason)
             self.ready.exception()  # whoever waits for it gets it; nobody may be waiting
@@ -401,9 +401,3 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
 
     def _peer_name(self) -> str:
         return f"{self.peer.get('role', 'the peer')} at {self.peer_address}"
-
-
-def _wake(waiters: set[asyncio.Future[None]]) -> None:
-    for waiter in waiters:
-        if not waiter.done():
-            waiter.set_result(None)
