@@ -1,0 +1,123 @@
+"""The `jobqueue` command: what it understands. Each subcommand's work is in a module of its own."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import jobqueue
+from jobqueue.cli import systems
+from jobqueue.errors import JobQueueError
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as of shells: 128 + SIGINT."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status.
+
+    Parameters
+    ----------
+    argv
+        Its arguments; None takes those of this process.
+
+    Examples
+    --------
+    >>> main(["config", "slurm"])  # doctest: +SKIP
+    0
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["worker"]:  # has a command line of its own, and starts without delay
+        from jobqueue.worker import agent
+
+        return agent.main(arguments[1:], prog="jobqueue worker")
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except JobQueueError as error:
+        print(f"jobqueue: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("jobqueue: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="jobqueue", description="Interactive, futures-style Python on HPC batch queues."
+    )
+    parser.add_argument("--version", action="version", version=f"jobqueue {jobqueue.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_demo(
+        commands.add_parser(
+            "demo",
+            help="show the whole way once: job script, jobs, a computation",
+            description="Submit jobs, watch them come up, compute something on them, and end them.",
+        )
+    )
+    config = commands.add_parser(
+        "config",
+        help="show what jobqueue.yaml says, and from which file and line",
+        description="Show each value of a section of jobqueue.yaml, and where it comes from.",
+    )
+    config.add_argument("section", nargs="?", help="by default that of the batch system found")
+    config.set_defaults(run=_config)
+    commands.add_parser("worker", help="what job scripts start: a job agent and its workers")
+    return parser
+
+
+def _add_demo(demo: argparse.ArgumentParser) -> None:
+    demo.add_argument(
+        "--cluster",
+        choices=("auto", *systems.SYSTEMS),
+        default="auto",
+        help="auto: the batch system whose commands are on PATH, else the embedded one, which "
+        "runs job scripts as processes of this machine",
+    )
+    demo.add_argument("--jobs", type=_count, default=4, metavar="N", help="jobs to submit (4)")
+    demo.add_argument("--queue", metavar="Q", help="queue or partition")
+    demo.add_argument("--account", metavar="A", help="account to charge")
+    demo.add_argument("--cores", type=_count, default=1, metavar="N", help="cores of a job (1)")
+    demo.add_argument("--memory", default="1GB", metavar="M", help="memory of a job (1GB)")
+    demo.add_argument(
+        "--walltime", default="00:10:00", metavar="T", help="time limit of a job (00:10:00)"
+    )
+    demo.add_argument("--config-name", metavar="SECTION", help="section of jobqueue.yaml to use")
+    demo.add_argument(
+        "--timeout",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="give up if no worker has come by then (600)",
+    )
+    demo.add_argument("--verbose", action="store_true", help="show the log as well")
+    demo.set_defaults(run=_demo)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not at least 1")
+    return number
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from jobqueue.cli.demo import Demo
+
+    system = systems.find(options.cluster)
+    keywords = systems.keywords(system, vars(options))
+    return Demo(
+        system, keywords, jobs=options.jobs, timeout=options.timeout, verbose=options.verbose
+    ).run()
+
+
+def _config(options: argparse.Namespace) -> int:
+    from jobqueue.config import explain
+
+    print(explain(options.section or systems.find("auto").section or "slurm"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
