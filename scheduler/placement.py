@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from collections.abc import Collection
 from itertools import islice
 from typing import Final
 
@@ -161,14 +162,47 @@ def choose(task: Task, open_workers: OpenWorkers) -> WorkerRecord | None:
                     nbytes[holder] = nbytes.get(holder, 0) + source.nbytes
     best, most = least, nbytes.get(least, 0)
     for worker, held in nbytes.items():
-        if held > most and _worth_waiting(worker, held - nbytes.get(least, 0)):
+        if held > most and _worth_waiting(worker, least, held - nbytes.get(least, 0)):
             best, most = worker, held
     return best
 
 
-def _worth_waiting(worker: WorkerRecord, saved: int) -> bool:
+def _worth_waiting(worker: WorkerRecord, least: WorkerRecord, saved: int) -> bool:
+    """Return whether a task ends earlier where `saved` bytes need not be moved to."""
     if worker.retiring:
         return False
-    if worker.level is not None:
-        return True
-    return worker.occupancy / worker.nthreads < saved / BYTES_PER_SECOND
+    wait = worker.occupancy / worker.nthreads - least.occupancy / least.nthreads
+    return wait < saved / BYTES_PER_SECOND
+
+
+def surplus(workers: Collection[WorkerRecord]) -> list[tuple[WorkerRecord, list[str]]]:
+    """Return which tasks should be handed back, since others could begin them at once.
+
+    A worker is given a little more than it has threads for, so that it need not wait for the next
+    task. If the tasks turn out to be long, some wait there while other workers, perhaps newly
+    come ones, have nothing to do.
+
+    Parameters
+    ----------
+    workers
+        All of them; to be asked only if no task waits to be placed.
+
+    Returns
+    -------
+    list of (WorkerRecord, list of str)
+        Keys of tasks that have probably not begun, the last ones given first.
+    """
+    free = sum(
+        max(0, worker.nthreads - len(worker.assigned)) for worker in workers if not worker.retiring
+    )
+    recalls: list[tuple[WorkerRecord, list[str]]] = []
+    if not free:
+        return recalls
+    for worker in sorted(workers, key=lambda w: len(w.assigned) / w.nthreads, reverse=True):
+        count = min(len(worker.assigned) - worker.nthreads, free)
+        if count <= 0:
+            break
+        if not worker.recalled:
+            recalls.append((worker, [t.key for t in islice(reversed(worker.assigned), count)]))
+            free -= count
+    return recalls

@@ -398,6 +398,8 @@ class Scheduler:
         for worker in list(self.state.workers.values()):
             if now - worker.seen > self._worker_ttl:
                 self._drop_worker(worker, f"silent for {self._worker_ttl:g} s")
+        self.state.rebalance()
+        self._schedule_flush()
 
 
 def send(comm: Comm, messages: list[Message]) -> None:

@@ -25,7 +25,7 @@ from jobqueue.errors import DataLost, KilledWorker, TaskError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized, nbytes
-from jobqueue.scheduler.placement import OpenWorkers, ReadyQueue, choose, rank
+from jobqueue.scheduler.placement import OpenWorkers, ReadyQueue, choose, rank, surplus
 from jobqueue.scheduler.records import (
     ASSIGNED,
     CANCELLED,
@@ -452,6 +452,17 @@ class SchedulerState:
         for worker in [w for w in self.retiring if w.name in self.workers]:
             self.transfers.continue_retiring(worker)
         self._place()
+
+    def rebalance(self) -> None:
+        """Take tasks back that wait at one worker while others have nothing to do.
+
+        To be called now and then; between calls the windows keep everybody busy.
+        """
+        if self.ready:
+            return
+        for worker, keys in surplus(self.workers.values()):
+            worker.recalled = True
+            worker.say((m.RECALL, keys))
 
     def _place(self) -> None:
         """Give ready tasks to workers with room."""

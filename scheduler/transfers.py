@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from jobqueue.errors import TaskCancelled, TaskError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
-from jobqueue.protocol.payload import Serialized
+from jobqueue.protocol.payload import Payload, Serialized
 from jobqueue.scheduler.records import (
     CANCELLED,
     FAILED,
@@ -91,7 +91,10 @@ class Transfers:
             else:
                 self._refuse(task, requester, self._why_not(task))
         elif task.value is not None:
-            self._give(task, requester, task.value)
+            value = task.value
+            if isinstance(value, Payload) and isinstance(requester, ClientRecord):
+                value = value.copy()  # a client in this process writes to what it is given
+            self._give(task, requester, value)
         else:
             assert task.holders
             holder = min(task.holders, key=lambda worker: (len(worker.assigned), worker.name))
