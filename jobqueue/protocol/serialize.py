@@ -83,12 +83,12 @@ def _cloudpickle(value: Any, sort: Callable[[pickle.PickleBuffer], bool] | None 
         return bytes(cloudpickle.dumps(value, PROTOCOL, buffer_callback=sort))
     except SerializationError:
         raise
-    except RecursionError as error:
-        raise SerializationError(
-            f"{describe(value)} cannot be pickled: it is nested too deeply; pass it in a flatter "
-            "form, or raise sys.setrecursionlimit()"
-        ) from error
     except Exception as error:
+        if isinstance(error.__cause__ or error, RecursionError):  # cloudpickle has its own words
+            raise SerializationError(
+                f"{describe(value)} cannot be pickled: it is nested too deeply; pass it in a "
+                "flatter form, or raise sys.setrecursionlimit()"
+            ) from error
         raise SerializationError(
             f"{describe(value)} cannot be pickled: {type(error).__name__}: {error}"
         ) from error
