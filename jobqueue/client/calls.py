@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import types
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from jobqueue.errors import SerializationError
@@ -20,14 +20,24 @@ hold state that does, and are pickled at each call."""
 
 
 class Functions:
-    """Functions as they travel, pickled once per function object."""
+    """Functions as they travel, pickled once per function object.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    send
+        Called with id, name and pickle of a function that was not sent before.
+    """
+
+    def __init__(self, send: Callable[[tuple[bytes, str, bytes]], object]) -> None:
+        self._send = send
         self._known: weakref.WeakKeyDictionary[Any, bytes] = weakref.WeakKeyDictionary()
         self._sent: set[bytes] = set()
 
-    def name(self, function: Callable[..., Any]) -> tuple[bytes, tuple[bytes, str, bytes] | None]:
-        """Return the id of a function, and its pickle if it has not been sent yet.
+    def name(self, function: Callable[..., Any]) -> bytes:
+        """Return the id of a function that was sent, now or before.
+
+        It is sent before anybody learns its id: whatever becomes of the call it is for, and
+        whichever thread names it next, no task arrives ahead of its function.
 
         Raises
         ------
@@ -40,14 +50,14 @@ class Functions:
         if cacheable:
             fid = self._known.get(function)
             if fid is not None:
-                return fid, None
+                return fid
         fid, pickle = dumps_function(function)
+        if fid not in self._sent:
+            self._send((fid, function_name(function), pickle))
+            self._sent.add(fid)
         if cacheable:
             self._known[function] = fid
-        if fid in self._sent:
-            return fid, None
-        self._sent.add(fid)
-        return fid, (fid, function_name(function), pickle)
+        return fid
 
 
 def function_name(function: Callable[..., Any]) -> str:
@@ -73,25 +83,31 @@ class Keys:
     ----------
     number
         This client's number on the scheduler; it stands in the keys of all but the first client.
+    taken
+        Keys in use, those that users chose among them.
 
     Examples
     --------
-    >>> Keys(0).new("inc"), Keys(2).new("inc")
-    ('inc-0', 'inc-2-0')
+    >>> Keys(0).new("inc"), Keys(2, {"inc-2-0"}).new("inc")
+    ('inc-0', 'inc-2-1')
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, taken: Container[str] = ()) -> None:
         self._infix = f"-{number}-" if number else "-"
         self._numbers = itertools.count()
+        self._taken = taken
 
     def new(self, name: str) -> str:
         """Return a new key."""
-        return f"{name}{self._infix}{next(self._numbers):x}"
+        prefix, taken = name + self._infix, self._taken
+        while (key := f"{prefix}{next(self._numbers):x}") in taken:
+            pass
+        return key
 
     def series(self, name: str) -> Iterator[str]:
         """Return new keys, one after the other."""
-        prefix = name + self._infix
-        return (f"{prefix}{number:x}" for number in self._numbers)
+        prefix, taken = name + self._infix, self._taken
+        return (key for number in self._numbers if (key := f"{prefix}{number:x}") not in taken)
 
 
 def pure_key(name: str, fid: bytes, arguments: Serialized) -> str:

@@ -31,7 +31,7 @@ from jobqueue.protocol import messages as m
 from jobqueue.protocol import references
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.hello import PYTHON
-from jobqueue.protocol.payload import Serialized
+from jobqueue.protocol.payload import Payload, Serialized
 from jobqueue.protocol.serialize import dumps, loads
 
 logger = logging.getLogger("jobqueue.client")
@@ -145,10 +145,10 @@ class Client:
                     "text like 'tls://10.0.0.1:4000'"
                 )
             self.cluster = address
-        self._functions = Functions()
-        self._keys = Keys(0)
         self._connection = Connection(on_outage=self._on_outage, on_closed=self._on_closed)
         self._book = self._connection.book
+        self._functions = Functions(lambda item: self._connection.say((m.FUNCTIONS, [item])))
+        self._keys = Keys(0)
         self._waits = Waits(self._connection)
         self._callbacks: SimpleQueue[tuple[Callable[[Future], object], Future]] | None = None
         self._loop_thread: LoopThread | None = None
@@ -170,7 +170,7 @@ class Client:
             if self.cluster is not None and isinstance(self.cluster, Awaitable):
                 await self.cluster
             await self._connection.start(await self._connect())
-            self._keys = Keys(self._connection.number)
+            self._keys = Keys(self._connection.number, self._book.states)
         return self
 
     async def _connect(self) -> Comm:
@@ -280,15 +280,17 @@ class Client:
         ClientClosed
             The client is closed.
         """
+        self._check_open()
         name = function_name(function)
-        fid, pickle = self._functions.name(function)
+        fid = self._functions.name(function)
         with references.recording() as found:
             arguments = dumps_arguments(args, kwargs, name)
         if key is None:
             key = pure_key(name, fid, arguments) if pure else self._keys.new(name)
         inputs = self._input_keys(found) if found else None
         future = self._new_future(key)
-        self._send_tasks(fid, pickle, _options(priority, retries), [(key, arguments, inputs)])
+        call = (key, arguments, inputs)
+        self._connection.say((m.SUBMIT, fid, _options(priority, retries), [call]))
         return future
 
     def map(
@@ -332,8 +334,9 @@ class Client:
         """
         if not iterables:
             raise ConfigError("map() needs at least one iterable: map(function, range(10))")
+        self._check_open()
         name = function_name(function)
-        fid, pickle = self._functions.name(function)
+        fid = self._functions.name(function)
         options = _options(priority, retries)
         calls = zip(*iterables, strict=False)
         keys = self._keys.series(key or name)
@@ -354,8 +357,7 @@ class Client:
             self._check_open()
             states = self._book.open_all([item[0] for item in items])
             futures.extend([Future(self, state) for state in states])
-            self._send_tasks(fid, pickle, options, items)
-            pickle = None
+            self._connection.say((m.SUBMIT, fid, options, items))
         return futures
 
     def scatter(self, data: Any) -> Any:
@@ -378,8 +380,9 @@ class Client:
         return self._scatter(data)
 
     def _scatter(self, value: Any) -> Future:
+        serialized = dumps(value, own=True)
         future = self._new_future(self._keys.new(type(value).__name__))
-        self._connection.say((m.SCATTER, [(future.key, dumps(value, own=True))]))
+        self._connection.say((m.SCATTER, [(future.key, serialized)]))
         return future
 
     def _new_future(self, key: str) -> Future:
@@ -394,19 +397,6 @@ class Client:
                     "and pass that"
                 )
         return tuple(dict.fromkeys(future.key for future in found))
-
-    def _send_tasks(
-        self,
-        fid: bytes,
-        pickle: tuple[bytes, str, bytes] | None,
-        options: dict[str, Any] | None,
-        items: list[tuple[str, Serialized, Sequence[str] | None]],
-    ) -> None:
-        submission = (m.SUBMIT, fid, options, items)
-        if pickle is None:
-            self._connection.say(submission)
-        else:
-            self._connection.say((m.FUNCTIONS, [pickle]), submission)
 
     def _check_open(self) -> None:
         if self._book.closed:
@@ -455,8 +445,15 @@ class Client:
         values = await self._waits.fetch(keys) if (keys := _to_fetch(states)) else {}
         return self._unpack(futures, values, errors)
 
-    def _unpack(self, futures: Any, values: Mapping[str, Serialized | Failure], errors: str) -> Any:
+    def _unpack(self, futures: Any, values: dict[str, Serialized | Failure], errors: str) -> Any:
+        unpacked: set[str] = set()
+
         def result_of(future: Future) -> Any:
+            value = values.get(future.key)
+            if isinstance(value, Payload):
+                if future.key in unpacked:  # each time an object with memory of its own
+                    values[future.key] = value.copy()
+                unpacked.add(future.key)
             try:
                 return _result(future._state, values)
             except Exception:
@@ -539,10 +536,17 @@ class Client:
         return self._sync(self._wait_for_workers(n_workers, timeout))
 
     async def _wait_for_workers(self, count: int, timeout: float | None) -> None:  # noqa: ASYNC109
-        if (outage := self._waits.outage) is not None:
-            raise outage
+        answer = asyncio.ensure_future(self._connection.ask("wait-for-workers", count))
         try:
-            await asyncio.wait_for(self._connection.ask("wait-for-workers", count), timeout)
+            with self._waits.guard(answer.cancel) as guard:
+                await asyncio.wait_for(answer, timeout)
+        except asyncio.CancelledError:
+            if guard.error is None:
+                raise
+            raise guard.error from None
+        except (WorkersUnavailable, ClientClosed):  # it was known before
+            answer.cancel()
+            raise
         except TimeoutError:
             situation = await self._connection.ask("situation")
             raise TimeoutError(

@@ -40,6 +40,10 @@ class Payload:
         """Bytes on the wire, framing apart."""
         return len(self.head) + sum(memoryview(buffer).nbytes for buffer in self.buffers)
 
+    def copy(self) -> Payload:
+        """Return one with buffers of its own: what is unpickled from it may be written to."""
+        return Payload(self.head, [bytearray(buffer) for buffer in self.buffers])
+
     def __repr__(self) -> str:
         return f"<Payload {self.nbytes} bytes, {len(self.buffers)} buffers>"
 
