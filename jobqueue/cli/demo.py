@@ -150,7 +150,7 @@ class Demo:
             self._wait_for_workers(camera, client, view)
             total, began = self._compute(camera, client, view)
         part, seconds = total.result(), time.monotonic() - began
-        self._tell(part, seconds, camera.workers())
+        self._tell(part, seconds, camera.job_of)
 
     def _wait_for_workers(self, camera: Camera, client: Client, view: View) -> None:
         """Wait until a worker has run something, and a little longer for the others."""
@@ -184,13 +184,13 @@ class Demo:
         view.show(camera.picture(progress=progress))
         return total, began
 
-    def _tell(self, part: primes.Part, seconds: float, workers: Sequence[WorkerInfo]) -> None:
+    def _tell(self, part: primes.Part, seconds: float, job_of: Mapping[str, str]) -> None:
         tasks = sum(part.tasks.values())
         verdict = "as it should be" if part.primes == primes.COUNT else f"NOT {primes.COUNT:,}"
         self._say(
             f"\nThere are {part.primes:,} primes below {primes.LIMIT:,}, {verdict}.\n"
             f"{tasks:,} tasks in {seconds:.1f} s, {tasks / seconds:,.0f} a second, on "
-            f"{len(part.tasks)} workers: {_by_job(part.tasks, workers)}."
+            f"{len(part.tasks)} workers: {_by_job(part.tasks, job_of)}."
         )
 
 
@@ -201,9 +201,15 @@ class Camera:
     ----------
     cluster
         A synchronous one.
+
+    Attributes
+    ----------
+    job_of
+        The jobs of all workers that were ever in a picture, by host and process.
     """
 
     def __init__(self, cluster: Cluster) -> None:
+        self.job_of: dict[str, str] = {}
         self._cluster = cluster
 
     def picture(self, *, hint: str = "", progress: Progress | None = None) -> Picture:
@@ -235,7 +241,9 @@ class Camera:
             return self._cluster.scheduler.workers()
 
         assert self._cluster.loop is not None
-        return self._cluster.loop.run(ask())
+        workers = self._cluster.loop.run(ask())
+        self.job_of |= {f"{w.host}:{w.pid}": w.job_id or w.name for w in workers}
+        return workers
 
 
 def _done(future: Future) -> bool:
@@ -253,12 +261,11 @@ def _sums(client: Client, parts: Sequence[Future]) -> list[Future]:
     return sums + list(parts[len(sums) * 2 :])
 
 
-def _by_job(tasks: Mapping[str, int], workers: Sequence[WorkerInfo]) -> str:
+def _by_job(tasks: Mapping[str, int], job_of: Mapping[str, str]) -> str:
     """Say which job ran how many tasks."""
-    jobs = {f"{worker.host}:{worker.pid}": worker.job_id or worker.name for worker in workers}
     counts: Counter[str] = Counter()
     for process, number in tasks.items():
-        counts[jobs.get(process, process)] += number
+        counts[job_of.get(process, process)] += number
     shown = [f"{number:,} in job {job}" for job, number in counts.most_common(8)]
     return ", ".join(shown) + (", …" if len(counts) > len(shown) else "")
 

@@ -29,7 +29,7 @@ def next_steps(system: System, keywords: Mapping[str, Any], jobs: int) -> str:
     Now yours, in Python:
     <BLANKLINE>
         from jobqueue import Client, PBSCluster
-        cluster = PBSCluster(cores=1, memory='1GB'); cluster.scale(jobs=4)
+        cluster = PBSCluster(cores=1, memory="1GB"); cluster.scale(jobs=4)
         print(Client(cluster).submit(sum, [1, 2, 3]).result())
     <BLANKLINE>
     What each of your clusters is told goes into ~/.config/jobqueue/jobqueue.yaml:
@@ -60,7 +60,7 @@ def next_steps(system: System, keywords: Mapping[str, Any], jobs: int) -> str:
 
 def _python(system: System, keywords: Mapping[str, Any], jobs: int) -> list[str]:
     kind = system.kind
-    arguments = ", ".join(f"{name}={value!r}" for name, value in keywords.items())
+    arguments = ", ".join(f"{name}={_literal(value)}" for name, value in keywords.items())
     scale = f"; cluster.scale(jobs={jobs})"
     if system.name in ("embedded", "local"):
         kind, arguments, scale = "LocalCluster", f"n_workers={jobs}", ""
@@ -69,6 +69,10 @@ def _python(system: System, keywords: Mapping[str, Any], jobs: int) -> list[str]
         f"    cluster = {kind}({arguments}){scale}",
         "    print(Client(cluster).submit(sum, [1, 2, 3]).result())",
     ]
+
+
+def _literal(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
 def way_out(system: System) -> str:

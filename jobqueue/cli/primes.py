@@ -52,8 +52,8 @@ def count(low: int, high: int) -> Part:
         first += prime * (first % 2 == 0)
         start = (first - low) // 2
         odd[start::prime] = bytes(len(range(start, len(odd), prime)))
-    # Of the interval from 0, the sieve takes 1 for a prime and knows nothing of 2.
-    return Part(odd.count(1), {here(): 1})
+    # The sieve takes 1 for a prime and knows nothing of 2.
+    return Part(odd.count(1) - (low == 0) + (low <= 2 < high), {here(): 1})
 
 
 def add(left: Part, right: Part) -> Part:

@@ -141,10 +141,12 @@ class LiveView:
 def render(picture: Picture) -> RenderableType:
     """Return a picture as something that rich prints."""
     parts: list[RenderableType] = [_table(picture)]
-    if picture.progress is None:
-        parts.append(Text(picture.situation, style="dim"))
-    else:
+    if rest := picture.jobs[:-ROWS]:
+        parts.append(Text(f"… and {len(rest)} more: {counted(rest)}", style="dim"))
+    if picture.progress is not None:
         parts.append(_bar(picture.progress))
+    elif picture.situation:
+        parts.append(Text(picture.situation, style="dim"))
     if picture.hint:
         parts.append(Text(picture.hint, style="yellow"))
     return Group(*parts)
@@ -158,8 +160,7 @@ def _table(picture: Picture) -> Table:
     table.add_column("node")
     table.add_column("workers", justify="right")
     table.add_column("for", justify="right", no_wrap=True)
-    shown = picture.jobs[-ROWS:]
-    for job in shown:
+    for job in picture.jobs[-ROWS:]:
         table.add_row(
             job.job_id,
             Text(job.state, style=COLOURS[job.state]),
@@ -168,8 +169,6 @@ def _table(picture: Picture) -> Table:
             str(picture.workers.get(job.job_id, "")),
             duration(picture.now - job.submitted_at) if job.live else "",
         )
-    if rest := picture.jobs[: -len(shown)] if shown else ():
-        table.add_row("…", Text(f"and {len(rest)} more: {counted(rest)}", style="dim"))
     return table
 
 
