@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from itertools import islice
 from queue import SimpleQueue
@@ -16,7 +17,7 @@ from jobqueue.client.connection import Connection
 from jobqueue.client.future import Future
 from jobqueue.client.loop import LoopThread
 from jobqueue.client.nested import futures_in, replace_futures
-from jobqueue.client.states import PENDING, State
+from jobqueue.client.states import FINISHED, PENDING, State
 from jobqueue.client.waits import Waits
 from jobqueue.comm import Comm, Credentials, connect_any
 from jobqueue.errors import (
@@ -436,14 +437,14 @@ class Client:
             return self._gather_async(futures, errors)
         states = [future._state for future in futures_in(futures)]
         self._waits.block(states, None)
-        values = self._waits.fetch_blocking(keys) if (keys := _to_fetch(states)) else {}
-        return self._unpack(futures, values, errors)
+        values = self._waits.fetch_blocking(keys) if (keys := _to_fetch(states)) else None
+        return self._unpack(futures, values or {}, errors)
 
     async def _gather_async(self, futures: Any, errors: str) -> Any:
         states = [future._state for future in futures_in(futures)]
         await self._waits.wait(states, None)
-        values = await self._waits.fetch(keys) if (keys := _to_fetch(states)) else {}
-        return self._unpack(futures, values, errors)
+        values = await self._waits.fetch(keys) if (keys := _to_fetch(states)) else None
+        return self._unpack(futures, values or {}, errors)
 
     def _unpack(self, futures: Any, values: dict[str, Serialized | Failure], errors: str) -> Any:
         unpacked: set[str] = set()
@@ -467,30 +468,42 @@ class Client:
         if self.asynchronous:
             return self._result_async(future, timeout)
         state = future._state
+        end = None if timeout is None else time.monotonic() + timeout
         if state.status is PENDING and not self._waits.block([state], timeout):
-            raise TimeoutError(f"task {future.key!r} has not ended within {timeout:g} s")
-        values = self._waits.fetch_blocking(keys) if (keys := _to_fetch([state])) else {}
+            raise _not_in_time(future, timeout)
+        if not (keys := _to_fetch([state])):
+            return _result(state, {})
+        left = None if end is None else end - time.monotonic()
+        values = self._waits.fetch_blocking(keys, left)
+        if values is None:
+            raise _not_in_time(future, timeout)
         return _result(state, values)
 
     async def _result_async(self, future: Future, timeout: float | None = None) -> Any:  # noqa: ASYNC109
         state = future._state
         if self._loop_thread is not None and not self._loop_thread.inside:
             return await asyncio.to_thread(self._result, future, timeout)
+        end = None if timeout is None else time.monotonic() + timeout
         if not await self._waits.wait([state], timeout):
-            raise TimeoutError(f"task {future.key!r} has not ended within {timeout:g} s")
-        values = await self._waits.fetch(keys) if (keys := _to_fetch([state])) else {}
+            raise _not_in_time(future, timeout)
+        if not (keys := _to_fetch([state])):
+            return _result(state, {})
+        left = None if end is None else end - time.monotonic()
+        values = await self._waits.fetch(keys, left)
+        if values is None:
+            raise _not_in_time(future, timeout)
         return _result(state, values)
 
     def _exception(self, future: Future, timeout: float | None) -> Any:
         if self.asynchronous:
             return self._exception_async(future, timeout)
         if not self._waits.block([future._state], timeout):
-            raise TimeoutError(f"task {future.key!r} has not ended within {timeout:g} s")
+            raise _not_in_time(future, timeout)
         return future._state.exception()
 
     async def _exception_async(self, future: Future, timeout: float | None) -> Any:  # noqa: ASYNC109
         if not await self._waits.wait([future._state], timeout):
-            raise TimeoutError(f"task {future.key!r} has not ended within {timeout:g} s")
+            raise _not_in_time(future, timeout)
         return future._state.exception()
 
     def _traceback(self, future: Future, timeout: float | None) -> Any:
@@ -606,7 +619,15 @@ def _options(priority: float, retries: int) -> dict[str, Any] | None:
 
 def _to_fetch(states: Iterable[State]) -> list[str]:
     """Return the keys of those that have ended well and whose value did not come along."""
-    return [s.key for s in states if s.value is None and s.exception() is None]
+    # Those that are pending here were lost a moment ago, and are being computed again.
+    return list(
+        dict.fromkeys(s.key for s in states if s.value is None and s.status in (FINISHED, PENDING))
+    )
+
+
+def _not_in_time(future: Future, timeout: float | None) -> TimeoutError:
+    what = "ended" if future.status is PENDING else "sent its result"
+    return TimeoutError(f"task {future.key!r} has not {what} within {timeout:g} s")
 
 
 def _result(state: State, values: Mapping[str, Serialized | Failure]) -> Any:

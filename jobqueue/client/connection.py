@@ -7,17 +7,21 @@ order. Other threads wake the loop once per batch.
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from jobqueue.client.states import Book
 from jobqueue.comm import Comm
-from jobqueue.errors import CommError
+from jobqueue.errors import ClientClosed, CommError, FrameError, SerializationError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.messages import Message
 from jobqueue.protocol.payload import Serialized
+
+logger = logging.getLogger("jobqueue.client")
 
 Fetched = Callable[[Serialized | Failure], object]
 """Called in the event loop with a value that was fetched, or why there is none."""
@@ -40,13 +44,13 @@ class Connection:
         on_outage: Callable[[str | None], object],
         on_closed: Callable[[CommError], object],
     ) -> None:
-        self.book = Book(self.release)
+        self.book = Book(self._schedule)
         self.number = 0
+        self.thread = 0
         self._on_closed = on_closed
         self._loop: asyncio.AbstractEventLoop | None = None
         self._comm: Comm | None = None
-        # Messages, and the bare keys of tasks that no future is left of.
-        self._outbox: deque[Message | str] = deque()
+        self._outbox: deque[Message] = deque()
         self._scheduled = False
         self._fetches: dict[str, list[Fetched]] = {}
         self._questions: dict[int, asyncio.Future[Any]] = {}
@@ -66,6 +70,7 @@ class Connection:
     async def start(self, comm: Comm) -> None:
         """Begin; returns when the scheduler has said its welcome."""
         self._loop = asyncio.get_running_loop()
+        self.thread = threading.get_ident()
         welcome = self._loop.create_future()
 
         def on_welcome(number: int) -> None:
@@ -96,11 +101,6 @@ class Connection:
         self._outbox.extend(messages)
         self._schedule()
 
-    def release(self, key: str) -> None:
-        """Say, soon, that no future is left of a task."""
-        self._outbox.append(key)
-        self._schedule()
-
     def _schedule(self) -> None:
         if not self._scheduled and self._loop is not None:
             self._scheduled = True
@@ -108,31 +108,50 @@ class Connection:
                 self._loop.call_soon_threadsafe(self._flush)
             except RuntimeError:  # the loop is closed: the interpreter, or the user's program, ends
                 self._outbox.clear()
+                self.book.dropped.clear()
 
     # -- in the event loop -------------------------------------------------------------------------
 
     def _flush(self) -> None:
         self._scheduled = False
-        messages: list[Message] = []
-        released: list[str] = []
-        for _ in range(len(self._outbox)):
-            item = self._outbox.popleft()
-            if isinstance(item, str):
-                released.append(item)
-                continue
-            if released:
-                messages.append((m.RELEASE, released))
-                released = []
-            messages.append(item)
-        if released:
-            messages.append((m.RELEASE, released))
+        # In this order: of each future counted here, the task was submitted before it was dropped.
+        dropped = len(self.book.dropped)
+        messages = [self._outbox.popleft() for _ in range(len(self._outbox))]
+        if dropped and (unused := self.book.take_unused(dropped)):
+            messages.append((m.RELEASE, unused))
         if self._comm is not None and messages:
+            self._send(messages)
+
+    def _send(self, messages: list[Message]) -> None:
+        """Send messages as one frame, or as several where one would be too large."""
+        assert self._comm is not None
+        try:
             self._comm.send(messages)
+        except FrameError as error:
+            if len(messages) > 1:
+                pieces = messages
+            else:
+                operation, *fields, items = messages[0]
+                if not isinstance(items, list) or len(items) < 2:
+                    self._refuse(messages[0], error)
+                    return
+                half = len(items) // 2
+                pieces = [(operation, *fields, part) for part in (items[:half], items[half:])]
+            for piece in pieces:
+                self._send([piece])
+
+    def _refuse(self, message: Message, error: FrameError) -> None:
+        """Let those wait no more whose message cannot be sent."""
+        if message[0] in (m.SUBMIT, m.SCATTER):
+            text = f"task {message[-1][0][0]!r} cannot be sent: {error}"
+            self.book.fail((item[0], Failure.of(SerializationError(text))) for item in message[-1])
+        else:
+            logger.error("a message cannot be sent operation=%s: %s", message[0], error)
 
     def fetch(self, key: str, callback: Fetched) -> None:
         """Ask for a value that did not come along."""
         if self._comm is None:
-            callback(Failure.of(CommError("the connection to the scheduler has ended")))
+            callback(Failure.of(_closed_client(key)))
             return
         waiting = self._fetches.setdefault(key, [])
         waiting.append(callback)
@@ -177,9 +196,9 @@ class Connection:
         error = CommError(f"the connection to the scheduler has ended: {reason}")
         self.abort_questions(error)
         fetches, self._fetches = self._fetches, {}
-        for callbacks in fetches.values():
+        for key, callbacks in fetches.items():
             for callback in callbacks:
-                callback(Failure.of(error))
+                callback(Failure.of(_closed_client(key)))
         self._on_closed(reason)
 
     def _on_messages(self, messages: Sequence[Message]) -> None:
@@ -195,3 +214,10 @@ class Connection:
         waiting = self._questions.get(number)
         if waiting is not None and not waiting.done():
             waiting.set_result(answer)
+
+
+def _closed_client(key: str) -> ClientClosed:
+    return ClientClosed(
+        f"the result of task {key!r} was still on a worker when the client's connection ended: "
+        "gather results before closing the client"
+    )

@@ -43,7 +43,7 @@ class Future:
 
     @property
     def status(self) -> str:
-        """One of ``pending``, ``finished``, ``error`` and ``cancelled``."""
+        """One of ``pending``, ``finished``, ``error``, ``cancelled`` and ``released``."""
         return self._state.status
 
     def done(self) -> bool:
@@ -100,7 +100,8 @@ class Future:
 
     def release(self) -> None:
         """Let go of the result before this object is gone; it cannot be used afterwards."""
-        self.__del__()
+        state, self._state = self._state, State.released(self.key)
+        self.client._book.drop(state)
 
     def __await__(self) -> Generator[Any, None, Any]:
         awaitable: Awaitable[Any] = self.client._result_async(self)
@@ -112,18 +113,14 @@ class Future:
     def __del__(self) -> None:
         try:
             client, state = self.client, self._state
-            del self._state
-        except AttributeError:  # released before, or never quite made
+        except AttributeError:  # never quite made
             return
         client._book.drop(state)
 
     def __repr__(self) -> str:
-        state = getattr(self, "_state", None)
-        if state is None:
-            return f"<Future: released, key: {self.key}>"
+        state = self._state
         cause = f", {state.failure.summary}" if state.failure is not None else ""
         return f"<Future: {state.status}, key: {self.key}{cause}>"
 
     def _repr_html_(self) -> str:
-        status = getattr(getattr(self, "_state", None), "status", "released")
-        return f"<b>Future</b> <code>{escape(self.key)}</code> {status}"
+        return f"<b>Future</b> <code>{escape(self.key)}</code> {self.status}"

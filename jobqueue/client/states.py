@@ -1,13 +1,14 @@
 """What a client knows of the tasks it holds futures of, shared between its threads.
 
 The user's threads make futures, wait and drop them; the event loop's thread learns how tasks end.
-One lock guards it all. It is reentrant, because the garbage collector may drop a future, and so
-call `Book.drop`, anywhere, also while this very thread holds the lock.
+One lock guards it all, except for `Book.drop`: the garbage collector may drop a future anywhere,
+also while this very thread, or one that waits for it, holds some lock.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ PENDING: Final = "pending"
 FINISHED: Final = "finished"
 ERROR: Final = "error"
 CANCELLED: Final = "cancelled"
+RELEASED: Final = "released"
 
 Waiter = Callable[["State"], None]
 """Called in the event loop when a state is not PENDING any more."""
@@ -43,7 +45,16 @@ class State:
             return self.failure.to_exception()
         if self.status is CANCELLED:
             return TaskCancelled(f"task {self.key!r} was cancelled")
+        if self.status is RELEASED:
+            return TaskCancelled(f"the future of {self.key!r} was released: submit the task again")
         return None
+
+    @classmethod
+    def released(cls, key: str) -> State:
+        """Return the state of a future that let go of its task."""
+        state = cls(key)
+        state.status = RELEASED
+        return state
 
     def __repr__(self) -> str:
         return f"<State {self.key} {self.status}>"
@@ -67,6 +78,10 @@ class Countdown:
 
     def __call__(self, state: State) -> None:
         """Count one more; a `Waiter`."""
+        self.count()
+
+    def count(self) -> None:
+        """Count one more."""
         self.left -= 1
         if not self.left:
             self._callback()
@@ -84,28 +99,26 @@ class Book:
 
     Parameters
     ----------
-    forget
-        Called, from any thread, with the key of a task that no future is left of.
+    wake
+        Called, from any thread, when `take_unused` has something to do.
     """
 
-    def __init__(self, forget: Callable[[str], object]) -> None:
+    def __init__(self, wake: Callable[[], object]) -> None:
         self.lock = threading.RLock()
         self.states: dict[str, State] = {}
         self.closed = False
-        self._forget = forget
+        self.dropped: deque[State] = deque()
+        self._wake = wake
 
     def open(self, key: str) -> tuple[State, bool]:
         """Return the state of a key for one more future, and whether it was not known before."""
         with self.lock:
-            while True:
-                state = self.states.get(key)
-                if state is None:
-                    state = self.states[key] = State(key)
-                    return state, True
-                state.refs += 1
-                # A collection between these lines may just have dropped the last future of it.
-                if self.states.get(key) is state:
-                    return state, False
+            state = self.states.get(key)
+            if state is None:
+                state = self.states[key] = State(key)
+                return state, True
+            state.refs += 1
+            return state, False
 
     def open_all(self, keys: Sequence[str]) -> list[State]:
         """Return the states of keys for one more future each: `open` for many at a time."""
@@ -119,13 +132,21 @@ class Book:
             return opened
 
     def drop(self, state: State) -> None:
-        """Count a future of a state as gone."""
+        """Note, without any lock, that a future of a state is gone."""
+        self.dropped.append(state)
+        self._wake()
+
+    def take_unused(self, count: int) -> list[str]:
+        """Count the first futures in `dropped` as gone; return the keys of which none is left."""
+        unused = []
         with self.lock:
-            state.refs -= 1
-            if state.refs or self.states.get(state.key) is not state:
-                return
-            del self.states[state.key]
-        self._forget(state.key)
+            for _ in range(count):
+                state = self.dropped.popleft()
+                state.refs -= 1
+                if not state.refs and self.states.get(state.key) is state:
+                    del self.states[state.key]
+                    unused.append(state.key)
+        return unused
 
     def finish(self, items: Iterable[tuple[str, Serialized | None]]) -> None:
         """Take in that tasks are done, with their values where they are small."""

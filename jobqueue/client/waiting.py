@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Any, Final, NamedTuple
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from copy import copy
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from jobqueue.client.future import Future
-from jobqueue.client.states import State
-from jobqueue.client.waits import EXPLAIN_AFTER, EXPLAIN_AGAIN
+from jobqueue.client.states import Countdown, State
+from jobqueue.client.waits import EXPLAIN_AFTER, EXPLAIN_AGAIN, Waits
 from jobqueue.errors import ConfigError
+
+if TYPE_CHECKING:
+    from jobqueue.client.client import Client
 
 ALL_COMPLETED: Final = "ALL_COMPLETED"
 FIRST_COMPLETED: Final = "FIRST_COMPLETED"
@@ -22,6 +27,11 @@ class DoneAndNotDone(NamedTuple):
 
     done: set[Future]
     not_done: set[Future]
+
+    def __await__(self) -> Generator[None, None, DoneAndNotDone]:
+        """Let ``await wait([])`` work: there is nothing that tells which client is meant."""
+        yield from ()
+        return self
 
 
 def wait(
@@ -62,7 +72,7 @@ def wait(
     enough = 1 if return_when == FIRST_COMPLETED else 0
     if not wanted:
         return DoneAndNotDone(set(), set())
-    client = wanted[0].client
+    client = _client_of(wanted)
     states = [future._state for future in wanted]
 
     def answer(in_time: bool) -> DoneAndNotDone:
@@ -80,6 +90,13 @@ def wait(
     if client.asynchronous:
         return wait_async()
     return answer(client._waits.block(states, timeout, enough))
+
+
+def _client_of(futures: Sequence[Future]) -> Client:
+    client = futures[0].client
+    if any(future.client is not client for future in futures):
+        raise ConfigError("these futures belong to several clients: wait for those of one client")
+    return client
 
 
 class as_completed:  # noqa: N801 - named as in concurrent.futures
@@ -106,7 +123,7 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
         self._waiting: dict[State, deque[Future]] = {}
         self._done: deque[Future] = deque()
         self._changed = threading.Condition()  # its lock is reentrant
-        self._async_changed: asyncio.Event | None = None
+        self._sleepers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
         self.update(futures)
 
     def add(self, future: Future) -> None:
@@ -140,15 +157,99 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
         block
             Whether to wait for one if there is none.
         """
-        batch = [next(self)] if block and not self.is_empty() else []
-        with self._changed:
-            count = len(self._done)
-        return batch + [self._dress(self._done.popleft()) for _ in range(count)]
+        future, waits = self._next()
+        while block and waits is not None:
+            self._block(waits)
+            future, waits = self._next()
+        batch = self._rest_of_batch(future)
+        if not self._with_results:
+            return batch
+        with self._nothing_lost(batch) as results:
+            results.extend(self._result(future) for future in batch)
+        return list(zip(batch, results, strict=True))
 
-    def batches(self) -> Iterator[list[Any]]:
-        """Yield lists of all the futures that have ended since the last one."""
-        while not self.is_empty():
-            yield self.next_batch()
+    def batches(self) -> Batches:
+        """Iterate over lists of all the futures that have ended since the last one."""
+        return Batches(self)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        future, waits = self._next()
+        while waits is not None:
+            self._block(waits)
+            future, waits = self._next()
+        if future is None:
+            raise StopIteration
+        return (future, self._result(future)) if self._with_results else future
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        future, waits = self._next()
+        while waits is not None:
+            await self._sleep(waits)
+            future, waits = self._next()
+        if future is None:
+            raise StopAsyncIteration
+        return (future, await self._result_async(future)) if self._with_results else future
+
+    async def next_batch_async(self) -> list[Any]:
+        """Return the futures that have ended by now, at least one unless all were yielded."""
+        future, waits = self._next()
+        while waits is not None:
+            await self._sleep(waits)
+            future, waits = self._next()
+        batch = self._rest_of_batch(future)
+        if not self._with_results:
+            return batch
+        with self._nothing_lost(batch) as results:
+            for future in batch:
+                results.append(await self._result_async(future))
+        return list(zip(batch, results, strict=True))
+
+    def _next(self) -> tuple[Future | None, Waits | None]:
+        """Return a future that has ended, or what to wait with for one; neither at the end."""
+        with self._changed:
+            if self._done:
+                return self._done.popleft(), None
+            first = next(iter(self._waiting.values()), None)
+        return None, None if first is None else first[0].client._waits
+
+    def _rest_of_batch(self, future: Future | None) -> list[Future]:
+        batch = []
+        while future is not None:
+            batch.append(future)
+            future, _ = self._next()
+        return batch
+
+    @contextmanager
+    def _nothing_lost(self, batch: list[Future]) -> Iterator[list[Any]]:
+        """Collect results of a batch; if one raises, the others are yielded again."""
+        results: list[Any] = []
+        try:
+            yield results
+        except BaseException:
+            failed = len(results)
+            with self._changed:
+                self._done.extendleft(reversed(batch[:failed] + batch[failed + 1 :]))
+            raise
+
+    def _result(self, future: Future) -> Any:
+        try:
+            return future.result()
+        except StopIteration as error:
+            raise _ended_by_mistake(future, error) from error
+
+    async def _result_async(self, future: Future) -> Any:
+        try:
+            return await future.client._result_async(future)
+        except StopAsyncIteration as error:
+            raise _ended_by_mistake(future, error) from error
+
+    # -- while waiting -----------------------------------------------------------------------------
 
     def _ended(self, state: State) -> None:
         """Move a state's futures to those to be yielded; in the event loop, or while adding."""
@@ -156,60 +257,68 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
             self._done.extend(self._waiting.pop(state, ()))
         self._notify()
 
-    def _dress(self, future: Future) -> Any:
-        return (future, future.result()) if self._with_results else future
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        if not self._done:
-            self._block()
-        return self._dress(self._done.popleft())
-
-    def _block(self) -> None:
-        """Wait in this thread until a future has ended."""
-        with self._changed:
-            first = next(iter(self._waiting.values()), None)
-            if first is None:
-                if self._done:
-                    return
-                raise StopIteration
-            waits = first[0].client._waits
-        with waits.guard(self._notify) as guard, self._changed:
-            pause = EXPLAIN_AFTER
-            while not self._done and guard.error is None:
-                if not self._changed.wait(pause):
-                    pause = EXPLAIN_AGAIN
-                    waits.explain(self.count())
-            if guard.error is not None and not self._done:
-                raise guard.error
-
     def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
-        if self._async_changed is not None:
-            self._async_changed.set()
+            sleepers, self._sleepers = self._sleepers, []
+        for loop, sleeper in sleepers:
+            with suppress(RuntimeError):  # that event loop is closed
+                loop.call_soon_threadsafe(sleeper.set)
 
-    def __aiter__(self) -> AsyncIterator[Any]:
-        self._async_changed = asyncio.Event()
+    def _stay(self, guard: Countdown) -> bool:
+        """Return whether there is nothing to do but to wait."""
+        if self._done or not self._waiting:
+            return False
+        if guard.error is not None:
+            raise copy(guard.error)
+        return True
+
+    def _block(self, waits: Waits) -> None:
+        """Wait in this thread until there may be something to yield."""
+        waits.check_thread()
+        with waits.guard(self._notify) as guard, self._changed:
+            pause = EXPLAIN_AFTER
+            while self._stay(guard):
+                if not self._changed.wait(pause):
+                    pause = EXPLAIN_AGAIN
+                    waits.explain(self.count())
+
+    async def _sleep(self, waits: Waits) -> None:
+        """Wait in an event loop, the client's or another, until there may be something to yield."""
+        loop = asyncio.get_running_loop()
+        with waits.guard(self._notify) as guard:
+            while True:
+                sleeper = asyncio.Event()
+                with self._changed:
+                    if not self._stay(guard):
+                        return
+                    self._sleepers.append((loop, sleeper))
+                await sleeper.wait()
+
+
+def _ended_by_mistake(future: Future, error: Exception) -> RuntimeError:
+    # As itself it would end the loop over the futures.
+    return RuntimeError(f"task {future.key!r} raised {type(error).__name__}")
+
+
+class Batches:
+    """What `as_completed.batches` returns: lists of futures, in a ``for`` or ``async for`` loop."""
+
+    def __init__(self, completed: as_completed) -> None:
+        self._completed = completed
+
+    def __iter__(self) -> Iterator[list[Any]]:
         return self
 
-    async def __anext__(self) -> Any:
-        if not self._done:
-            await self._await_change()
-        future = self._done.popleft()
-        return (future, await future.client._result_async(future)) if self._with_results else future
+    def __next__(self) -> list[Any]:
+        if not (batch := self._completed.next_batch()):
+            raise StopIteration
+        return batch
 
-    async def _await_change(self) -> None:
-        event = self._async_changed
-        assert event is not None
-        first = next(iter(self._waiting.values()), None)
-        if first is None:
+    def __aiter__(self) -> AsyncIterator[list[Any]]:
+        return self
+
+    async def __anext__(self) -> list[Any]:
+        if not (batch := await self._completed.next_batch_async()):
             raise StopAsyncIteration
-        with first[0].client._waits.guard(self._notify) as guard:
-            while not self._done and guard.error is None:
-                event.clear()
-                await event.wait()
-            if guard.error is not None and not self._done:
-                raise guard.error
+        return batch

@@ -11,7 +11,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from copy import copy
+from functools import partial
 from typing import Any, Final
 
 from jobqueue.client.connection import Connection
@@ -28,6 +30,9 @@ EXPLAIN_AFTER: Final = 10.0
 EXPLAIN_AGAIN: Final = 60.0
 """Seconds between two such lines."""
 
+Values = dict[str, Serialized | Failure]
+"""What was fetched, by key."""
+
 
 class Waits:
     """All waits of a client.
@@ -42,6 +47,7 @@ class Waits:
         self._connection = connection
         self._book: Book = connection.book
         self._running: set[Countdown] = set()
+        self._loop_tasks: set[asyncio.Future[None]] = set()
         self.outage: JobQueueError | None = None
 
     def set_outage(self, error: JobQueueError | None) -> None:
@@ -80,12 +86,13 @@ class Waits:
         countdown = Countdown(done.set)
         if not self._begin(countdown, states, enough):
             return True
+        self.check_thread()
         try:
             finished = self._wait_in_thread(done, timeout, len(states))
         finally:
             self._end(countdown, states)
         if countdown.error is not None:
-            raise countdown.error
+            raise copy(countdown.error)
         return finished
 
     def _wait_in_thread(self, done: threading.Event, timeout: float | None, count: int) -> bool:
@@ -101,14 +108,34 @@ class Waits:
                 pause = EXPLAIN_AGAIN
                 self.explain(count)
 
-    def fetch_blocking(self, keys: Sequence[str]) -> dict[str, Serialized | Failure]:
-        """Get values that did not come along, in this thread."""
+    def fetch_blocking(self, keys: Sequence[str], timeout: float | None = None) -> Values | None:
+        """Get values that did not come along, in this thread; None if the time runs out."""
+        self.check_thread()
         done = threading.Event()
-        values: dict[str, Serialized | Failure] = {}
-        self._connection.loop.call_soon_threadsafe(self._fetch, keys, values, done.set)
-        while not done.wait(EXPLAIN_AGAIN):
-            logger.warning("still waiting for the values of %d tasks", len(keys) - len(values))
-        return values
+        values: Values = {}
+        countdown = self._begin_fetch(done.set, keys)
+        try:
+            self._connection.loop.call_soon_threadsafe(self._fetch, keys, values, countdown)
+            in_time = self._wait_in_thread(done, timeout, len(keys))
+        finally:
+            self._end(countdown, ())
+        if countdown.error is not None:
+            raise copy(countdown.error)
+        return values if in_time else None
+
+    def check_thread(self) -> None:
+        """Refuse to block the event loop that is to bring what is waited for.
+
+        Raises
+        ------
+        JobQueueError
+            This thread is that event loop's.
+        """
+        if threading.get_ident() == self._connection.thread:
+            raise JobQueueError(
+                "waiting here would stop the event loop that brings the result: use 'await', or "
+                "'async for'"
+            )
 
     # -- in a coroutine ----------------------------------------------------------------------------
 
@@ -130,15 +157,23 @@ class Waits:
             explaining.cancel()
             self._end(countdown, states)
         if countdown.error is not None:
-            raise countdown.error
+            raise copy(countdown.error)
         return True
 
-    async def fetch(self, keys: Sequence[str]) -> dict[str, Serialized | Failure]:
-        """Get values that did not come along."""
-        values: dict[str, Serialized | Failure] = {}
+    async def fetch(self, keys: Sequence[str], timeout: float | None = None) -> Values | None:  # noqa: ASYNC109
+        """Get values that did not come along; None if the time runs out."""
+        values: Values = {}
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._fetch(keys, values, lambda: _set(done))
-        await done
+        countdown = self._begin_fetch(lambda: _set(done), keys)
+        try:
+            self._fetch(keys, values, countdown)
+            await asyncio.wait_for(done, timeout)
+        except TimeoutError:
+            return None
+        finally:
+            self._end(countdown, ())
+        if countdown.error is not None:
+            raise copy(countdown.error)
         return values
 
     # -- while iterating ---------------------------------------------------------------------------
@@ -161,7 +196,7 @@ class Waits:
         countdown.left = 1
         with self._book.lock:
             if self.outage is not None:
-                raise self.outage
+                raise copy(self.outage)  # one object would pile up the traceback of each wait
             self._running.add(countdown)
         try:
             yield countdown
@@ -183,7 +218,7 @@ class Waits:
                 return False
             if self.outage is not None:
                 self._book.stop_waiting(states, countdown)
-                raise self.outage
+                raise copy(self.outage)
             if enough:
                 countdown.left = enough - (len(states) - pending)
             self._running.add(countdown)
@@ -195,21 +230,31 @@ class Waits:
             if countdown.left != 0 or countdown.error is not None:
                 self._book.stop_waiting(states, countdown)
 
-    def _fetch(
-        self,
-        keys: Sequence[str],
-        values: dict[str, Serialized | Failure],
-        callback: Callable[[], object],
-    ) -> None:
-        wanted = set(keys)
+    def _begin_fetch(self, callback: Callable[[], object], keys: Sequence[str]) -> Countdown:
+        countdown = Countdown(callback)
+        countdown.left = len(keys)
+        with self._book.lock:
+            self._running.add(countdown)
+        return countdown
 
+    def _fetch(self, keys: Sequence[str], values: Values, countdown: Countdown) -> None:
         def arrived(key: str, value: Serialized | Failure) -> None:
             values[key] = value
-            if len(values) == len(wanted):
-                callback()
+            countdown.count()
 
-        for key in wanted:
-            self._connection.fetch(key, lambda value, key=key: arrived(key, value))  # type: ignore[misc]
+        for key in keys:
+            self._connection.fetch(key, partial(arrived, key))
+        if self.outage is not None:
+            self._loop_tasks.add(task := asyncio.ensure_future(self._end_fetch(countdown)))
+            task.add_done_callback(self._loop_tasks.discard)
+
+    async def _end_fetch(self, countdown: Countdown) -> None:
+        """End a fetch during an outage, after what the scheduler itself holds has come."""
+        with suppress(JobQueueError):
+            await self._connection.ask("situation")
+        if self.outage is not None:
+            with self._book.lock:
+                countdown.abort(self.outage)
 
     async def _explain(self, count: int) -> None:
         try:
