@@ -6,12 +6,13 @@ Rules:
   cancellation.
 * Each submission carries a mark, which is in the ledger before the command runs.  When the command
   does not tell what came of it (the controller hung, and may have accepted the job all the same),
-  the mark is looked for: before the next submission, and in every query for ``WATCHED`` seconds.
+  the mark is looked for: before the next submission, and in every query (see doubts.py).
 * No failed query says anything about a job.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import secrets
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from jobqueue.batch import commands
 from jobqueue.batch.base import Argv, BatchAdapter, BatchState, Completed, JobStatus, Query
+from jobqueue.cluster.doubts import Doubts
 from jobqueue.cluster.exit_records import ExitRecord, read_exit_record
 from jobqueue.cluster.jobs import JobReport, Phase
 from jobqueue.cluster.launcher import tail_logs
@@ -30,9 +32,6 @@ from jobqueue.cluster.threads import off_loop
 from jobqueue.errors import BatchSystemError, CommandTimeout
 
 logger = logging.getLogger("jobqueue.cluster")
-
-WATCHED = 300.0
-"""Seconds during which jobs of a submission without an answer are looked for."""
 
 CANCELLED_AT_ONCE = 1000
 """Ids in one cancellation, which have to fit into a command line."""
@@ -120,7 +119,7 @@ class BatchLauncher:
         self.prefix = prefix
         self.timeout = timeout
         self.script: str | None = None
-        self._doubts: dict[str, float] = {}  # mark -> until when it is looked for
+        self._doubts = Doubts()
         self._probed = False
         self._silent: set[str] = set()  # commands for second looks that this site does not offer
         self._cancelled: set[str] = set()  # whose end needs no explanation
@@ -148,9 +147,9 @@ class BatchLauncher:
         """Submit as few times as possible."""
         found: tuple[str, ...] = ()
         try:
-            found = await self._found_again()
-            if found:
-                return Submission(found)
+            earlier = await self._found_again()
+            if earlier is not None:
+                return Submission(earlier)
             await self._learn_dialect()
             while missing := count - len(found):
                 found += await self._submit_once(min(missing, self.adapter.array_limit))
@@ -204,22 +203,35 @@ class BatchLauncher:
 
     def look_for(self, tags: Iterable[str]) -> None:
         """Look for the jobs of submissions whose outcome is not known, in the next queries."""
-        self._doubts |= dict.fromkeys(tags, time.monotonic() + WATCHED)
+        self._doubts.add(tags, time.monotonic())
 
-    async def _found_again(self) -> tuple[str, ...]:
-        """Look for the jobs of submissions in doubt; return the ids of those that exist."""
-        if not self._doubts:
-            return ()
-        statuses = await self._ask(lambda adapter: adapter.status_query(()))
-        return await self._take_found(statuses)
+    async def _found_again(self) -> tuple[str, ...] | None:
+        """Look for the jobs of submissions in doubt.
+
+        Returns
+        -------
+        tuple of str, or None
+            The ids of those that exist; () if a query has found them meanwhile; None if there are
+            none, so that submitting is safe.
+        """
+        doubts = self._doubts.tags()
+        while self._doubts:
+            statuses = await self._ask(lambda adapter: adapter.status_query(()))
+            if found := await self._take_found(statuses):
+                return found
+            wait = self._doubts.settled_at() - time.monotonic()
+            if wait <= 0:
+                return None
+            await asyncio.sleep(wait)
+            if doubts != self._doubts.tags():
+                return ()
+        return None
 
     async def _take_found(self, statuses: Mapping[str, JobStatus]) -> tuple[str, ...]:
+        """Take the jobs of submissions in doubt from an answer, and note which are not in it."""
         found: tuple[str, ...] = ()
-        for tag, until in list(self._doubts.items()):
-            ids = tuple(status.job_id for status in statuses.values() if status.tag == tag)
-            if ids or time.monotonic() > until:
-                del self._doubts[tag]
-                await off_loop(self.ledger.submitted, tag, ids)
+        for tag, ids in self._doubts.take(statuses, time.monotonic()).items():
+            await off_loop(self.ledger.submitted, tag, ids)
             if ids:
                 logger.info("found again system=%s jobs=%s", self.system, ",".join(ids))
             found += ids
@@ -355,15 +367,17 @@ def _second_look(job_ids: Sequence[str], index: int) -> Callable[[BatchAdapter],
 
 
 def _report(status: JobStatus) -> JobReport:
-    cause = status.cause.value if status.cause else ""
+    phase = _PHASES[status.state]
+    raw = status.raw_state
+    telling = len(raw) > 1 and raw.lower() != phase  # CONFIGURING is, Q and PENDING are not
     return JobReport(
         status.job_id,
-        _PHASES[status.state],
-        reason=" ".join(part for part in (status.raw_state, status.reason) if part),
+        phase,
+        reason=status.reason or (raw if telling else ""),
         estimated_start=status.estimated_start,
         node=status.node,
         exit_code=status.exit_code,
-        cause=cause,
+        cause=status.cause.value if status.cause else "",
     )
 
 

@@ -94,7 +94,7 @@ def _refused(pause: Pause, system: str, script: str | None) -> WorkersUnavailabl
     script = (error.script if isinstance(error, BatchSystemError) else None) or script
     times = "once" if pause.failures == 1 else f"{pause.failures} times in a row"
     lines = [f"submission to {system} failed {times}; no more jobs are submitted.", f"  {error}"]
-    more = [line for line in output.splitlines() if line.rpartition("error: ")[2] not in str(error)]
+    more = [line for line in output.splitlines() if line.rpartition(": ")[2] not in str(error)]
     if more:
         lines += ["  in its own words:", *_indented("\n".join(more))]
     if script:

@@ -226,10 +226,15 @@ class PoolLoop:
         result = await self.launcher.submit(count)
         now = self._clock()
         self.state.submitted(result, now)
-        for worker in self._scheduler.workers():  # some may have been faster than the answer
-            if worker.job_id in result.job_ids:
-                self.state.worker_joined(worker.job_id, worker.name)
+        self._greet(result.job_ids)
         self._polling.soon(now)
+
+    def _greet(self, job_ids: Collection[str]) -> None:
+        """Take in workers that connected before we knew that their jobs are ours."""
+        if job_ids:
+            for worker in self._scheduler.workers():
+                if worker.job_id is not None and worker.job_id in job_ids:
+                    self.state.worker_joined(worker.job_id, worker.name)
 
     async def _query(self) -> None:
         asked = [job.job_id for job in self.state.unended()]
@@ -250,12 +255,13 @@ class PoolLoop:
         if unended or self.launcher.in_doubt:
             self._polling.asked(self._clock(), news=news)
 
-    def _take(self, reports: Iterable[JobReport]) -> bool:
+    def _take(self, reports: Collection[JobReport]) -> bool:
         now = self._clock()
         news = False
+        found = {report.job_id for report in reports} - set(self.state.jobs)
+        self.state.adopt(found, now)
+        self._greet(found)
         for report in reports:
-            if report.job_id not in self.state.jobs:
-                self.state.adopt((report.job_id,), now)
             if self.state.report(report, now):
                 news = True
                 job = self.state.jobs[report.job_id]

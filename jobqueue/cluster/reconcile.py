@@ -176,13 +176,11 @@ class PoolState:
         self.adopt(result.job_ids, now)
         if result.error is not None:
             self._rejected(result.error, now)
-        elif result.job_ids:
-            self.rejections = 0
-            self.last_error = None
 
     def adopt(self, job_ids: Iterable[str], now: float) -> None:
         """Take jobs as ours: just submitted, or found after a submission of unknown outcome."""
         for job_id in job_ids:
+            self.rejections, self.last_error = 0, None
             if job_id not in self.jobs:
                 self.jobs[job_id] = JobRecord(job_id, self.name, now)
 

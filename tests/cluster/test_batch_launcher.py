@@ -11,6 +11,7 @@ import pytest
 
 from jobqueue.batch.embedded import PREFIX
 from jobqueue.batch.slurm import SlurmAdapter
+from jobqueue.cluster import doubts
 from jobqueue.cluster.batch_launcher import BatchLauncher, JobFiles
 from jobqueue.cluster.jobs import JobReport, Phase
 from jobqueue.cluster.ledger import Ledger
@@ -170,6 +171,66 @@ def test_a_job_accepted_without_an_answer_is_found_before_it_is_submitted_again(
         assert not launcher.in_doubt
         assert launcher.ledger.entry.jobs == ["7"]
         assert len(log.read_text().splitlines()) == 1
+
+    asyncio.run(main())
+
+
+def test_a_controller_that_wakes_up_may_answer_in_the_wrong_order(
+    make: Make, commands: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The first answer does not show the job, a later one does: nothing is submitted twice."""
+    monkeypatch.setattr(doubts, "SETTLING", 0.2)
+    log = commands("sbatch", "echo 'Socket timed out on send/recv operation' >&2; exit 1")
+    launcher = make("true", prefix=())
+
+    async def main() -> None:
+        assert (await launcher.submit(1)).error is not None
+        [tag] = launcher.ledger.entry.doubts
+        late = f'[ -e {tmp_path}/asked ] && echo "7|PENDING|Priority|N/A||{tag}"'
+        commands("squeue", f"{late}; touch {tmp_path}/asked; true")
+        assert (await launcher.submit(1)).job_ids == ("7",)
+        assert len(log.read_text().splitlines()) == 1
+
+    asyncio.run(main())
+
+
+def test_what_a_query_finds_while_a_submission_waits_is_not_submitted_again(
+    make: Make, commands: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is empty then: whoever counts jobs has them from the query."""
+    monkeypatch.setattr(doubts, "SETTLING", 0.5)
+    log = commands("sbatch", "echo 'Socket timed out on send/recv operation' >&2; exit 1")
+    commands("squeue", "true")
+    launcher = make("true", prefix=())
+
+    async def main() -> None:
+        assert (await launcher.submit(1)).error is not None
+        [tag] = launcher.ledger.entry.doubts
+        again = asyncio.create_task(launcher.submit(1))
+        while launcher._doubts.settled_at() == float("inf"):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        commands("squeue", f'echo "7|PENDING|Priority|N/A||{tag}"')
+        assert [report.job_id for report in await launcher.query([])] == ["7"]
+        assert (await again).job_ids == ()
+        assert len(log.read_text().splitlines()) == 1
+
+    asyncio.run(main())
+
+
+def test_a_submission_that_was_lost_is_made_again(
+    make: Make, commands: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When its job does not show for a while, another is submitted, and the first still watched."""
+    monkeypatch.setattr(doubts, "SETTLING", 0.2)
+    commands("sbatch", "echo 'Socket timed out on send/recv operation' >&2; exit 1")
+    commands("squeue", "true")
+    launcher = make("true", prefix=())
+
+    async def main() -> None:
+        assert (await launcher.submit(1)).error is not None
+        commands("sbatch", "echo 8")
+        assert (await launcher.submit(1)).job_ids == ("8",)
+        assert launcher.in_doubt
 
     asyncio.run(main())
 

@@ -78,7 +78,7 @@ def test_pending_jobs_are_cancelled_on_close(queue: Any, wait_until: Any) -> Non
     with EmbeddedCluster(**SLEEPING) as cluster:
         cluster.scale(jobs=7)
         wait_until(lambda: states(cluster).count(JobState.RUNNING) == 4)
-        assert "PENDING (PENDING Resources)" in cluster.describe()
+        assert "PENDING (Resources)" in cluster.describe()
     wait_until(lambda: queue() == [])
 
 

@@ -214,6 +214,22 @@ def test_a_job_found_after_a_submission_in_doubt_is_ours(running: Any, eventuall
     asyncio.run(main())
 
 
+def test_a_job_found_late_has_its_workers(running: Any, eventually: Any, worker: Any) -> None:
+    """They may have connected before it was known that their job is ours."""
+
+    async def main() -> None:
+        async with running() as s:
+            s.loop.scale(1)
+            await eventually(lambda: len(s.jobs) == 1)
+            s.scheduler.present["w"] = worker("w", "lost")
+            s.loop.worker_joined("lost", "w")
+            s.launcher.phases["lost"] = JobReport("lost", Phase.RUNNING)
+            s.launcher.found = ["lost"]
+            await eventually(lambda: s.jobs.get("lost") and s.jobs["lost"].workers == {"w"})
+
+    asyncio.run(main())
+
+
 def test_closing_cancels_everything_even_what_is_being_submitted(
     running: Any, eventually: Any
 ) -> None:

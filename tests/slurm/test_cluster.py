@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -58,7 +59,7 @@ def test_two_hundred_jobs_are_one_submission(slurm: Any, wait_until: Any, calls:
             message="four jobs to run and the others to be known as pending",
         )
         assert "196 jobs pending: slurm" in cluster.describe()
-        assert "(PENDING Resources)" in cluster.describe()
+        assert "(Resources)" in cluster.describe()
         assert len(calls("sbatch")) == 1
         assert "--array=0-199" in calls("sbatch")[0]
     wait_until(lambda: slurm.squeue() == [], message="an empty queue")
@@ -191,3 +192,22 @@ def test_a_node_whose_network_is_cut_costs_one_job(slurm: Any, wait_until: Any) 
         assert cluster.jobs[0].cause == "node failed"
         wait_until(lambda: connected(cluster) == 1, 120, "a worker on another node")
         assert len(cluster.jobs) == 2
+
+
+def test_a_job_that_a_hanging_controller_accepted_is_not_submitted_twice(
+    slurm: Any, wait_until: Any, calls: Any
+) -> None:
+    """sbatch gave up, the jobs run later all the same, and are found by their mark."""
+    run = Path(os.environ["SLURM_CONF"]).parent.parent / "run"
+    controller = int((run / "slurmctld.pid").read_text())
+    with SLURMCluster(**JOB) as cluster:
+        os.kill(controller, signal.SIGSTOP)
+        try:
+            cluster.scale(jobs=2)
+            wait_until(lambda: "timed out" in cluster.describe(), 60, "sbatch to give up")
+        finally:
+            os.kill(controller, signal.SIGCONT)
+        wait_until(lambda: connected(cluster) == 2, 60, "the jobs to be found")
+        assert len(slurm.squeue()) == 2
+        assert len(calls("sbatch")) == 1
+        assert "failed" not in cluster.describe()
