@@ -45,6 +45,8 @@ TESTED_THROUGH = {
     "jobqueue/comm/stream.py": "comm/test_transports.py",
     "jobqueue/comm/certificates.py": "comm/test_security.py",
     "jobqueue/comm/handshake.py": "comm/test_security.py",
+    # what an agent holds of a worker
+    "worker/child.py": "worker/test_agent.py",
     # where errors are raised, their words are compared
     "jobqueue/errors.py": "config/test_checks.py",
     # declarations without behaviour of their own

@@ -6,13 +6,13 @@ It starts the worker processes, starts crashed ones again, passes orders to end 
 ends when they have ended; the last line of its log says why. What to do is decided in
 `jobqueue.worker.supervise`; this file has the processes, signals and pipes.
 
-One thread waits for three things at once: signals (through a wake-up pipe; SIGCHLD is one of
-them), what workers write to standard error, and the supervisor's next deadline. Standard error
-comes through pipes, because the last words of a crashed worker are the best explanation there is,
-and a job's log, which may be a pipe itself, cannot be read back. The price is that workers would
-wait if the agent didn't read: so nothing here blocks but writing to the log, which would block the
-workers just as well; and should the agent be killed, the kernel kills them too (`die_with_parent`)
-before a broken pipe could confuse them.
+One thread waits for all things at once: signals (through a wake-up pipe; SIGCHLD is one of them),
+what workers write to standard error, their signs of life (see `jobqueue.worker.watch`), and the
+next deadline. Standard error comes through pipes, because the last words of a crashed worker are
+the best explanation there is, and a job's log, which may be a pipe itself, cannot be read back. The
+price is that workers would wait if the agent didn't read: so nothing here blocks but writing to the
+log, which would block the workers just as well; and should the agent be killed, the kernel kills
+them too (`die_with_parent`) before a broken pipe could confuse them.
 
 Standard library only, and little of it: until the agent runs, the job's CPUs are idle.
 """
@@ -25,16 +25,19 @@ import selectors
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import jobqueue
 from jobqueue.worker.agent_log import Log
 from jobqueue.worker.arguments import AUTO, AgentOptions, parse_arguments
+from jobqueue.worker.child import Child
 from jobqueue.worker.exit_codes import ExitCode
 from jobqueue.worker.exit_record import (
     ExitRecord,
-    Tail,
     WorkerEnd,
     describe_status,
     write_atomically,
@@ -53,12 +56,16 @@ from jobqueue.worker.supervise import (
     Spawn,
     Supervisor,
 )
+from jobqueue.worker.watch import Watch
 
 # Ends after which nobody asks for a worker's last words.
 _UNREMARKABLE = (ExitCode.TOLD_TO_END, ExitCode.TERMINATED, -signal.SIGTERM)
 
 # Reads of 64 KiB that empty the largest pipe there is, and some.
 _PIPE_READS = 20
+
+# Seconds to ask for the scheduler.
+_ASK_TIMEOUT = 10.0
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = "python -m jobqueue.worker") -> int:
@@ -103,33 +110,6 @@ def worker_options(options: AgentOptions, *, cpus: int, memory: int) -> list[Wor
     ]
 
 
-class _Child:
-    """A running worker process."""
-
-    __slots__ = ("name", "process", "slot", "started", "tail")
-
-    def __init__(self, slot: int, name: str, process: subprocess.Popen[bytes]) -> None:
-        self.slot = slot
-        self.name = name
-        self.process = process
-        self.started = time.time()
-        self.tail = Tail()
-
-    @property
-    def stderr(self) -> int:
-        assert self.process.stderr is not None
-        return self.process.stderr.fileno()
-
-    def kill_group(self) -> None:
-        """Kill the worker, if it still runs, and whatever its tasks have left behind.
-
-        Also right after the worker was reaped: process ids are handed out in turns, so its own
-        is not in use again already.
-        """
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-
-
 class Agent:
     """Runs the workers of one job; see the top of the file. Wants the main thread.
 
@@ -160,7 +140,9 @@ class Agent:
         self._supervisor = Supervisor(
             options.nworkers, policy=policy, lifetime=_staggered_lifetime(options)
         )
-        self._children: dict[int, _Child] = {}  # by slot
+        self._watch = Watch(options.death_timeout)
+        self._answers: deque[str] = deque()  # of the threads that asked for the scheduler
+        self._children: dict[int, Child] = {}  # by slot
         self._selector = selectors.DefaultSelector()
         self._identity = {
             "host": os.uname().nodename,
@@ -176,10 +158,11 @@ class Agent:
         self._log_start()
         try:
             with self._signals() as wakeup, self._selector:
-                self._selector.register(wakeup, selectors.EVENT_READ)
+                on_signals = partial(self._on_signals, wakeup)
+                self._selector.register(wakeup, selectors.EVENT_READ, on_signals)
                 self._perform(self._supervisor.start(time.monotonic()))
                 while self._end is None:
-                    self._turn(wakeup)
+                    self._turn()
         except BaseException as error:
             self._end = End(1, f"the agent failed: {error!r}")
             raise
@@ -187,21 +170,67 @@ class Agent:
             self._leave(self._end)
         return int(self._end.exit_code)
 
-    def _turn(self, wakeup: int) -> None:
-        """Wait until something happens, and let the supervisor know."""
-        deadline = self._supervisor.deadline()
+    def _turn(self) -> None:
+        """Wait until something happens, and let those know who decide."""
+        deadlines = (self._supervisor.deadline(), self._watch.deadline())
+        deadline = min((time for time in deadlines if time is not None), default=None)
         timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
         for key, _ in self._selector.select(timeout):
-            if key.fd != wakeup:
-                self._copy_stderr(key.data)
-                continue
-            for signum in os.read(wakeup, 4096):
-                if signum in SIGNAL_REQUESTS:
-                    request = SIGNAL_REQUESTS[signal.Signals(signum)]
-                    self._log.line(request.cause)
-                    self._perform(self._supervisor.asked_to_end(request, time.monotonic()))
+            key.data()
+        while self._answers:
+            self._on_answer(self._answers.popleft())
         self._reap()
         self._perform(self._supervisor.tick(time.monotonic()))
+        if self._watch.asks(time.monotonic()):
+            threading.Thread(target=self._ask, name="ask", daemon=True).start()
+
+    def _on_signals(self, wakeup: int) -> None:
+        for signum in os.read(wakeup, 4096):
+            if signum in SIGNAL_REQUESTS:
+                request = SIGNAL_REQUESTS[signal.Signals(signum)]
+                self._log.line(request.cause)
+                self._perform(self._supervisor.asked_to_end(request, time.monotonic()))
+
+    # Workers that cannot end themselves
+
+    def _on_life(self, child: Child) -> None:
+        try:
+            signs = os.read(child.life, 4096)
+        except BlockingIOError:
+            return
+        except OSError:
+            signs = b""
+        if signs:
+            self._watch.alive(child.slot, time.monotonic())
+        else:
+            self._close_life(child)  # as the worker has done with its end
+
+    def _close_life(self, child: Child) -> None:
+        assert child.process.stdin is not None
+        if not child.process.stdin.closed:
+            self._selector.unregister(child.life)
+            child.process.stdin.close()
+
+    def _ask(self) -> None:
+        """Ask for the scheduler, in a thread and with modules that few agents ever need."""
+        from jobqueue.worker.probe import look_for_scheduler
+
+        options = self._options
+        timeout = min(_ASK_TIMEOUT, options.death_timeout)
+        missing = look_for_scheduler(options.addresses, options.credentials, timeout)
+        self._answers.append(missing)
+        signal.raise_signal(signal.SIGCHLD)  # wakes the main thread
+
+    def _on_answer(self, missing: str) -> None:
+        for slot in self._watch.answered(not missing, time.monotonic()):
+            child = self._children[slot]
+            child.verdict = (
+                f"no scheduler for {self._options.death_timeout:g} s; a task that lets nothing "
+                f"else run kept the worker from ending itself; {missing}"
+            )
+            self._log.line("worker cannot end itself, is killed",
+                           worker=child.name, pid=child.process.pid)  # fmt: skip
+            child.kill_group()
 
     # Actions
 
@@ -231,11 +260,13 @@ class Agent:
             self._note_end(worker.name, None, None, cause, time.time(), [])
             self._perform(self._supervisor.exited(slot, None, time.monotonic()))
             return
-        child = self._children[slot] = _Child(slot, worker.name, process)
-        self._selector.register(child.stderr, selectors.EVENT_READ, child)
+        child = self._children[slot] = Child(slot, worker.name, process)
+        for fd, on_data in ((child.stderr, self._copy_stderr), (child.life, self._on_life)):
+            self._selector.register(fd, selectors.EVENT_READ, partial(on_data, child))
+        self._watch.alive(slot, time.monotonic())
         self._log.line("worker started", worker=worker.name, pid=process.pid)
 
-    def _signal(self, child: _Child, signum: signal.Signals) -> None:
+    def _signal(self, child: Child, signum: signal.Signals) -> None:
         if signum == signal.SIGKILL:
             self._log.line("worker does not end, is killed", worker=child.name,
                            pid=child.process.pid)  # fmt: skip
@@ -250,15 +281,19 @@ class Agent:
         ended = [child for child in self._children.values() if child.process.poll() is not None]
         for child in ended:
             del self._children[child.slot]
+            self._watch.ended(child.slot)
             child.kill_group()
             self._copy_stderr(child, to_the_end=True)
-            status = child.process.returncode
+            self._close_life(child)
+            status = ExitCode.NO_SCHEDULER if child.verdict else child.process.returncode
             cause = describe_status(status, death_timeout=self._options.death_timeout)
             lines = [] if status in _UNREMARKABLE else child.tail.lines()
+            if child.verdict:
+                lines = [child.verdict]
             self._note_end(child.name, child.process.pid, status, cause, child.started, lines)
             self._perform(self._supervisor.exited(child.slot, status, time.monotonic()))
 
-    def _copy_stderr(self, child: _Child, *, to_the_end: bool = False) -> None:
+    def _copy_stderr(self, child: Child, *, to_the_end: bool = False) -> None:
         """Copy what a worker wrote to the log, and keep the last of it."""
         assert child.process.stderr is not None
         if child.process.stderr.closed:
@@ -279,7 +314,7 @@ class Agent:
         # longer a worker's, and what it writes is nobody's.
         self._close_stderr(child)
 
-    def _close_stderr(self, child: _Child) -> None:
+    def _close_stderr(self, child: Child) -> None:
         assert child.process.stderr is not None
         self._selector.unregister(child.stderr)
         child.process.stderr.close()
@@ -344,8 +379,9 @@ class Agent:
             child.kill_group()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.process.wait(1.0)
-            if child.process.stderr is not None:
-                child.process.stderr.close()
+            for stream in (child.process.stdin, child.process.stderr):
+                if stream is not None:
+                    stream.close()
         if end is None:
             return
         fields = {"exit_code": int(end.exit_code), "cause": end.cause, "said": None}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,9 +24,10 @@ def worker_argv() -> tuple[str, ...]:
 def start_worker(argv: Sequence[str], options: WorkerOptions) -> subprocess.Popen[bytes]:
     """Start a worker process: the agent's end.
 
-    Its standard input holds the options and then ends. Its standard output is the agent's. Its
-    standard error is a pipe (`Popen.stderr`, unbuffered and non-blocking), so that the agent can
-    keep the last lines of each worker beside copying them into the job's log.
+    Its standard input holds the options and then ends. It is a socket: what the worker writes to
+    it, as signs of life, comes out of `Popen.stdin` (unbuffered and non-blocking). Its standard
+    output is the agent's. Its standard error is a pipe (`Popen.stderr`, the same), so that the
+    agent can keep the last lines of each worker beside copying them into the job's log.
 
     It has a process group of its own, so that Ctrl-C in a terminal reaches the agent alone, and
     that what a dead worker's tasks have started can be found. It stays in the agent's session:
@@ -36,24 +39,26 @@ def start_worker(argv: Sequence[str], options: WorkerOptions) -> subprocess.Pope
         If the process cannot be started.
     """
     line = options.to_json().encode() + b"\n"
-    reading, writing = os.pipe()
-    try:
-        # Into the pipe's own buffer (64 KiB) before anybody reads: it can neither block nor break.
-        os.set_blocking(writing, False)
-        if os.write(writing, line) != len(line):
-            raise OSError(f"worker options of {len(line)} bytes do not fit into a pipe")
-        os.close(writing)
-        writing = -1
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        # Into the socket's own buffer before anybody reads: it can neither block nor break.
+        ours.setblocking(False)
+        if ours.send(line) != len(line):
+            raise OSError(f"worker options of {len(line)} bytes do not fit into a socket")
+        ours.shutdown(socket.SHUT_WR)
         process = subprocess.Popen(
-            argv, stdin=reading, stderr=subprocess.PIPE, bufsize=0, process_group=0
+            argv, stdin=theirs.fileno(), stderr=subprocess.PIPE, bufsize=0, process_group=0
         )
-    finally:
-        os.close(reading)
-        if writing >= 0:
-            os.close(writing)
+        process.stdin = open(ours.detach(), "rb", buffering=0)  # noqa: SIM115
     assert process.stderr is not None
     os.set_blocking(process.stderr.fileno(), False)
     return process
+
+
+def show_life() -> None:
+    """Show the agent that this process's event loop runs: the worker's end."""
+    with contextlib.suppress(OSError):  # an agent that reads nothing has other worries
+        os.write(0, b".")
 
 
 def die_with_parent(parent_pid: int) -> None:

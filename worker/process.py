@@ -14,9 +14,10 @@ import sys
 
 from jobqueue.errors import JobQueueError
 from jobqueue.worker.exit_codes import ExitCode
-from jobqueue.worker.launch import die_with_parent
+from jobqueue.worker.launch import die_with_parent, show_life
 from jobqueue.worker.options import WorkerOptions
 from jobqueue.worker.preload import preload
+from jobqueue.worker.watch import SHOWN
 from jobqueue.worker.worker import Worker
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
@@ -47,11 +48,21 @@ async def _run(options: WorkerOptions) -> int:
     worker = Worker(options)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, worker.drain, "SIGTERM")
-    code = await worker.run()
+    showing = asyncio.create_task(_show_life(options.death_timeout / SHOWN))
+    try:
+        code = await worker.run()
+    finally:
+        showing.cancel()
     if not worker.idle:
         # A thread that runs a task cannot be ended; asyncio and the interpreter would wait for it.
         _exit_now(code)
     return code
+
+
+async def _show_life(interval: float) -> None:
+    while True:
+        show_life()
+        await asyncio.sleep(interval)
 
 
 def _exit_now(code: int) -> None:

@@ -86,7 +86,8 @@ class Worker:
         self._ended = asyncio.Event()  # told to end
         self._lost = asyncio.Event()  # the connection to the scheduler is gone
         self._end_reason = ""
-        self._last_error = "it was never reached"
+        self._parted = "it was never reached"  # how contact with the scheduler ended
+        self._last_error = ""  # of the last attempt to connect since then
         self._handlers: dict[str, Callable[..., None]] = {
             m.RUN: self._intake.run,
             m.FUNCTIONS: self._add_functions,
@@ -126,9 +127,10 @@ class Worker:
                 left = alone_since + options.death_timeout - self._loop.time()
                 if left <= 0:
                     logger.error(
-                        "worker ends name=%s cause=no scheduler for %g s; last: %s",
+                        "worker ends name=%s cause=no scheduler for %g s; %s; %s",
                         options.name,
                         options.death_timeout,
+                        self._parted,
                         self._last_error,
                     )
                     return ExitCode.NO_SCHEDULER
@@ -248,7 +250,7 @@ class Worker:
             handlers[message[0]](*message[1:])
 
     def _on_closed(self, reason: CommError) -> None:
-        self._last_error = f"the connection ended: {reason}"
+        self._parted, self._last_error = f"the connection ended: {reason}", ""
         self._comm = None
         self._lost.set()
         if self._ended.is_set():

@@ -194,3 +194,11 @@ def pbs_over_slurm(slurm: Slurm, monkeypatch: pytest.MonkeyPatch) -> Slurm:
     assert (TORQUE / "qsub").exists(), f"no {TORQUE}/qsub: run python3 ci/slurm install"
     monkeypatch.setenv("PATH", f"{TORQUE}:{os.environ['PATH']}")
     return Slurm(slurm.number, dict(os.environ))
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a cluster writes is in the test's own folder, which the nodes see."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("JOBQUEUE_STATE_DIRECTORY", str(tmp_path / "state"))
+    return tmp_path

@@ -253,12 +253,22 @@ def test_a_signal_that_is_ignored_stays_ignored(run_agent: RunAgent) -> None:
     assert "all workers were told to end" in outcome.last_line
 
 
+def test_workers_that_cannot_end_themselves(run_agent: RunAgent) -> None:
+    """Without a sign of life, and without a scheduler, the agent ends them and says why."""
+    outcome = run_agent("signal.pause()", nworkers=2, death_timeout=0.2)
+    assert outcome.code == outcome.record["exit_code"] == 3
+    assert outcome.log.count("worker cannot end itself, is killed worker=jq-") == 2
+    assert outcome.log.count("worker started") == 2
+    assert 'said="no scheduler for 0.2 s; a task that lets nothing else run' in outcome.last_line
+    assert [end["status"] for end in outcome.record["workers"]] == [3, 3]
+
+
 def test_a_fault_of_the_agent_leaves_no_worker(
     run_agent: RunAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Should the agent itself fail, its workers end with it, and the record says so."""
 
-    def fault(self: Agent, wakeup: int) -> None:
+    def fault(self: Agent) -> None:
         raise RuntimeError("a fault")
 
     monkeypatch.setattr(Agent, "_turn", fault)

@@ -57,7 +57,7 @@ def test_options_arrive_on_standard_input_alone() -> None:
 def test_options_that_no_pipe_can_hold() -> None:
     """An error, where a smaller agent would hang."""
     huge = OPTIONS._replace(preload=("x" * 1_000_000,))
-    with pytest.raises(OSError, match="do not fit into a pipe"):
+    with pytest.raises(OSError, match="do not fit into a socket"):
         start_worker(["true"], huge)
 
 

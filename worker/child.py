@@ -1,0 +1,56 @@
+"""A worker process, as its agent holds it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+
+from jobqueue.worker.exit_record import Tail
+
+
+class Child:
+    """A running worker process.
+
+    Parameters
+    ----------
+    slot
+        Its place among the agent's workers.
+    name
+        The worker's name.
+    process
+        As `jobqueue.worker.launch.start_worker` returned it.
+    """
+
+    __slots__ = ("name", "process", "slot", "started", "tail", "verdict")
+
+    def __init__(self, slot: int, name: str, process: subprocess.Popen[bytes]) -> None:
+        self.slot = slot
+        self.name = name
+        self.process = process
+        self.started = time.time()
+        self.tail = Tail()
+        self.verdict = ""  # why the agent ended it, if it did so in the worker's place
+
+    @property
+    def stderr(self) -> int:
+        """Where what it writes comes out."""
+        assert self.process.stderr is not None
+        return self.process.stderr.fileno()
+
+    @property
+    def life(self) -> int:
+        """Where its signs of life come out."""
+        assert self.process.stdin is not None
+        return self.process.stdin.fileno()
+
+    def kill_group(self) -> None:
+        """Kill the worker, if it still runs, and whatever its tasks have left behind.
+
+        Also right after the worker was reaped: process ids are handed out in turns, so its own
+        is not in use again already.
+        """
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
