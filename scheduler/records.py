@@ -27,38 +27,33 @@ CANCELLED: Final = "cancelled"
 FORGOTTEN: Final = "forgotten"
 
 TRANSITIONS: Final = {
-    (WAITING, READY): "the last missing input came to memory",
+    (WAITING, READY): "it has no inputs, or the last missing one came to memory",
+    (WAITING, MEMORY): "it is a value that a client had",
     (WAITING, FAILED): "an input failed, or can never be had",
     (WAITING, CANCELLED): "it, or an input, was cancelled",
-    (WAITING, RELEASED): "nobody needs it now, but others may have to be computed from it again",
-    (WAITING, FORGOTTEN): "nobody needs it any more",
+    (WAITING, RELEASED): "nobody needs it any more",
     (READY, ASSIGNED): "a worker had room",
     (READY, WAITING): "an input was lost before it was placed",
-    (READY, FAILED): "an input can never be had again",
-    (READY, CANCELLED): "it was cancelled before it was placed",
-    (READY, RELEASED): "nobody needs it now, but others may have to be computed from it again",
-    (READY, FORGOTTEN): "nobody needs it any more",
+    (READY, CANCELLED): "it, or an input, was cancelled before it was placed",
+    (READY, RELEASED): "nobody needs it any more",
     (ASSIGNED, MEMORY): "its worker ended it",
-    (ASSIGNED, READY): "its worker was lost, or handed it back; or it failed and has retries left",
-    (ASSIGNED, WAITING): "the same, and an input was lost too",
-    (ASSIGNED, FAILED): "it raised, or was on too many workers that died",
-    (ASSIGNED, CANCELLED): "it was cancelled while a worker had it",
-    (ASSIGNED, RELEASED): "nobody needs it now, but others may have to be computed from it again",
-    (ASSIGNED, FORGOTTEN): "nobody needs it any more",
-    (MEMORY, WAITING): "all workers that held it are gone, and somebody needs it",
-    (MEMORY, READY): "the same, and its inputs are there",
-    (MEMORY, FAILED): "the same, but it came from a client and cannot be computed again",
-    (MEMORY, RELEASED): "nobody needs it now, but others may have to be computed from it again",
+    (
+        ASSIGNED,
+        WAITING,
+    ): "its worker was lost or handed it back; or it raised and has retries left",
+    (ASSIGNED, FAILED): "it raised, or was on too many workers that died; or an input failed",
+    (ASSIGNED, CANCELLED): "it, or an input, was cancelled while a worker had it",
+    (ASSIGNED, RELEASED): "nobody needs it any more",
+    (MEMORY, RELEASED): "nobody needs it any more; or all workers that held it are gone",
     (MEMORY, CANCELLED): "it was cancelled after it was done",
-    (MEMORY, FORGOTTEN): "nobody needs it any more",
-    (RELEASED, WAITING): "it is needed again",
-    (RELEASED, READY): "it is needed again, and its inputs are there",
-    (RELEASED, FAILED): "it is needed again, and can never be had",
-    (RELEASED, FORGOTTEN): "nothing is left that is computed from it",
+    (RELEASED, WAITING): "it is needed again: by a client, or by what is computed again",
+    (RELEASED, FAILED): "the same, but it came from a client and cannot be computed again",
+    (RELEASED, FORGOTTEN): "nothing is left that was computed from it",
     (FAILED, FORGOTTEN): "nobody asks for it any more",
     (CANCELLED, FORGOTTEN): "nobody asks for it any more",
 }
-"""Every change of state a task can make, and when it happens."""
+"""Every change of state a task can make, and when it happens. All begin as WAITING; what happens
+to a task in one step may be several of these: one that is handed back is WAITING, then READY."""
 
 UNFINISHED: Final = frozenset({WAITING, READY, ASSIGNED})
 DEAD: Final = frozenset({FAILED, CANCELLED})
@@ -224,14 +219,14 @@ class WorkerRecord:
         return out
 
     def _close_batches(self) -> None:
-        if self.out_run:
-            self.out.append((m.RUN, self.out_run))
-            self.out_run = []
-        # Frees come last: a task placed in the same turn cannot need what was freed in it, while
-        # a key freed and placed anew must not lose its new result.
+        # Frees come first, as they do in a turn: tasks are placed at its end. A key that was freed
+        # and placed anew must not lose its new result.
         if self.out_free:
             self.out.append((m.FREE, self.out_free))
             self.out_free = []
+        if self.out_run:
+            self.out.append((m.RUN, self.out_run))
+            self.out_run = []
 
     def __repr__(self) -> str:
         return f"<Worker {self.name} {len(self.assigned)} tasks, {len(self.holds)} results>"

@@ -293,6 +293,7 @@ class SchedulerState:
                     self._leave_memory(task)
                     lost.append(task)
         worker.holds.clear()
+        worker.moving.clear()
         worker.stored = 0
         return lost
 
@@ -379,9 +380,9 @@ class SchedulerState:
             task = self.tasks.get(key)
             if task is None or task.worker is not worker:
                 continue
+            self._take_back(task)
             if task.retries > 0:
                 task.retries -= 1
-                self._take_back(task)
                 self._await_inputs(task)
             else:
                 self._fail(task, Failure(*failure))
@@ -390,6 +391,9 @@ class SchedulerState:
     def returned(self, worker: WorkerRecord, keys: Iterable[str]) -> None:
         """Take in that a worker hands tasks back that it has not begun."""
         worker.recalled = False
+        self._hand_back(worker, keys)
+
+    def _hand_back(self, worker: WorkerRecord, keys: Iterable[str]) -> None:
         for key in keys:
             task = self.tasks.get(key)
             if task is not None and task.worker is worker:
@@ -399,7 +403,11 @@ class SchedulerState:
 
     def input_gone(self, worker: WorkerRecord, key: str, source: str) -> None:
         """Take in that a worker could not get an input of a task, which it hands back."""
-        self.returned(worker, [key])
+        lost = self.tasks.get(source)
+        if lost is not None and worker in (lost.holders or ()):
+            worker.free(source)  # perhaps it has come meanwhile: now both think that it has not
+            self.holder_lost(lost, worker)
+        self._hand_back(worker, [key])
 
     def _take_back(self, task: Task) -> None:
         worker = task.worker
@@ -434,6 +442,7 @@ class SchedulerState:
             return
         task.holders.discard(worker)
         worker.holds.discard(task)
+        worker.moving.discard(task)
         worker.stored -= task.nbytes
         if not task.holders:
             task.holders = None
@@ -602,6 +611,8 @@ class SchedulerState:
                     continue
                 self.free(task)
                 task.state = RELEASED
+            if task in self.transfers.awaited:
+                self.transfers.arrived(task)
             if not task.dependents:
                 self._forget(task)
 

@@ -55,7 +55,9 @@ class Transfers:
         self._number = 0
         self.requests: dict[int, Request] = {}
         self.awaited: dict[Task, list[Requester]] = {}
-        self._copying: dict[Task, tuple[WorkerRecord, WorkerRecord | None]] = {}
+        # Copies under way, by what they spare: a worker that retires (two of them may hold the
+        # same result), or None for the scheduler itself. The worker that gets it is the value.
+        self.copies: dict[Task, dict[WorkerRecord | None, WorkerRecord]] = {}
         self._unloading: set[Task] = set()  # scattered values that wait for a worker
 
     # -- requests ----------------------------------------------------------------------------------
@@ -131,7 +133,7 @@ class Transfers:
             return
         self._give(request.task, request.requester, value)
         if request.requester is None:
-            self._moved(request.task, worker)
+            worker.moving.discard(request.task)
 
     def no_data(self, worker: WorkerRecord, number: int, failure: Failure | None) -> None:
         """Take in that a worker cannot send a value: it has it not, or cannot pickle it."""
@@ -141,8 +143,8 @@ class Transfers:
         task, requester = request.task, request.requester
         if failure is not None:
             self._refuse(task, requester, failure)
-            if requester is None:  # it cannot leave; what needs it will be computed again
-                self._moved(task, worker)
+            if requester is None:  # it cannot leave with its worker: computed again, if needed
+                self._state.holder_lost(task, worker)
             return
         self._state.holder_lost(task, worker)
         self._again(task, requester)
@@ -150,7 +152,7 @@ class Transfers:
     def _again(self, task: Task, requester: Requester) -> None:
         if isinstance(requester, WorkerRecord):
             self.relay(requester, task.key)
-        else:
+        elif requester is not None:  # the scheduler itself: there is nothing to save any more
             self._request(task, requester)
 
     def arrived(self, task: Task) -> None:
@@ -177,17 +179,22 @@ class Transfers:
         for number, request in broken:
             del self.requests[number]
             self._again(request.task, request.requester)
-        for task, (target, source) in list(self._copying.items()):
-            if target is worker:
-                del self._copying[task]
-                if source is None:
-                    self.unload(task)
-                else:
-                    self._move(task, source)
+        ended = [
+            (task, source)
+            for task, copies in self.copies.items()
+            for source, target in copies.items()
+            if worker is source or worker is target
+        ]
+        for task, source in ended:
+            self._drop_copy(task, source)
+            if source is None:
+                self.unload(task)
+            elif source is not worker:
+                self._move(task, source)
 
     def forget_task(self, task: Task) -> None:
         """Forget moves of a result that nobody needs any more."""
-        self._copying.pop(task, None)
+        self.copies.pop(task, None)
         self._unloading.discard(task)
         for requester in self.awaited.pop(task, ()):
             self._refuse(task, requester, self._why_not(task))
@@ -201,7 +208,7 @@ class Transfers:
             self._unloading.add(task)
         else:
             assert task.value is not None
-            self._copying[task] = (target, None)
+            self.copies.setdefault(task, {})[None] = target
             target.say((m.STORE, [(task.key, task.value)]))
 
     def unload_all(self) -> None:
@@ -226,16 +233,24 @@ class Transfers:
 
     def _copy_ended(self, key: str, worker: WorkerRecord, *, made: bool) -> None:
         task = self._state.tasks.get(key)
-        if task is None or self._copying.get(task, (None,))[0] is not worker:
+        if task not in self.copies:
             return
-        _, source = self._copying.pop(task)
-        if source is None:
-            if made:
-                self._state.release_held(task)
-        elif made:
-            self._moved(task, source)
-        else:
-            self._pull(task, source)
+        copies = self.copies[task]
+        for source in [source for source, target in copies.items() if target is worker]:
+            self._drop_copy(task, source)
+            if source is None:
+                if made:
+                    self._state.release_held(task)
+            elif made:
+                source.moving.discard(task)
+            else:
+                self._pull(task, source)
+
+    def _drop_copy(self, task: Task, source: WorkerRecord | None) -> None:
+        copies = self.copies[task]
+        del copies[source]
+        if not copies:
+            del self.copies[task]
 
     # -- retiring ----------------------------------------------------------------------------------
 
@@ -272,13 +287,10 @@ class Transfers:
         if target is None:
             self._pull(task, source)
         else:
-            self._copying[task] = (target, source)
+            self.copies.setdefault(task, {})[source] = target
             target.say((m.COPY, [(task.key, [source.addresses])]))
 
     def _pull(self, task: Task, source: WorkerRecord) -> None:
         self._number += 1
         self.requests[self._number] = Request(task, None, source)
         source.say((m.SEND, self._number, task.key))
-
-    def _moved(self, task: Task, source: WorkerRecord) -> None:
-        source.moving.discard(task)

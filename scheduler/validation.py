@@ -83,6 +83,14 @@ def _check_worker(state: SchedulerState, worker: WorkerRecord) -> None:
     assert worker.stored == sum(task.nbytes for task in worker.holds), worker
     assert abs(worker.occupancy - sum(worker.assigned.values())) < 1e-6, worker
     assert worker.moving <= worker.holds, worker
+    assert worker.retiring or not worker.moving, worker
+    on_their_way = {task for task, copies in state.transfers.copies.items() if worker in copies}
+    on_their_way |= {
+        request.task
+        for request in state.transfers.requests.values()
+        if request.requester is None and request.holder is worker
+    }
+    assert worker.moving <= on_their_way, f"{worker} waits for moves that nobody makes"
     if worker.level is not None:
         assert not worker.retiring, worker
         assert worker.level == len(worker.assigned) // worker.nthreads, worker
