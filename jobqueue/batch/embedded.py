@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from jobqueue.batch.embedded_daemon import ensure_running
 from jobqueue.batch.embedded_store import Store, StoredJob
+from jobqueue.errors import BatchSystemError
 
 PREFIX = (sys.executable, "-m", "jobqueue.batch.embedded")
 """Words before a command of Slurm's that have it answered here."""
@@ -374,6 +375,9 @@ def main(arguments: Sequence[str]) -> int:
     except Refused as refusal:
         print(refusal, file=sys.stderr)
         return refusal.status
+    except BatchSystemError as error:
+        print(f"{arguments[0]}: error: {error}", file=sys.stderr)
+        return 1
     if output:
         print(output)
     return 0

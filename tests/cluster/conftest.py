@@ -1,9 +1,12 @@
-"""Fakes: a scheduler without tasks, and a launcher whose jobs do what the test says."""
+"""Fakes: a scheduler without tasks, and a launcher whose jobs do what the test says; places."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -124,3 +127,50 @@ def scheduler() -> type[FakeScheduler]:
 def worker() -> type[FakeWorker]:
     """The class of a worker as the loop sees it."""
     return FakeWorker
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Everything a cluster writes, and all it reads, is in the test's own folder."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("JOBQUEUE_STATE_DIRECTORY", str(tmp_path / "state"))
+    monkeypatch.setenv("JOBQUEUE_EMBEDDED_DIRECTORY", str(tmp_path / "embedded"))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def queue(places: Path) -> Callable[[], list[str]]:
+    """`queue()`: the jobs that the embedded batch system's squeue shows, as "id state"."""
+
+    def squeue() -> list[str]:
+        argv = [sys.executable, "-m", "jobqueue.batch.embedded", "squeue", "-h", "-o", "%i %T"]
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    return squeue
+
+
+@pytest.fixture
+def program() -> str:
+    """The beginning of a program that brings five jobs up, four of them running, and says so."""
+    return textwrap.dedent("""
+        import asyncio, sys, time
+        from jobqueue.cluster.embedded import EmbeddedCluster
+        from jobqueue.cluster.jobs import JobState
+
+        keywords = {"cores": 1, "memory": "1GB", "python": "sleep 600;"}
+
+        def wait(cluster):
+            cluster.scale(jobs=5)
+            while [job.state for job in cluster.jobs].count(JobState.RUNNING) < 4:
+                time.sleep(0.02)
+            print("running", flush=True)
+
+        async def asynchronous():
+            cluster = await EmbeddedCluster(**keywords, asynchronous=True)
+            cluster.scale(jobs=5)
+            while [job.state for job in cluster.jobs].count(JobState.RUNNING) < 4:
+                await asyncio.sleep(0.02)
+            print("running", flush=True)
+            return cluster
+    """)

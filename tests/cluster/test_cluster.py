@@ -8,17 +8,13 @@ import signal
 import stat
 import subprocess
 import sys
-import textwrap
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobqueue.cluster.cleanup import cleanup
 from jobqueue.cluster.embedded import EmbeddedCluster
 from jobqueue.cluster.jobs import JobState
-from jobqueue.cluster.ledger import Ledger, Owner
 from jobqueue.cluster.pbs import PBSCluster
 from jobqueue.cluster.slurm import SLURMCluster
 from jobqueue.errors import CommandNotFound, ConfigError
@@ -26,26 +22,7 @@ from jobqueue.errors import CommandNotFound, ConfigError
 SLEEPING = {"cores": 4, "memory": "8GB", "processes": 2, "python": "sleep 600;"}
 """Jobs that run and never connect."""
 
-
-@pytest.fixture(autouse=True)
-def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Everything a cluster writes, and all it reads, is in the test's own folder."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("JOBQUEUE_STATE_DIRECTORY", str(tmp_path / "state"))
-    monkeypatch.setenv("JOBQUEUE_EMBEDDED_DIRECTORY", str(tmp_path / "embedded"))
-    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
-    return tmp_path
-
-
-@pytest.fixture
-def queue(places: Path) -> Callable[[], list[str]]:
-    """`queue()`: the jobs that squeue shows, as "id state"."""
-
-    def squeue() -> list[str]:
-        argv = [sys.executable, "-m", "jobqueue.batch.embedded", "squeue", "-h", "-o", "%i %T"]
-        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
-
-    return squeue
+pytestmark = pytest.mark.usefixtures("places")
 
 
 def states(cluster: Any) -> list[JobState]:
@@ -272,28 +249,6 @@ def test_a_cluster_that_is_collected_takes_its_jobs_along(queue: Any, wait_until
     wait_until(lambda: queue() == [])
 
 
-PROGRAM = """
-    import asyncio, sys, time
-    from jobqueue.cluster.embedded import EmbeddedCluster
-    from jobqueue.cluster.jobs import JobState
-
-    def wait(cluster):
-        cluster.scale(jobs=5)
-        while [job.state for job in cluster.jobs].count(JobState.RUNNING) < 4:
-            time.sleep(0.02)
-        print("running", flush=True)
-
-    async def asynchronous():
-        cluster = await EmbeddedCluster(**keywords, asynchronous=True)
-        cluster.scale(jobs=5)
-        while [job.state for job in cluster.jobs].count(JobState.RUNNING) < 4:
-            await asyncio.sleep(0.02)
-        print("running", flush=True)
-        return cluster
-
-    keywords = {"cores": 1, "memory": "1GB", "python": "sleep 600;"}
-"""
-
 ENDINGS = {
     "the program's end": "cluster = EmbeddedCluster(**keywords); wait(cluster)",
     "SystemExit": "cluster = EmbeddedCluster(**keywords); wait(cluster); sys.exit(3)",
@@ -305,10 +260,10 @@ ENDINGS = {
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_the_interpreters_end_takes_the_jobs_along(
-    ending: str, queue: Any, wait_until: Any, places: Path
+    ending: str, queue: Any, wait_until: Any, places: Path, program: str
 ) -> None:
     """However a program ends in order, pending and running jobs are cancelled."""
-    code = textwrap.dedent(PROGRAM) + ENDINGS[ending]
+    code = program + ENDINGS[ending]
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -324,38 +279,3 @@ def test_the_interpreters_end_takes_the_jobs_along(
         process.communicate()
     wait_until(lambda: queue() == [], message=f"an empty queue; {errors}")
     assert list((places / "state").iterdir()) == [], errors
-
-
-def test_what_a_killed_program_leaves_can_be_cleaned_up(
-    queue: Any, wait_until: Any, places: Path
-) -> None:
-    """SIGKILL is the one end that jobs survive, until they notice; the ledger tells of them."""
-    code = textwrap.dedent(PROGRAM) + ENDINGS["Ctrl-C"]
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "running\n"
-    with EmbeddedCluster(**SLEEPING) as mine:
-        assert asyncio.run(cleanup()) == [], "somebody's jobs were in use"
-        process.kill()
-        process.communicate()
-        listed = {line.split()[0] for line in queue()}
-        [cleaned] = asyncio.run(cleanup())
-        assert cleaned.error is None
-        assert set(cleaned.cancelled) == listed
-        assert len(listed) == 5
-        wait_until(lambda: queue() == [])
-        assert len(list((places / "state").iterdir())) == 1, "the folder of the living one"
-        assert mine.status == "running"
-
-
-def test_a_ledger_whose_batch_system_does_not_answer_is_kept(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The error is in the answer; a later clean-up finds the ledger again."""
-    ledger = Ledger.create(cluster="c", system="slurm")
-    ledger.entry.owner = Owner(Owner.me().host, "earlier boot", 1, 1)
-    ledger.submitted("tag", ["5"])
-    monkeypatch.setenv("PATH", "/nonexistent")
-    for _ in range(2):
-        [cleaned] = asyncio.run(cleanup())
-        assert isinstance(cleaned.error, CommandNotFound)

@@ -1,0 +1,53 @@
+"""Cleaning up after programs that were killed."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobqueue.cluster.cleanup import cleanup
+from jobqueue.cluster.embedded import EmbeddedCluster
+from jobqueue.cluster.ledger import Ledger, Owner
+from jobqueue.errors import CommandNotFound
+
+pytestmark = pytest.mark.usefixtures("places")
+
+
+def test_what_a_killed_program_leaves_can_be_cleaned_up(
+    queue: Any, wait_until: Any, places: Path, program: str
+) -> None:
+    """SIGKILL is the one end that jobs survive, until they notice; the ledger tells of them."""
+    code = program + "wait(cluster := EmbeddedCluster(**keywords)); time.sleep(600)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "running\n"
+    with EmbeddedCluster(cores=1, memory="1GB") as mine:
+        assert asyncio.run(cleanup()) == [], "somebody's jobs were in use"
+        process.kill()
+        process.communicate()
+        listed = {line.split()[0] for line in queue()}
+        [cleaned] = asyncio.run(cleanup())
+        assert cleaned.error is None
+        assert set(cleaned.cancelled) == listed
+        assert len(listed) == 5
+        wait_until(lambda: queue() == [])
+        assert len(list((places / "state").iterdir())) == 1, "the folder of the living one"
+        assert mine.status == "running"
+
+
+def test_a_ledger_whose_batch_system_does_not_answer_is_kept(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error is in the answer; a later clean-up finds the ledger again."""
+    ledger = Ledger.create(cluster="c", system="slurm")
+    ledger.entry.owner = Owner(Owner.me().host, "earlier boot", 1, 1)
+    ledger.submitted("tag", ["5"])
+    monkeypatch.setenv("PATH", "/nonexistent")
+    for _ in range(2):
+        [cleaned] = asyncio.run(cleanup())
+        assert isinstance(cleaned.error, CommandNotFound)
