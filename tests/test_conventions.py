@@ -21,16 +21,14 @@ TESTED_THROUGH = {
     "jobqueue/batch/base.py": "batch/test_conformance.py",
     "jobqueue/batch/qstat.py": "batch/test_pbs.py",
     # the batch system for machines without one is driven as a user's pool drives it
-    "jobqueue/batch/embedded.py": "cluster/test_batch_launcher.py",
-    "jobqueue/batch/embedded_daemon.py": "cluster/test_batch_launcher.py",
-    "jobqueue/batch/embedded_store.py": "cluster/test_batch_launcher.py",
+    "jobqueue/batch/embedded_daemon.py": "batch/test_embedded.py",
+    "jobqueue/batch/embedded_store.py": "batch/test_embedded.py",
     "jobqueue/cluster/launcher.py": "cluster/test_batch_launcher.py",
     # the parts of a cluster, through whole clusters
     "jobqueue/cluster/batch_cluster.py": "cluster/test_cluster.py",
     "jobqueue/cluster/batch_plan.py": "cluster/test_cluster.py",
     "jobqueue/cluster/core.py": "cluster/test_cluster.py",
     "jobqueue/cluster/embedded.py": "cluster/test_cluster.py",
-    "jobqueue/cluster/local.py": "cluster/test_cluster.py",
     "jobqueue/cluster/local_plan.py": "cluster/test_cluster.py",
     "jobqueue/cluster/pbs.py": "cluster/test_cluster.py",
     "jobqueue/cluster/plan.py": "cluster/test_cluster.py",
