@@ -7,7 +7,10 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import suppress
+from copy import copy
 from itertools import islice
 from queue import SimpleQueue
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -22,7 +25,6 @@ from jobqueue.client.waits import Waits
 from jobqueue.comm import Comm, Credentials, connect_any
 from jobqueue.errors import (
     ClientClosed,
-    CommError,
     ConfigError,
     JobQueueError,
     SerializationError,
@@ -145,15 +147,24 @@ class Client:
                     f"{address!r} is neither a cluster nor an address: pass a cluster object or "
                     "text like 'tls://10.0.0.1:4000'"
                 )
+            _check_cluster(address, asynchronous)
             self.cluster = address
-        self._connection = Connection(on_outage=self._on_outage, on_closed=self._on_closed)
-        self._book = self._connection.book
-        self._functions = Functions(lambda item: self._connection.say((m.FUNCTIONS, [item])))
+        # What lives in the event loop does not hold the client: one that nobody has any more is
+        # collected, and lets its cluster be.
+        connection = self._connection = Connection(
+            on_outage=lambda text: waits.on_outage(text),
+            on_closed=lambda reason: waits.on_closed(reason),
+        )
+        waits = self._waits = Waits(connection)
+        weakref.finalize(self, connection.end_soon).atexit = False
+        self._book = connection.book
+        self._functions = Functions(lambda item: connection.say((m.FUNCTIONS, [item])))
         self._keys = Keys(0)
-        self._waits = Waits(self._connection)
         self._callbacks: SimpleQueue[tuple[Callable[[Future], object], Future]] | None = None
         self._loop_thread: LoopThread | None = None
         self._started = False
+        self._forked = False
+        _clients.add(self)
         if not asynchronous:
             self._loop_thread = LoopThread.shared()
             try:
@@ -197,11 +208,12 @@ class Client:
         A cluster that the client made for itself ends too. To be awaited if the client is
         asynchronous.
         """
+        if self._forked:
+            return None
         return self._sync(self._close())
 
     async def _close(self) -> None:
-        self._book.close(ClientClosed("the client is closed: make a new one, and submit again"))
-        self._waits.set_outage(ClientClosed("the client is closed"))
+        self._waits.end(ClientClosed("the client is closed: make a new one, and submit again"))
         await self._connection.close()
         if self._owns_cluster and self.cluster is not None:
             if self.cluster.loop is None:
@@ -209,13 +221,15 @@ class Client:
             else:
                 await asyncio.to_thread(self.cluster.close)
 
-    def _on_closed(self, reason: CommError) -> None:
-        error = ClientClosed(f"the connection to the scheduler has ended: {reason}")
-        self._book.close(error)
-        self._waits.set_outage(error)
-
-    def _on_outage(self, text: str | None) -> None:
-        self._waits.set_outage(None if text is None else WorkersUnavailable(text))
+    def _disown(self) -> None:
+        """Become a closed client, in the child of a fork."""
+        error = ClientClosed(
+            "this client belongs to the process that was forked: make a new one in this process"
+        )
+        self._forked = True
+        self._callbacks = None
+        self._connection.disown(error)
+        self._waits.outage = error
 
     def __enter__(self) -> Client:
         if self.asynchronous:
@@ -236,11 +250,14 @@ class Client:
 
     def __repr__(self) -> str:
         state = "closed" if self._book.closed else "open"
-        where = self.cluster if self.cluster is not None else self._address
+        where = self._address if self.cluster is None or self._forked else self.cluster
         return f"<Client {state}, {len(self._book.states)} futures, {where}>"
 
     def _sync(self, coroutine: Any) -> Any:
         """Run a coroutine: in the loop's thread, or by whoever awaits it."""
+        if self._forked:
+            coroutine.close()
+            self._check_open()
         return coroutine if self._loop_thread is None else self._loop_thread.run(coroutine)
 
     # -- submitting --------------------------------------------------------------------------------
@@ -400,8 +417,8 @@ class Client:
         return tuple(dict.fromkeys(future.key for future in found))
 
     def _check_open(self) -> None:
-        if self._book.closed:
-            raise ClientClosed("the client is closed: make a new one")
+        if self._book.closed is not None:
+            raise copy(self._book.closed)
         if not self._started:
             raise ClientClosed("the client is not started: await it first")
 
@@ -596,6 +613,19 @@ class Client:
             return self._callbacks
 
 
+def _check_cluster(cluster: ClusterLike, asynchronous: bool) -> None:
+    status = getattr(cluster, "status", "running")
+    if status in ("closing", "closed", "failed"):
+        raise ConfigError(f"{cluster!r} is {status}: make a new cluster")
+    if cluster.loop is None and not asynchronous:
+        with suppress(RuntimeError):
+            asyncio.get_running_loop()
+            raise ConfigError(
+                f"{cluster!r} lives in the running event loop, which a synchronous client would "
+                "hold up: use Client(cluster, asynchronous=True)"
+            )
+
+
 def _call_back_forever(queue: SimpleQueue[tuple[Callable[[Future], object], Future]]) -> None:
     while True:
         _call_back(*queue.get())
@@ -645,3 +675,14 @@ def _result(state: State, values: Mapping[str, Serialized | Failure]) -> Any:
 
 def _traceback(state: State) -> str | None:
     return state.failure.traceback if state.failure is not None else None
+
+
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+def _disown_clients() -> None:
+    for client in _clients:
+        client._disown()
+
+
+os.register_at_fork(after_in_child=_disown_clients)

@@ -7,6 +7,7 @@ order. Other threads wake the loop once per batch.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections import deque
@@ -91,8 +92,17 @@ class Connection:
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop it lives in."""
-        assert self._loop is not None
+        if self._loop is None:
+            raise self.book.closed or ClientClosed("the client is not started: await it first")
         return self._loop
+
+    def disown(self, error: ClientClosed) -> None:
+        """Let go of everything without touching it: it belongs to the process that was forked."""
+        self._loop = None
+        self.book.lock = threading.RLock()  # a thread that did not come along may have held it
+        for state in self.book.states.values():
+            state.waiters = None
+        self.book.close(error)
 
     # -- from any thread ---------------------------------------------------------------------------
 
@@ -190,6 +200,17 @@ class Connection:
         if comm is not None:
             comm.close()
             await comm.wait_closed()
+
+    def end_soon(self) -> None:
+        """End the connection without waiting: the client was collected. From any thread."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._end_now)
+
+    def _end_now(self) -> None:
+        comm, self._comm = self._comm, None
+        if comm is not None:
+            comm.close()
 
     def _closed(self, reason: CommError) -> None:
         self._comm = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, TypeVar
@@ -36,9 +37,14 @@ class LoopThread:
     def shared(cls) -> LoopThread:
         """Return the one that all clusters and clients of this process use; start it if needed."""
         with cls._lock:
-            if cls._shared is None or not cls._shared._thread.is_alive():
-                cls._shared = cls()  # also in the child of a fork, where no thread came along
+            if cls._shared is None:
+                cls._shared = cls()
             return cls._shared
+
+    @classmethod
+    def _forget_shared(cls) -> None:
+        cls._lock = threading.Lock()
+        cls._shared = None
 
     def _main(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -69,6 +75,12 @@ class LoopThread:
         if self.inside:
             coroutine.close()
             raise JobQueueError("this would wait for itself: use the asynchronous interface here")
+        if not self._thread.is_alive():  # no thread but the forking one comes along
+            coroutine.close()
+            raise JobQueueError(
+                "this belongs to the process that was forked: make a cluster or client of this "
+                "process's own"
+            )
         future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         try:
             return future.result(timeout)
@@ -83,3 +95,6 @@ class LoopThread:
     def call(self, function: Callable[..., object], *arguments: Any) -> None:
         """Call a function in the loop, soon; does not wait."""
         self.loop.call_soon_threadsafe(function, *arguments)
+
+
+os.register_at_fork(after_in_child=LoopThread._forget_shared)

@@ -106,7 +106,7 @@ class Book:
     def __init__(self, wake: Callable[[], object]) -> None:
         self.lock = threading.RLock()
         self.states: dict[str, State] = {}
-        self.closed = False
+        self.closed: ClientClosed | None = None  # why
         self.dropped: deque[State] = deque()
         self._wake = wake
 
@@ -181,7 +181,7 @@ class Book:
     def close(self, error: ClientClosed) -> None:
         """Let nothing wait any more: what is pending will never come."""
         with self.lock:
-            self.closed = True
+            self.closed = error
             for state in self.states.values():
                 if state.status is PENDING:
                     state.status = ERROR

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from jobqueue.client.connection import Connection
 from jobqueue.client.states import Book, Countdown, State
-from jobqueue.errors import JobQueueError
+from jobqueue.errors import ClientClosed, CommError, JobQueueError, WorkersUnavailable
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized
 
@@ -57,6 +57,20 @@ class Waits:
             if error is not None:
                 for countdown in list(self._running):
                     countdown.abort(error)
+
+    def on_outage(self, text: str | None) -> None:
+        """Take in that no workers will come, or that they may again."""
+        self.set_outage(None if text is None else WorkersUnavailable(text))
+
+    def on_closed(self, reason: CommError) -> None:
+        """Take in that the connection has ended."""
+        self.end(ClientClosed(f"the connection to the scheduler has ended: {reason}"))
+
+    def end(self, error: ClientClosed) -> None:
+        """Let nothing wait from now on; the first reason given counts."""
+        if self._book.closed is None:
+            self._book.close(error)
+            self.set_outage(error)
 
     # -- in a thread -------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ def bounded() -> Iterator[None]:
 def cluster() -> Iterator[LocalCluster]:
     """Two workers with one thread each."""
     with LocalCluster(n_workers=2, threads_per_worker=1) as cluster:
+        await_workers(cluster, 2)
         yield cluster
 
 
@@ -44,7 +45,6 @@ def cluster() -> Iterator[LocalCluster]:
 def client(cluster: LocalCluster) -> Iterator[Client]:
     """A client of the module's cluster."""
     with Client(cluster) as client:
-        client.wait_for_workers(2, timeout=30)
         yield client
 
 
@@ -52,7 +52,14 @@ def client(cluster: LocalCluster) -> Iterator[Client]:
 def own_cluster() -> Iterator[LocalCluster]:
     """A cluster of one worker that the test may harm."""
     with LocalCluster(n_workers=1, threads_per_worker=1) as cluster:
+        await_workers(cluster, 1)
         yield cluster
+
+
+def await_workers(cluster: LocalCluster, count: int) -> None:
+    """Wait until all processes were started: none is mistaken for one that a test left behind."""
+    with Client(cluster) as client:
+        client.wait_for_workers(count, timeout=30)
 
 
 @pytest.fixture
