@@ -259,7 +259,7 @@ class LogView:
         jobs = counted(picture.jobs)
         if reasons := sorted({text for job in picture.jobs if (text := reason(job))}):
             jobs += f" ({'; '.join(reasons[:3])})"
-        self._news("jobs", f"jobs: {jobs}" if jobs else "")
+        self._news("jobs", f"jobs: {jobs}" if jobs else picture.situation)
         self._news("hint", picture.hint)
         if picture.progress is not None:
             self._news_of(picture.progress)

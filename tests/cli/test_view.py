@@ -132,6 +132,14 @@ def test_a_log_is_never_silent_for_long(console):
     assert "0 workers; 1 job pending" in console.file.getvalue()
 
 
+def test_a_log_tells_of_refusals_at_once(console):
+    """While there are no jobs, why there are none."""
+    view = LogView(console, Clock())
+    for _ in range(3):
+        view.show(Picture(situation="0 workers; last submission failed: no such partition"))
+    assert console.file.getvalue().count("no such partition") == 1
+
+
 def test_a_log_gets_four_lines_of_progress(console):
     """However often it is shown."""
     view = LogView(console, Clock())
