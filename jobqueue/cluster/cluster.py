@@ -7,6 +7,7 @@ import atexit
 import html
 import logging
 import math
+import os
 import weakref
 from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
@@ -363,6 +364,8 @@ class Ownership:
 
     def release(self) -> None:
         """Begin to close, without waiting: the handle was collected, in whatever thread."""
+        if self not in self._all:  # a forked child owns nothing of its parent's
+            return
         if self._core.status in ("closed", "failed"):
             self._all.discard(self)
             return
@@ -397,3 +400,4 @@ class Ownership:
 
 
 atexit.register(Ownership.finish_all)
+os.register_at_fork(after_in_child=Ownership._all.clear)

@@ -84,7 +84,7 @@ class Core:
             await off_loop(self.plan.close, orderly=True)
             raise
         scheduler.subscribe(self._on_worker)
-        scheduler.describe_supply = self.describe
+        scheduler.describe_supply = self._describe
         self._pool.start()
         self.status = "running"
 
@@ -136,11 +136,11 @@ class Core:
         """Return one line about why there are as many workers as there are."""
         if self._pool is None:
             return f"0 workers; cluster {self.status}"
-        return explain.describe(
-            self._pool.state,
-            workers=len(self.workers()),
-            system=self._pool.launcher.system,
-        )
+        return self._describe(len(self.workers()))
+
+    def _describe(self, workers: int | None = None) -> str:
+        launcher = self.pool.launcher
+        return explain.describe(self.pool.state, workers=workers, system=launcher.system)
 
     async def logs(self, job_id: str) -> str:
         """Return a job's output so far."""

@@ -12,13 +12,13 @@ SHOWN = 3
 """So many jobs of one kind are named in one line; the others are counted."""
 
 
-def describe(pool: PoolState, *, workers: int, system: str) -> str:
+def describe(pool: PoolState, *, workers: int | None, system: str) -> str:
     """Return one line about why there are as many workers as there are.
 
     Parameters
     ----------
     workers
-        Connected workers.
+        Connected workers; None leaves them out, where they have been told of before.
     system
         Name of the batch system.
 
@@ -28,7 +28,7 @@ def describe(pool: PoolState, *, workers: int, system: str) -> str:
     >>> describe(pool, workers=0, system="slurm")
     '0 workers; no jobs wanted: call scale()'
     """
-    parts = [_count(workers, "worker")]
+    parts = [] if workers is None else [_count(workers, "worker")]
     if not pool.wanted and not pool.unended():
         parts.append("cluster closed" if pool.closing else "no jobs wanted: call scale()")
     for label, jobs in (

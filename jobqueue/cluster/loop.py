@@ -121,6 +121,19 @@ class PoolLoop:
     def start(self) -> None:
         """Begin; to be called in the event loop."""
         self._main = asyncio.get_running_loop().create_task(self._run())
+        self._main.add_done_callback(self._loop_ended)
+
+    def _loop_ended(self, task: asyncio.Task[None]) -> None:
+        """Let nobody wait for a pool that is no longer looked after."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        logger.error("pool=%s its loop failed", self.state.name, exc_info=error)
+        self._on_outage(
+            WorkersUnavailable(
+                f"pool {self.state.name!r} failed by a mistake of jobqueue's own: {error!r}; please "
+                "report it with the log, and make a new cluster"
+            )
+        )
 
     def scale(self, wanted: int) -> None:
         """Set the number of jobs wanted; resumes a paused pool."""

@@ -64,6 +64,16 @@ def test_a_refused_submission_reaches_whoever_waits() -> None:
         client.wait_for_workers(1, timeout=60)
 
 
+def test_a_wait_that_runs_out_tells_how_things_stand() -> None:
+    """Tasks, workers and jobs, each once."""
+    keywords: dict[str, Any] = {"cores": 1, "memory": "1GB", "python": "sleep 600;"}
+    with EmbeddedCluster(**keywords, n_workers=1) as cluster, Client(cluster) as client:
+        with pytest.raises(TimeoutError) as told:
+            client.wait_for_workers(1, timeout=2)
+        assert "slurm 1 RUNNING" in str(told.value)
+        assert str(told.value).count("0 workers") == 1
+
+
 def test_two_processes_killed_by_hand_are_replaced_exactly_once(wait_until: Any) -> None:
     """The agent restarts what it can; a job that was killed as a whole comes once more."""
     with (

@@ -230,6 +230,23 @@ def test_a_job_found_late_has_its_workers(running: Any, eventually: Any, worker:
     asyncio.run(main())
 
 
+def test_a_mistake_in_the_loop_leaves_nobody_waiting(running: Any, eventually: Any) -> None:
+    """It is an outage like any other, and jobs are cancelled all the same."""
+
+    async def main() -> None:
+        async with running() as s:
+            s.loop.scale(1)
+            await eventually(lambda: len(s.jobs) == 1)
+            s.loop._load = lambda: 1 / 0
+            s.loop.scale(0)
+            await eventually(lambda: s.outages)
+            assert "ZeroDivisionError" in str(s.outages[0])
+            await s.loop.close()
+            assert s.cancellations() == [("0",)]
+
+    asyncio.run(main())
+
+
 def test_closing_cancels_everything_even_what_is_being_submitted(
     running: Any, eventually: Any
 ) -> None:

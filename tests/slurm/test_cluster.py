@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from jobqueue import Client
 from jobqueue.cluster.jobs import JobState
+from jobqueue.cluster.pbs import PBSCluster
 from jobqueue.cluster.slurm import SLURMCluster
 
 JOB = {"cores": 1, "memory": "256MB", "walltime": "00:10:00"}
@@ -211,3 +213,18 @@ def test_a_job_that_a_hanging_controller_accepted_is_not_submitted_twice(
         assert len(slurm.squeue()) == 2
         assert len(calls("sbatch")) == 1
         assert "failed" not in cluster.describe()
+
+
+def test_pbs_clusters_work_through_slurms_wrappers(pbs_over_slurm: Any, wait_until: Any) -> None:
+    """qsub, qstat and qdel of another dialect: jobs come, are drained and cancelled."""
+    with PBSCluster(cores=2, memory="512MB", processes=2) as cluster, Client(cluster) as client:
+        cluster.scale(jobs=3)
+        client.wait_for_workers(6, timeout=60)
+        assert client.gather(client.map(abs, range(-20, 0))) == list(range(20, 0, -1))
+        cluster.scale(jobs=1)
+        wait_until(
+            lambda: [job.cause for job in cluster.jobs].count("completed") == 2,
+            60,
+            "two jobs to be drained",
+        )
+    wait_until(lambda: pbs_over_slurm.squeue() == [], message="an empty queue")
