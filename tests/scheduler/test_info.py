@@ -1,0 +1,43 @@
+"""What a scheduler tells its owner of its workers."""
+
+from __future__ import annotations
+
+from jobqueue.protocol.hello import WorkerFacts
+from jobqueue.scheduler.info import WorkerInfo
+from jobqueue.scheduler.records import WorkerRecord
+
+
+def test_a_worker_is_described_as_it_stands(core):
+    """What it said of itself, what it runs and what it holds."""
+    facts = WorkerFacts("w-0", 2, ("tls://10.0.0.1:4000",), 10**9, "17_3", "node1", 4242)
+    worker = WorkerRecord("w-0", 2, addresses=facts.addresses, job_id=facts.job_id, facts=facts)
+    core.state.add_worker(worker, 0.0)
+    client = core.client()
+    core.submit(client, "a", "b")
+    core.done(worker, "a", nbytes=5000)
+    info = WorkerInfo.of(worker)
+    assert info == WorkerInfo(
+        name="w-0",
+        job_id="17_3",
+        host="node1",
+        pid=4242,
+        addresses=("tls://10.0.0.1:4000",),
+        nthreads=2,
+        memory_limit=10**9,
+        processing=1,
+        stored_bytes=5000,
+        retiring=False,
+    )
+    assert not info.idle
+    core.done(worker, "b", b"1")
+    core.retire(worker)
+    info = WorkerInfo.of(worker)
+    assert info.idle
+    assert info.retiring
+    core.said(client)
+
+
+def test_a_worker_that_said_little_is_described_too():
+    """As workers of tests and simulators."""
+    info = WorkerInfo.of(WorkerRecord("w", 1))
+    assert (info.host, info.pid, info.memory_limit, info.idle) == ("", 0, None, True)
