@@ -130,7 +130,7 @@ class PoolLoop:
         logger.error("pool=%s its loop failed", self.state.name, exc_info=error)
         self._on_outage(
             WorkersUnavailable(
-                f"pool {self.state.name!r} failed by a mistake of jobqueue's own: {error!r}; please "
+                f"pool {self.state.name!r} failed by a mistake of our own: {error!r}; please "
                 "report it with the log, and make a new cluster"
             )
         )
