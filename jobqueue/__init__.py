@@ -47,6 +47,7 @@ __all__ = [
 
 
 def _default_cluster(**keywords: Any) -> Any:
+    """Return the cluster of a client that was given none."""
     return importlib.import_module("jobqueue.cluster.local").LocalCluster(**keywords)
 
 

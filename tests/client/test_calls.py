@@ -1,0 +1,121 @@
+"""How calls are named and pickled, without any cluster."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import operator
+import threading
+
+import pytest
+
+from jobqueue.client.calls import Functions, Keys, dumps_arguments, function_name, pure_key
+from jobqueue.errors import SerializationError
+from jobqueue.protocol.payload import Payload
+from jobqueue.protocol.serialize import loads
+
+
+@pytest.fixture
+def sent():
+    """What `Functions` has sent: id, name and pickle."""
+    return []
+
+
+@pytest.fixture
+def functions(sent):
+    """Functions that send to `sent`."""
+    return Functions(sent.append)
+
+
+def test_a_function_is_sent_once(functions, sent):
+    """The second time its id is enough; an equal pickle counts as the same function."""
+    fid = functions.name(operator.add)
+    assert functions.name(operator.add) == fid
+    assert [(item[0], item[1]) for item in sent] == [(fid, "add")]
+    assert loads(sent[0][2]) is operator.add
+    assert functions.name(functools.partial(int, base=2)) == functions.name(
+        functools.partial(int, base=2)
+    )
+    assert len(sent) == 2
+
+
+def test_a_function_is_sent_before_its_id_is_known(sent):
+    """Whoever learns the id may submit at once: the function is on its way."""
+    order = []
+
+    def send(item):
+        order.append("sent")
+        assert not functions._known
+
+    functions = Functions(send)
+    functions.name(operator.add)
+    assert order == ["sent"]
+
+
+def test_functions_are_not_kept_alive(functions):
+    """A function object that is gone leaves no entry."""
+    functions.name(eval("lambda: 1"))
+    assert not functions._known
+
+
+@pytest.mark.parametrize("thing", [None, 5, "text"])
+def test_what_cannot_be_called(functions, thing):
+    """It is shown in the message."""
+    with pytest.raises(SerializationError, match="is not callable"):
+        functions.name(thing)
+
+
+def test_function_names():
+    """A short readable name of anything callable."""
+
+    class Callable:
+        def __call__(self):
+            return None
+
+        def method(self):
+            return None
+
+    assert function_name(len) == "len"
+    assert function_name(Callable) == "Callable"
+    assert function_name(Callable()) == "Callable"
+    assert function_name(Callable().method) == "method"
+    assert function_name(functools.partial(functools.partial(pow, 2), 3)) == "pow"
+    assert function_name(lambda: 0) == "lambda"
+
+
+def test_keys():
+    """Names with numbers in hexadecimal; those in use are passed over."""
+    taken = {"a-1", "a-3"}
+    keys = Keys(0, taken)
+    assert [keys.new("a") for _ in range(3)] == ["a-0", "a-2", "a-4"]
+    assert list(itertools.islice(keys.series("b"), 2)) == ["b-5", "b-6"]
+    assert Keys(0).new("f") != Keys(1).new("f")
+
+
+def test_pure_keys():
+    """The same for the same function and arguments, buffers included."""
+    small = pure_key("f", b"1", b"x")
+    assert small == pure_key("f", b"1", b"x")
+    others = [
+        pure_key("f", b"2", b"x"),
+        pure_key("f", b"1", b"y"),
+        pure_key("f", b"1", Payload(b"x", [b"1"])),
+        pure_key("f", b"1", Payload(b"x", [b"2"])),
+    ]
+    assert len({small, *others}) == 5
+    assert all(key.startswith("f-") for key in others)
+
+
+def test_arguments():
+    """A tuple, or a tuple and a dict."""
+    assert loads(dumps_arguments((1, 2), {}, "f")) == (1, 2)
+    assert loads(dumps_arguments((), {"a": 1}, "f")) == [(), {"a": 1}]
+
+
+def test_the_argument_that_cannot_be_pickled_is_named():
+    """By its place or keyword."""
+    lock = threading.Lock()
+    with pytest.raises(SerializationError, match=r"^argument 2 of f: .*lock"):
+        dumps_arguments((1, lock), {"a": lock}, "f")
+    with pytest.raises(SerializationError, match=r"^argument 'a' of f: .*lock"):
+        dumps_arguments((1,), {"a": lock}, "f")

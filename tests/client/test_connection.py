@@ -1,0 +1,132 @@
+"""What a client's connection says, in which order, and what it makes of frames too large."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from jobqueue.client.connection import Connection
+from jobqueue.errors import ClientClosed, CommClosed, CommError, FrameError
+from jobqueue.protocol import messages as m
+from jobqueue.protocol.failures import Failure
+
+
+class FakeComm:
+    """Keeps what is sent; a frame of more than `limit` items is too large."""
+
+    def __init__(self, limit=1_000_000):
+        self.frames = []
+        self.limit = limit
+
+    def start(self, on_messages, on_closed):
+        self.hear, self.lose = on_messages, on_closed
+        on_messages([(m.WELCOME, 3)])
+
+    def send(self, messages):
+        size = sum(len(message[-1]) if isinstance(message[-1], list) else 1 for message in messages)
+        if size > self.limit:
+            raise FrameError(f"{size} items are too many")
+        self.frames.append(messages)
+
+    def close(self):
+        self.lose(CommClosed("this side closed the connection"))
+
+    async def wait_closed(self):
+        pass
+
+
+def in_loop(scenario, limit=1_000_000):
+    """Run a coroutine function with a started connection and its comm."""
+
+    async def main():
+        ended = []
+        connection = Connection(on_outage=lambda text: None, on_closed=ended.append)
+        comm = FakeComm(limit)
+        await connection.start(comm)
+        await scenario(connection, comm)
+        await connection.close()
+        assert len(ended) == 1
+
+    asyncio.run(main())
+
+
+def test_one_turn_is_one_frame():
+    """What is said in one turn of the loop goes together, in order; drops come last."""
+
+    async def scenario(connection, comm):
+        assert connection.number == 3
+        state, _ = connection.book.open("a")
+        connection.say((m.FUNCTIONS, ["f"]))
+        connection.say((m.SUBMIT, b"f", None, [("a", b"", None)]))
+        connection.book.drop(state)
+        await asyncio.sleep(0)
+        assert [message[0] for message in comm.frames[0]] == [m.FUNCTIONS, m.SUBMIT, m.RELEASE]
+        assert comm.frames[0][2] == (m.RELEASE, ["a"])
+        assert len(comm.frames) == 1
+
+    in_loop(scenario)
+
+
+def test_frames_that_are_too_large_go_in_pieces():
+    """Messages one by one, and tasks in halves."""
+
+    async def scenario(connection, comm):
+        items = [(f"a-{n}", b"", None) for n in range(10)]
+        connection.say((m.SUBMIT, b"f", None, items), (m.CANCEL, ["x"]))
+        await asyncio.sleep(0)
+        sent = [message for frame in comm.frames for message in frame]
+        assert [item for message in sent[:-1] for item in message[-1]] == items
+        assert all(message[:3] == (m.SUBMIT, b"f", None) for message in sent[:-1])
+        assert sent[-1] == (m.CANCEL, ["x"])
+
+    in_loop(scenario, limit=3)
+
+
+def test_what_cannot_be_sent_fails(caplog):
+    """A task that is too large by itself fails with the reason, others go on."""
+
+    async def scenario(connection, comm):
+        state, _ = connection.book.open("a")
+        connection.say((m.SUBMIT, b"f", None, [("a", b"", None)]))
+        connection.say((m.ASK, 1, "situation", None))
+        await asyncio.sleep(0)
+        assert "task 'a' cannot be sent: 1 items are too many" in str(state.exception())
+        assert "operation=ask" in caplog.text
+
+    in_loop(scenario, limit=0)
+
+
+def test_fetches_are_shared():
+    """Several who want one value ask once."""
+
+    async def scenario(connection, comm):
+        got = []
+        connection.fetch("a", got.append)
+        connection.fetch("a", got.append)
+        await asyncio.sleep(0)
+        assert comm.frames == [[(m.FETCH, ["a"])]]
+        comm.hear([(m.FETCHED, "a", b"value")])
+        assert got == [b"value", b"value"]
+
+    in_loop(scenario)
+
+
+def test_the_end_of_the_connection_answers_everybody():
+    """Fetches and questions under way, and those that come later."""
+
+    async def scenario(connection, comm):
+        got = []
+        connection.fetch("a", got.append)
+        question = asyncio.ensure_future(connection.ask("situation"))
+        await asyncio.sleep(0)
+        comm.lose(CommClosed("the peer is gone"))
+        connection.fetch("b", got.append)
+        assert all(isinstance(failure, Failure) for failure in got)
+        assert [type(failure.to_exception()) for failure in got] == [ClientClosed] * 2
+        with pytest.raises(CommError, match="the peer is gone"):
+            await question
+        with pytest.raises(CommError, match="has ended"):
+            await connection.ask("situation")
+
+    in_loop(scenario)

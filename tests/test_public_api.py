@@ -1,0 +1,85 @@
+"""What users import, and what the page about it says."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jobqueue
+from jobqueue import Client, Future, as_completed, errors
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_public_names():
+    """Every public name is there, and listed."""
+    for name in jobqueue.__all__:
+        assert getattr(jobqueue, name).__name__ == name
+        assert name in dir(jobqueue)
+    assert jobqueue.__version__
+    with pytest.raises(AttributeError, match="has no attribute 'Sheduler'"):
+        jobqueue.Sheduler  # noqa: B018
+
+
+def test_public_things_are_documented():
+    """Whatever users can call says what it does."""
+    things = [getattr(jobqueue, name) for name in jobqueue.__all__]
+    for thing in things:
+        assert inspect.getdoc(thing)
+    for kind in (Client, Future, as_completed):
+        for name, method in inspect.getmembers(kind, inspect.isfunction):
+            if not name.startswith("_"):
+                assert inspect.getdoc(method), f"{kind.__name__}.{name}"
+
+
+def test_the_tree_of_errors_is_true():
+    """The tree at the top of `jobqueue.errors` shows each exception below its base."""
+    bases: list[str] = []
+    shown = {}
+    for line in (errors.__doc__ or "").splitlines():
+        stripped = line.lstrip(" │├└─")
+        if line.startswith("    ") and stripped and getattr(errors, stripped.split()[0], None):
+            depth = (len(line) - len(stripped) - 4) // 4
+            name = stripped.split()[0]
+            bases[depth:] = [name]
+            shown[name] = bases[depth - 1] if depth else None
+    defined = {
+        name: kind
+        for name, kind in vars(errors).items()
+        if inspect.isclass(kind) and kind.__module__ == errors.__name__
+    }
+    assert set(shown) == set(defined)
+    for name, base in shown.items():
+        if base is not None:
+            assert issubclass(defined[name], defined[base])
+
+
+def test_importing_costs_next_to_nothing():
+    """`import jobqueue` imports none of its own modules, nor asyncio, until a name is used."""
+    code = "import sys, jobqueue; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    names = set(done.stdout.split())
+    assert not {name for name in names if name.startswith("jobqueue.")}
+    assert not names & {"asyncio", "cloudpickle", "msgpack", "psutil", "ssl"}
+
+
+def test_the_page_about_futures():
+    """Every example of docs/futures.md does what it says."""
+    text = (ROOT / "docs" / "futures.md").read_text()
+    prelude = text.split("```python\n", 1)[1].split("```", 1)[0]
+    names: dict[str, object] = {}
+    exec(prelude, names)
+    examples = "".join(
+        block.split("```", 1)[0] for block in text.split("```python\n") if block.startswith(">>>")
+    )
+    test = doctest.DocTestParser().get_doctest(examples, names, "futures.md", None, 0)
+    report: list[str] = []
+    results = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=report.append)
+    assert not results.failed, "".join(report)
+    assert results.attempted > 20
