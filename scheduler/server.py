@@ -326,7 +326,9 @@ class Scheduler:
         comm.close()
 
     def _worker_leaves(self, worker: WorkerRecord, reason: str) -> None:
+        """Take over what is only there: its job has some seconds left."""
         self._leaving[worker] = reason
+        self.state.transfers.retire(worker)
 
     def _heartbeat(self, worker: WorkerRecord, numbers: dict[str, Any]) -> None:
         worker.say((m.HEARTBEAT, {}))
