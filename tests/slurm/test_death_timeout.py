@@ -227,7 +227,7 @@ ENDINGS = {
     "a with block": BOTH + "    say(*jobs)\n    with mine, waiting, client: pass",
     "garbage collection": BOTH + "    say(*jobs); del mine, waiting, client, future; gc.collect()",
     "an async with block": ASYNCHRONOUS + "    asyncio.run(main())",
-    "the end of the script": BOTH + "    say(*jobs); sys.stdin.close(); raise SystemExit(0)",
+    "the end of the script": BOTH + "    say(*jobs)",
     "sys.exit": BOTH + "    say(*jobs); sys.exit(3)",
     "an exception": BOTH + "    say(*jobs); 1 / 0",
     "Ctrl-C": BOTH + "    say(*jobs); future.result()",
