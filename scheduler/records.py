@@ -76,7 +76,7 @@ class Function:
         if self.seen:
             self.duration += 0.1 * (seconds - self.duration)
         else:
-            self.duration = seconds
+            self.duration = float(seconds)
             self.seen = True
 
     def __repr__(self) -> str:

@@ -323,19 +323,20 @@ class SchedulerState:
                 if value is None and (task is None or worker not in (task.holders or ())):
                     worker.free(key)
                 continue
-            worker.occupancy -= assigned.pop(task)
-            task.worker = None
+            # What may be malformed is used before anything is changed.
             if task.function is not None:
                 task.function.took(seconds)
-            task.state = MEMORY
-            task.nbytes = size
             if value is None:
-                task.holders = {worker}
-                worker.holds.add(task)
                 worker.stored += size
+                worker.holds.add(task)
+                task.holders = {worker}
             else:
-                task.value = value
                 self.held_bytes += size
+                task.value = value
+            task.nbytes = size
+            task.state = MEMORY
+            task.worker = None
+            worker.occupancy -= assigned.pop(task)
             for client in task.clients:
                 client.out_finished.append((key, value))
             if task.dependents:
@@ -380,12 +381,13 @@ class SchedulerState:
             task = self.tasks.get(key)
             if task is None or task.worker is not worker:
                 continue
+            why = Failure(*failure)
             self._take_back(task)
             if task.retries > 0:
                 task.retries -= 1
                 self._await_inputs(task)
             else:
-                self._fail(task, Failure(*failure))
+                self._fail(task, why)
         self._sweep()
 
     def returned(self, worker: WorkerRecord, keys: Iterable[str]) -> None:

@@ -369,7 +369,8 @@ class World:
         for worker in self.workers.values():
             assert not worker.record.retiring, "it has nothing left, and was not told to end"
             held = {task.key for task in worker.record.holds}
-            assert set(worker.store) == held, f"{worker.record} holds something else"
+            # Messages that cross can make it hold less than is thought; asked for it, it says so.
+            assert set(worker.store) <= held, f"{worker.record} holds what nobody knows of"
 
 
 class SchedulerMachine(RuleBasedStateMachine):

@@ -1,0 +1,531 @@
+"""The scheduler's shell: fake workers and clients over connections in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from jobqueue.comm import Comm, connect
+from jobqueue.errors import (
+    CommError,
+    FrameError,
+    HandshakeRefused,
+    KilledWorker,
+    WorkersUnavailable,
+)
+from jobqueue.protocol import messages as m
+from jobqueue.protocol.failures import Failure
+from jobqueue.protocol.hello import PYTHON, WorkerFacts
+from jobqueue.protocol.messages import Message
+from jobqueue.scheduler.info import WorkerEvent, WorkerJoined, WorkerLeft
+from jobqueue.scheduler.server import Scheduler, send
+
+BOUND = 20.0  # seconds after which a test is broken
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock can be put forward."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead
+
+    def jump(self, seconds: float) -> None:
+        self.ahead += seconds
+
+
+class Peer:
+    """A worker or client that says what the test says, and notes down what it hears."""
+
+    def __init__(self, comm: Comm) -> None:
+        self.comm = comm
+        self.heard: list[Message] = []
+        self.reason: CommError | None = None
+        self._changed = asyncio.Event()
+        comm.start(self._on_messages, self._on_closed)
+
+    def _on_messages(self, messages: tuple[Message, ...]) -> None:
+        self.heard.extend(messages)
+        self._changed.set()
+
+    def _on_closed(self, reason: CommError) -> None:
+        self.reason = reason
+        self._changed.set()
+
+    def say(self, *message: Any) -> None:
+        self.comm.send([message])
+
+    async def wait_for(self, condition: Callable[[Peer], Any]) -> Any:
+        async with asyncio.timeout(BOUND):
+            while not (value := condition(self)):
+                self._changed.clear()
+                await self._changed.wait()
+        return value
+
+    async def hears(self, operation: str) -> Message:
+        """Wait for the next message of a kind, and take it and what stands before it."""
+        message = await self.wait_for(
+            lambda peer: next((each for each in peer.heard if each[0] == operation), None)
+        )
+        del self.heard[: self.heard.index(message) + 1]
+        return message
+
+    async def ends(self) -> str:
+        await self.wait_for(lambda peer: peer.reason)
+        return str(self.reason)
+
+
+class Site:
+    """A scheduler, and who connects to it."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
+        self.events: list[WorkerEvent] = []
+        scheduler.subscribe(self.events.append)
+
+    async def worker(self, name: str = "w", nthreads: int = 1, **changes: Any) -> Peer:
+        hello = {**WorkerFacts(name, nthreads).to_hello(), **changes}
+        peer = Peer(await connect(self.scheduler.local_address, hello=hello))
+        await peer.hears(m.INLINE_LIMIT)
+        return peer
+
+    async def client(self) -> Peer:
+        hello = {"role": "client", "name": "c", "python": PYTHON}
+        peer = Peer(await connect(self.scheduler.local_address, hello=hello))
+        await peer.hears(m.WELCOME)
+        return peer
+
+    async def submit(self, client: Peer, *keys: str) -> None:
+        client.say(m.FUNCTIONS, [(b"f", "f", b"pickle")])
+        client.say(m.SUBMIT, b"f", None, [(key, b"arguments", None) for key in keys])
+
+    async def check_works(self) -> None:
+        """A task still finds its way through."""
+        client, worker = await self.client(), await self.worker("good")
+        await self.submit(client, "check")
+        _, ((key, *_),) = await worker.hears(m.RUN)
+        worker.say(m.DONE, [(key, b"result", 6, 0.1)])
+        assert await client.hears(m.FINISHED) == (m.FINISHED, [("check", b"result")])
+        for peer in (client, worker):
+            peer.comm.close()
+            await peer.comm.wait_closed()
+
+
+@asynccontextmanager
+async def site(**options: Any) -> AsyncIterator[Site]:
+    scheduler = Scheduler(name="test", **options)
+    await scheduler.start()
+    try:
+        yield Site(scheduler)
+    finally:
+        await scheduler.close()
+
+
+def run(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run a test; nothing may reach the event loop's exception handler."""
+    errors: list[dict[str, Any]] = []
+
+    async def watched() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+        async with asyncio.timeout(2 * BOUND):
+            await coroutine
+
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        runner.run(watched())
+    assert errors == []
+
+
+def jump(seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, JumpingLoop)
+    loop.jump(seconds)
+
+
+# -- who may come ----------------------------------------------------------------------------------
+
+
+def test_another_python_is_refused_in_words():
+    """Pickled functions do not run there; whoever started it reads why."""
+
+    async def main() -> None:
+        async with site() as here:
+            with pytest.raises(HandshakeRefused, match=rf"worker runs Python 2\.7.*{PYTHON}"):
+                await here.worker(python="2.7")
+            with pytest.raises(HandshakeRefused, match="0 threads"):
+                await here.worker(nthreads=0)
+            hello = {"role": "worker", "name": "w", "nthreads": 1, "python": PYTHON}
+            with pytest.raises(HandshakeRefused, match="did not say its 'addresses'"):
+                await connect(here.scheduler.local_address, hello=hello)
+            assert here.scheduler.workers() == []
+            await here.check_works()
+
+    run(main())
+
+
+def test_a_role_without_use_is_parted_with():
+    """An agent may prove itself, but has nothing to say here yet."""
+
+    async def main() -> None:
+        async with site() as here:
+            hello = {"role": "agent", "name": "a", "python": PYTHON}
+            agent = Peer(await connect(here.scheduler.local_address, hello=hello))
+            await agent.ends()
+            await here.check_works()
+
+    run(main())
+
+
+def test_workers_that_come_and_go_are_told_of():
+    """With what is known of them, and of why they went."""
+
+    async def main() -> None:
+        async with site() as here:
+            worker = await here.worker("w", nthreads=3)
+            (info,) = here.scheduler.workers()
+            assert (info.name, info.nthreads, info.idle) == ("w", 3, True)
+            worker.comm.abort()
+            await worker.comm.wait_closed()
+            await here.check_works()
+            joined, left = here.events[:2]
+            assert joined == WorkerJoined(info)
+            assert isinstance(left, WorkerLeft)
+            assert left.worker == info
+            assert not left.expected
+            assert left.reason.startswith("its connection ended")
+
+    run(main())
+
+
+def test_a_worker_that_comes_again_under_its_name_takes_its_own_place():
+    """Its tasks are run anew, without blame; the old connection is told to end."""
+
+    async def main() -> None:
+        async with site() as here:
+            client, old = await here.client(), await here.worker("w")
+            await here.submit(client, "a")
+            await old.hears(m.RUN)
+            new = await here.worker("w")
+            assert (await old.hears(m.END))[1] == "it connected anew"
+            await old.ends()
+            _, ((key, *_),) = await new.hears(m.RUN)
+            assert here.scheduler.state.tasks[key].deaths == 0
+            assert [info.name for info in here.scheduler.workers()] == ["w"]
+            old.say(m.DONE, [("a", b"too late", 8, 0.1)])
+            new.say(m.DONE, [("a", b"in time", 7, 0.1)])
+            assert await client.hears(m.FINISHED) == (m.FINISHED, [("a", b"in time")])
+            assert [type(event) for event in here.events] == [
+                WorkerJoined,
+                WorkerLeft,
+                WorkerJoined,
+            ]
+            assert here.events[1].expected
+
+    run(main())
+
+
+def test_a_silent_worker_is_given_up():
+    """One that says something from time to time is not."""
+
+    async def main() -> None:
+        async with site(worker_ttl=10.0) as here:
+            silent, lively = await here.worker("silent"), await here.worker("lively")
+            jump(6)
+            lively.say(m.HEARTBEAT, {})
+            await lively.hears(m.HEARTBEAT)
+            jump(6)
+            assert (await silent.hears(m.END))[1] == "silent for 10 s"
+            await silent.ends()
+            assert [info.name for info in here.scheduler.workers()] == ["lively"]
+            assert lively.reason is None
+
+    run(main())
+
+
+# -- garbage ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        ("unheard-of", 1),
+        (m.DONE,),
+        (m.DONE, [("a", b"1")]),
+        (m.DONE, [], "too much"),
+        (m.DONE, 5),
+        (m.DONE, [("a", b"1", "many", 0.1)]),
+        (m.DONE, [("a", None, "many", 0.1)]),
+        (m.DONE, [("a", b"1", 1, "long")]),
+        (m.FAILED, [("a", (b"", "no summary"), 0.1)]),
+        (m.FAILED, [("a", None, 0.1)]),
+        (m.COPIED, ["a"]),
+        (m.SUBMIT, b"f", None, []),  # a client's message
+        (["unhashable"],),
+        (),
+    ],
+    ids=repr,
+)
+def test_garbage_ends_a_workers_connection_and_nothing_else(message, caplog):
+    """Its task goes to another worker, and the log tells of it."""
+
+    async def main() -> None:
+        async with site() as here:
+            client, bad = await here.client(), await here.worker("bad")
+            await here.submit(client, "a")
+            await bad.hears(m.RUN)
+            bad.comm.send([message])
+            await bad.ends()
+            other = await here.worker("other")
+            _, ((key, *_),) = await other.hears(m.RUN)
+            other.say(m.DONE, [(key, b"1", 1, 0.1)])
+            assert await client.hears(m.FINISHED) == (m.FINISHED, [("a", b"1")])
+            await here.check_works()
+
+    with caplog.at_level(logging.WARNING):
+        run(main())
+    assert "worker left name=bad" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        ("unheard-of",),
+        (m.SUBMIT, b"a function that nobody sent", None, [("k", b"", None)]),
+        (m.SUBMIT, b"f", {"priority": "high"}, [("k", b"", None)]),
+        (m.SUBMIT, b"f", {"priority": float("nan")}, [("k", b"", None)]),
+        (m.SUBMIT, b"f", None, [("k",)]),
+        (m.SCATTER, [("k", 5)]),
+        (m.ASK, 1),
+        (m.DONE, []),
+    ],
+    ids=repr,
+)
+def test_garbage_ends_a_clients_connection_and_nothing_else(message):
+    """What it had submitted goes with it."""
+
+    async def main() -> None:
+        async with site() as here:
+            client = await here.client()
+            await here.submit(client, "a")
+            client.comm.send([message])
+            await client.ends()
+            await here.check_works()
+            assert here.scheduler.task_counts() == {}
+
+    run(main())
+
+
+def test_a_question_nobody_understands_is_answered_with_nothing():
+    """A newer client may ask an older scheduler."""
+
+    async def main() -> None:
+        async with site() as here:
+            client = await here.client()
+            client.say(m.ASK, 7, "meaning-of-life", None)
+            assert await client.hears(m.ANSWER) == (m.ANSWER, 7, None)
+
+    run(main())
+
+
+# -- what its owner asks ---------------------------------------------------------------------------
+
+
+def test_retiring_returns_when_the_workers_are_gone():
+    """What they hold alone has moved before."""
+
+    async def main() -> None:
+        async with site() as here:
+            client, goes = await here.client(), await here.worker("goes")
+            await here.submit(client, "a")
+            await goes.hears(m.RUN)
+            goes.say(m.DONE, [("a", None, 10_000, 0.1)])
+            await client.hears(m.FINISHED)
+            stays = await here.worker("stays")
+            retiring = asyncio.create_task(
+                here.scheduler.retire(["goes", "unheard-of"], timeout=BOUND)
+            )
+            assert (await stays.hears(m.COPY))[1] == [("a", [()])]
+            assert not retiring.done()
+            stays.say(m.COPIED, ["a"], [])
+            await goes.hears(m.END)
+            goes.comm.close()
+            await retiring
+            assert [info.name for info in here.scheduler.workers()] == ["stays"]
+            assert here.events[-1].expected
+
+    run(main())
+
+
+def test_retiring_has_an_end():
+    """A worker that goes on with its task is told to end, and the task runs elsewhere."""
+
+    async def main() -> None:
+        async with site() as here:
+            client, goes = await here.client(), await here.worker("goes")
+            await here.submit(client, "a")
+            await goes.hears(m.RUN)
+            retiring = asyncio.create_task(here.scheduler.retire(["goes"], timeout=5))
+            await goes.hears(m.RECALL)
+            goes.say(m.RETURNED, [])
+            jump(6)
+            assert "did not retire within 5 s" in (await goes.hears(m.END))[1]
+            await retiring
+            other = await here.worker("other")
+            _, ((key, *_),) = await other.hears(m.RUN)
+            assert here.scheduler.state.tasks[key].deaths == 0
+
+    run(main())
+
+
+def test_a_worker_that_says_it_leaves_is_retired():
+    """What it holds alone moves, then it is told to end; its tasks are not to blame."""
+
+    async def main() -> None:
+        async with site() as here:
+            client, leaving = await here.client(), await here.worker("leaving")
+            await here.submit(client, "a", "b")
+            await leaving.hears(m.RUN)
+            leaving.say(m.LEAVING, "SIGTERM")
+            assert (await leaving.hears(m.RECALL))[1] == ["a", "b"]
+            leaving.say(m.RETURNED, ["b"])
+            leaving.comm.close()
+            await leaving.ends()
+            other = await here.worker("other", nthreads=2)
+            await other.hears(m.RUN)
+            assert here.scheduler.state.tasks["a"].deaths == 0
+            assert here.events[1].reason == "SIGTERM"
+            assert here.events[1].expected
+
+    run(main())
+
+
+def test_a_worker_that_dies_is_blamed_on_what_it_ran():
+    """The client hears after as many as are allowed."""
+
+    async def main() -> None:
+        async with site(allowed_failures=2) as here:
+            client = await here.client()
+            await here.submit(client, "a")
+            for name in ("w1", "w2"):
+                worker = await here.worker(name)
+                await worker.hears(m.RUN)
+                worker.comm.abort()
+                await worker.comm.wait_closed()
+            _, ((_, failure),) = await client.hears(m.FAILED)
+            error = Failure(*failure).to_exception()
+            assert isinstance(error, KilledWorker)
+            assert "2 workers that died, the last of them w2" in str(error)
+
+    run(main())
+
+
+def test_an_outage_is_told_to_all_clients():
+    """To those that come later as well, until it is over."""
+
+    async def main() -> None:
+        async with site() as here:
+            early = await here.client()
+            here.scheduler.set_outage(WorkersUnavailable("the queue is closed"))
+            late = await here.client()
+            for client in (early, late):
+                assert await client.hears(m.OUTAGE) == (m.OUTAGE, "the queue is closed")
+            here.scheduler.set_outage(None)
+            for client in (early, late):
+                assert await client.hears(m.OUTAGE) == (m.OUTAGE, None)
+
+    run(main())
+
+
+def test_clients_can_wait_for_workers():
+    """The answer comes when as many are there; retiring ones do not count."""
+
+    async def main() -> None:
+        async with site() as here:
+            client = await here.client()
+            client.say(m.ASK, 1, "wait-for-workers", 2)
+            client.say(m.ASK, 2, "workers", None)
+            assert await client.hears(m.ANSWER) == (m.ANSWER, 2, {})
+            await here.worker("w1")
+            await here.worker("w2", nthreads=4)
+            assert await client.hears(m.ANSWER) == (m.ANSWER, 1, 2)
+            client.say(m.ASK, 3, "workers", None)
+            assert await client.hears(m.ANSWER) == (m.ANSWER, 3, {"w1": 1, "w2": 4})
+
+    run(main())
+
+
+def test_the_situation_says_what_is_waited_for():
+    """Workers, tasks, and what the owner says of jobs under way."""
+
+    async def main() -> None:
+        async with site() as here:
+            here.scheduler.describe_supply = lambda: "2 jobs pending"
+            client = await here.client()
+            await here.worker("w", nthreads=2)
+            await here.submit(client, "a", "b", "c", "d", "e")
+            client.say(m.ASK, 1, "situation", None)
+            _, _, first = await client.hears(m.ANSWER)
+            assert first["workers"] == 1
+            client.say(m.ASK, 2, "situation", None)
+            _, _, answer = await client.hears(m.ANSWER)
+            assert answer["running"] == 4
+            assert answer["text"] == (
+                "1 workers with 2 threads; tasks: 4 assigned, 1 ready; 2 jobs pending"
+            )
+            assert repr(here.scheduler) == "<Scheduler test workers=1 clients=1 tasks=5>"
+
+    run(main())
+
+
+def test_closing_tells_workers_to_end():
+    """And clients that nothing more will come; closing twice is as good as once."""
+
+    async def main() -> None:
+        async with site() as here:
+            client, worker = await here.client(), await here.worker()
+            await here.scheduler.close()
+            assert (await worker.hears(m.END))[1] == "the scheduler closes"
+            await worker.ends()
+            await client.ends()
+            await here.scheduler.close()
+            with pytest.raises(CommError, match="nobody listens"):
+                await here.client()
+
+    run(main())
+
+
+# -- frames ----------------------------------------------------------------------------------------
+
+
+class SmallFrames:
+    """A connection whose frames hold three items."""
+
+    def __init__(self) -> None:
+        self.frames: list[list[Message]] = []
+
+    def send(self, messages: list[Message]) -> None:
+        if sum(len(items) for _, items in messages) > 3:
+            raise FrameError("too large")
+        self.frames.append(messages)
+
+
+def test_what_does_not_fit_into_a_frame_goes_in_several():
+    """In order: first message by message, then a message item by item."""
+    comm: Any = SmallFrames()
+    send(comm, [(m.FREE, ["a"]), (m.RUN, list("bcdefgh")), (m.FREE, ["i", "j", "k"])])
+    sent = [message for frame in comm.frames for message in frame]
+    assert [key for _, items in sent for key in items] == list("abcdefghijk")
+    assert {operation for operation, _ in sent} == {m.FREE, m.RUN}
+
+
+def test_a_single_item_that_does_not_fit_is_an_error():
+    """There is nothing left to split."""
+    comm: Any = SmallFrames()
+    comm.send = lambda messages: (_ for _ in ()).throw(FrameError("too large"))
+    with pytest.raises(FrameError, match="too large"):
+        send(comm, [(m.RUN, ["a"])])
