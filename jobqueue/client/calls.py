@@ -18,6 +18,9 @@ _CACHED = (types.FunctionType, types.BuiltinFunctionType, type)
 """Callables that do not change from call to call; others (partials, bound methods, instances) may
 hold state that does, and are pickled at each call."""
 
+LARGEST_FUNCTION = 64 * 1024 * 1024
+"""Bytes of a pickled function. Scheduler and workers keep functions, and send them in one piece."""
+
 
 class Functions:
     """Functions as they travel, pickled once per function object.
@@ -52,6 +55,11 @@ class Functions:
             if fid is not None:
                 return fid
         fid, pickle = dumps_function(function)
+        if len(pickle) > LARGEST_FUNCTION:
+            raise SerializationError(
+                f"{describe(function)} takes {len(pickle) >> 20} MiB, since it refers to large "
+                "data: pass that as an argument instead, or scatter() it"
+            )
         if fid not in self._sent:
             self._send((fid, function_name(function), pickle))
             self._sent.add(fid)

@@ -24,6 +24,9 @@ OUT_OF_BAND = 16 * 1024
 LARGE_HEAD = 64 * 1024
 """Pickles above this many bytes travel beside the messages, not inside."""
 
+MOST_BUFFERS = 4096
+"""A value of more large buffers than this travels in one piece: a frame holds only so many."""
+
 _SMALL_TYPES = frozenset({type(None), bool, int, float, complex})
 
 
@@ -73,6 +76,9 @@ def dumps(value: Any, *, own: bool = False) -> Serialized:
     if by_value:
         outside.clear()
         head = _cloudpickle(value, sort)
+    if len(outside) > MOST_BUFFERS:
+        outside.clear()
+        head = _cloudpickle(value) if by_value else pickle.dumps(value, PROTOCOL)
     return Payload(head, outside) if outside or len(head) > LARGE_HEAD else head
 
 

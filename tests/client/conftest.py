@@ -16,7 +16,7 @@ import pytest
 
 from jobqueue import Client, LocalCluster
 
-BOUND = 20  # seconds a test may take; there to end a broken one, not to judge speed
+BOUND = 60  # seconds a test may take; there to end a broken one, not to judge speed
 
 
 @pytest.fixture(autouse=True)

@@ -180,10 +180,17 @@ def test_values_there_and_back(client, value):
     assert same(client.scatter({"value": value})["value"].result(30), value)
 
 
+def test_many_large_buffers(client):
+    """More of them than a frame holds."""
+    arrays = [numpy.zeros(2048 + n % 2) for n in range(5000)]
+    future = client.submit(lambda x: x, arrays)
+    assert [len(array) for array in future.result(60)] == [len(array) for array in arrays]
+
+
 def test_100_megabytes(client):
     """A large array goes there and comes back."""
     array = numpy.arange(12_500_000)
-    back = client.submit(numpy.negative, array).result(50)
+    back = client.submit(numpy.negative, array).result(60)
     assert back.shape == array.shape
     assert back[-1] == -array[-1]
 

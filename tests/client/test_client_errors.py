@@ -173,6 +173,16 @@ def test_an_unpicklable_function(client):
         client.map(locked, [])
 
 
+def test_a_function_over_large_data(client):
+    """Data do not travel as part of a function; some do no harm."""
+    import numpy
+
+    small, large = numpy.ones(100_000), numpy.ones(10_000_000)
+    assert client.submit(lambda: small.sum()).result(30) == 100_000
+    with pytest.raises(SerializationError, match=r"takes 76 MiB, .* pass that as an argument"):
+        client.submit(lambda: large.sum())
+
+
 def test_something_that_is_no_function(client):
     """What cannot be called is refused before anything is sent."""
     with pytest.raises(SerializationError, match=r"\(5\) is not callable: pass a function first"):
@@ -294,9 +304,9 @@ def test_a_task_that_kills_its_workers(own_client, how):
     future = own_client.submit(die, how)
     innocent = own_client.submit(abs, -1)
     with pytest.raises(KilledWorker, match=f"task '{future.key}' was running on 3 workers that"):
-        future.result(50)
+        future.result(60)
     assert future.status == "error"
-    assert innocent.result(50) == 1
+    assert innocent.result(60) == 1
 
 
 def test_results_of_a_worker_that_dies_are_computed_again(own_client):
@@ -317,6 +327,6 @@ def test_results_of_a_worker_that_dies_are_computed_again(own_client):
     with tempfile.TemporaryDirectory() as folder:
         large = own_client.submit(bytes, 1_000_000)
         large.exception(30)
-        assert own_client.submit(die_once, str(Path(folder) / "died")).result(50) == "survived"
-        assert own_client.submit(len, large).result(50) == 1_000_000
+        assert own_client.submit(die_once, str(Path(folder) / "died")).result(60) == "survived"
+        assert own_client.submit(len, large).result(60) == 1_000_000
         assert len(large.result(30)) == 1_000_000
