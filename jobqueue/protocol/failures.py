@@ -15,6 +15,7 @@ from jobqueue.errors import JobQueueError, SerializationError, TaskError
 from jobqueue.protocol import serialize
 
 MAX_TRACEBACK = 100_000
+"""Characters of a traceback that travel."""
 
 
 class RemoteTraceback(Exception):
@@ -53,7 +54,7 @@ class Failure(NamedTuple):
         if error.__traceback__ is not None:
             text = _traceback_text(error)
             text = f"\n{where}\n{text}" if where else text
-        return cls(_pickle_exception(error, summary), summary, text[-MAX_TRACEBACK:])
+        return cls(_pickle_exception(error, summary), summary, _cut(text))
 
     def to_exception(self) -> BaseException:
         """Return the exception, with its remote traceback as its cause."""
@@ -81,6 +82,15 @@ def _traceback_text(error: BaseException) -> str:
         return "".join(traceback.format_exception(error))
     except Exception:  # a __str__ that raises, or worse
         return "".join(traceback.format_tb(error.__traceback__))
+
+
+def _cut(text: str) -> str:
+    """Leave out the middle of a text that is too long: both ends tell more."""
+    if len(text) <= MAX_TRACEBACK:
+        return text
+    half = MAX_TRACEBACK // 2 - 50
+    left_out = len(text) - 2 * half
+    return f"{text[:half]}\n... ({left_out} characters left out) ...\n{text[-half:]}"
 
 
 def _pickle_exception(error: BaseException, summary: str) -> bytes:
