@@ -81,7 +81,8 @@ class Scheduler:
         self._comms: dict[WorkerRecord | ClientRecord, Comm] = {}
         self._leaving: dict[WorkerRecord, str] = {}
         self._subscribers: list[Callable[[WorkerEvent], None]] = []
-        self._outage: str | None = None
+        self._outage: Failure | None = None
+        self._shortage: Failure | None = None
         self._clients = 0
         self._flush_scheduled = False
         self._ticker: asyncio.TimerHandle | None = None
@@ -218,9 +219,15 @@ class Scheduler:
 
     def set_outage(self, error: WorkersUnavailable | None) -> None:
         """Let whoever waits for workers know that none will come, or that they may again."""
-        self._outage = None if error is None else str(error)
+        self._outage = None if error is None else Failure.of(error)
         for client in self.state.clients.values():
             client.say((m.OUTAGE, self._outage))
+        self._schedule_flush()
+
+    def set_shortage(self, error: WorkersUnavailable | None) -> None:
+        """Let whoever waits for more workers than there are know that no more will come."""
+        self._shortage = None if error is None else Failure.of(error)
+        self._answer_worker_waits()
         self._schedule_flush()
 
     async def _wait_for_change(self, timeout: float) -> bool:  # noqa: ASYNC109
@@ -357,9 +364,12 @@ class Scheduler:
 
     def _answer_worker_waits(self) -> None:
         connected = sum(not worker.retiring for worker in self.state.workers.values())
-        for wait in [wait for wait in self._worker_waits if wait[0] <= connected]:
-            self._worker_waits.remove(wait)
-            wait[1].say((m.ANSWER, wait[2], connected))
+        for wait in list(self._worker_waits):
+            count, client, number = wait
+            if count <= connected or self._shortage is not None:
+                self._worker_waits.remove(wait)
+                failure = None if count <= connected else self._shortage
+                client.say((m.ANSWER, number, failure))
 
     def _situation(self) -> dict[str, Any]:
         """Say what those who wait are waiting for."""

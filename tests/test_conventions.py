@@ -43,6 +43,9 @@ TESTED_THROUGH = {
     "jobqueue/comm/stream.py": "comm/test_transports.py",
     "jobqueue/comm/certificates.py": "comm/test_security.py",
     "jobqueue/comm/handshake.py": "comm/test_security.py",
+    # results reach users through futures, and protocols are what the cluster fulfils
+    "jobqueue/client/protocols.py": "client/test_client_life.py",
+    "jobqueue/client/results.py": "client/test_future.py",
     # what an agent holds of a worker
     "worker/child.py": "worker/test_agent.py",
     # where errors are raised, their words are compared

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import threading
-import time
 import weakref
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from copy import copy
 from itertools import islice
-from queue import SimpleQueue
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar
 
 from jobqueue.client.calls import Functions, Keys, dumps_arguments, function_name, pure_key
 from jobqueue.client.connection import Connection
 from jobqueue.client.future import Future
 from jobqueue.client.loop import LoopThread
-from jobqueue.client.nested import futures_in, replace_futures
-from jobqueue.client.states import FINISHED, PENDING, State
+from jobqueue.client.nested import futures_in
+from jobqueue.client.protocols import ClusterLike
+from jobqueue.client.results import Results
 from jobqueue.client.waits import Waits
 from jobqueue.comm import Comm, Credentials, connect_any
 from jobqueue.errors import (
@@ -34,57 +31,14 @@ from jobqueue.protocol import messages as m
 from jobqueue.protocol import references
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.hello import PYTHON
-from jobqueue.protocol.payload import Payload, Serialized
-from jobqueue.protocol.serialize import dumps, loads
-
-logger = logging.getLogger("jobqueue.client")
-
-T = TypeVar("T")
+from jobqueue.protocol.payload import Serialized
+from jobqueue.protocol.serialize import dumps
 
 CONNECT_TIMEOUT = 30.0
 """Seconds to reach a scheduler."""
 
 BATCH = 1000
 """Tasks of one `map` that are sent at a time, so that workers begin while others are pickled."""
-
-_SKIP = object()
-
-
-class SchedulerLike(Protocol):
-    """What a client needs of a scheduler in its own process."""
-
-    @property
-    def local_address(self) -> str:
-        """Its address for clients in the same event loop."""
-        ...
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """Its addresses for everybody else."""
-        ...
-
-    @property
-    def credentials(self) -> Credentials | None:
-        """The scheduler's credentials."""
-        ...
-
-
-class ClusterLike(Protocol):
-    """What a client needs of a cluster."""
-
-    @property
-    def scheduler(self) -> SchedulerLike:
-        """The scheduler it runs."""
-        ...
-
-    @property
-    def loop(self) -> LoopThread | None:
-        """The thread it lives on; None if it lives in the user's event loop."""
-        ...
-
-    def close(self) -> Any:
-        """End it."""
-        ...
 
 
 class Client:
@@ -152,7 +106,7 @@ class Client:
         # What lives in the event loop does not hold the client: one that nobody has any more is
         # collected, and lets its cluster be.
         connection = self._connection = Connection(
-            on_outage=lambda text: waits.on_outage(text),
+            on_outage=lambda failure: waits.on_outage(failure),
             on_closed=lambda reason: waits.on_closed(reason),
         )
         waits = self._waits = Waits(connection)
@@ -160,7 +114,7 @@ class Client:
         self._book = connection.book
         self._functions = Functions(lambda item: connection.say((m.FUNCTIONS, [item])))
         self._keys = Keys(0)
-        self._callbacks: SimpleQueue[tuple[Callable[[Future], object], Future]] | None = None
+        self._results = Results(waits, asynchronous=asynchronous)
         self._loop_thread: LoopThread | None = None
         self._started = False
         self._forked = False
@@ -227,7 +181,7 @@ class Client:
             "this client belongs to the process that was forked: make a new one in this process"
         )
         self._forked = True
-        self._callbacks = None
+        self._results.disown()
         self._connection.disown(error)
         self._waits.outage = error
 
@@ -450,88 +404,7 @@ class Client:
         """
         if errors not in ("raise", "skip"):
             raise ConfigError(f"errors={errors!r}: it is 'raise' or 'skip'")
-        if self.asynchronous:
-            return self._gather_async(futures, errors)
-        states = [future._state for future in futures_in(futures)]
-        self._waits.block(states, None)
-        values = self._waits.fetch_blocking(keys) if (keys := _to_fetch(states)) else None
-        return self._unpack(futures, values or {}, errors)
-
-    async def _gather_async(self, futures: Any, errors: str) -> Any:
-        states = [future._state for future in futures_in(futures)]
-        await self._waits.wait(states, None)
-        values = await self._waits.fetch(keys) if (keys := _to_fetch(states)) else None
-        return self._unpack(futures, values or {}, errors)
-
-    def _unpack(self, futures: Any, values: dict[str, Serialized | Failure], errors: str) -> Any:
-        unpacked: set[str] = set()
-
-        def result_of(future: Future) -> Any:
-            value = values.get(future.key)
-            if isinstance(value, Payload):
-                if future.key in unpacked:  # each time an object with memory of its own
-                    values[future.key] = value.copy()
-                unpacked.add(future.key)
-            try:
-                return _result(future._state, values)
-            except Exception:
-                if errors == "raise":
-                    raise
-                return _SKIP
-
-        return replace_futures(futures, result_of, _SKIP if errors == "skip" else None)
-
-    def _result(self, future: Future, timeout: float | None) -> Any:
-        if self.asynchronous:
-            return self._result_async(future, timeout)
-        state = future._state
-        end = None if timeout is None else time.monotonic() + timeout
-        if state.status is PENDING and not self._waits.block([state], timeout):
-            raise _not_in_time(future, timeout)
-        if not (keys := _to_fetch([state])):
-            return _result(state, {})
-        left = None if end is None else end - time.monotonic()
-        values = self._waits.fetch_blocking(keys, left)
-        if values is None:
-            raise _not_in_time(future, timeout)
-        return _result(state, values)
-
-    async def _result_async(self, future: Future, timeout: float | None = None) -> Any:  # noqa: ASYNC109
-        state = future._state
-        if self._loop_thread is not None and not self._loop_thread.inside:
-            return await asyncio.to_thread(self._result, future, timeout)
-        end = None if timeout is None else time.monotonic() + timeout
-        if not await self._waits.wait([state], timeout):
-            raise _not_in_time(future, timeout)
-        if not (keys := _to_fetch([state])):
-            return _result(state, {})
-        left = None if end is None else end - time.monotonic()
-        values = await self._waits.fetch(keys, left)
-        if values is None:
-            raise _not_in_time(future, timeout)
-        return _result(state, values)
-
-    def _exception(self, future: Future, timeout: float | None) -> Any:
-        if self.asynchronous:
-            return self._exception_async(future, timeout)
-        if not self._waits.block([future._state], timeout):
-            raise _not_in_time(future, timeout)
-        return future._state.exception()
-
-    async def _exception_async(self, future: Future, timeout: float | None) -> Any:  # noqa: ASYNC109
-        if not await self._waits.wait([future._state], timeout):
-            raise _not_in_time(future, timeout)
-        return future._state.exception()
-
-    def _traceback(self, future: Future, timeout: float | None) -> Any:
-        if self.asynchronous:
-            return self._traceback_async(future, timeout)
-        self._exception(future, timeout)
-        return _traceback(future._state)
-
-    async def _traceback_async(self, future: Future, timeout: float | None) -> str | None:  # noqa: ASYNC109
-        await self._exception_async(future, timeout)
-        return _traceback(future._state)
+        return self._results.gather(futures, errors)
 
     def cancel(self, futures: Any) -> None:
         """Do not run tasks, nor what depends on them; what runs already runs to its end.
@@ -569,7 +442,7 @@ class Client:
         answer = asyncio.ensure_future(self._connection.ask("wait-for-workers", count))
         try:
             with self._waits.guard(answer.cancel) as guard:
-                await asyncio.wait_for(answer, timeout)
+                shortage = await asyncio.wait_for(answer, timeout)
         except asyncio.CancelledError:
             if guard.error is None:
                 raise
@@ -582,35 +455,8 @@ class Client:
             raise TimeoutError(
                 f"not {count} workers within {timeout:g} s: {situation['text']}"
             ) from None
-
-    # -- callbacks ---------------------------------------------------------------------------------
-
-    def _add_done_callback(self, future: Future, function: Callable[[Future], object]) -> None:
-        if self.asynchronous:
-            loop = self._connection.loop
-
-            def call_soon(state: State | None = None) -> None:
-                loop.call_soon(_call_back, function, future)
-
-            if not self._book.when_done(future._state, call_soon):
-                call_soon()
-            return
-        queue = self._callback_queue()
-        if not self._book.when_done(future._state, lambda state: queue.put((function, future))):
-            queue.put((function, future))
-
-    def _callback_queue(self) -> SimpleQueue[tuple[Callable[[Future], object], Future]]:
-        """Return the queue of a thread that calls back: callbacks may wait, the loop may not."""
-        with self._book.lock:
-            if self._callbacks is None:
-                self._callbacks = SimpleQueue()
-                threading.Thread(
-                    target=_call_back_forever,
-                    args=(self._callbacks,),
-                    name="jobqueue-callbacks",
-                    daemon=True,
-                ).start()
-            return self._callbacks
+        if shortage is not None:
+            raise Failure(*shortage).to_exception()
 
 
 def _check_cluster(cluster: ClusterLike, asynchronous: bool) -> None:
@@ -626,18 +472,6 @@ def _check_cluster(cluster: ClusterLike, asynchronous: bool) -> None:
             )
 
 
-def _call_back_forever(queue: SimpleQueue[tuple[Callable[[Future], object], Future]]) -> None:
-    while True:
-        _call_back(*queue.get())
-
-
-def _call_back(function: Callable[[Future], object], future: Future) -> None:
-    try:
-        function(future)
-    except Exception:
-        logger.exception("a callback raised key=%s", future.key)
-
-
 def _options(priority: float, retries: int) -> dict[str, Any] | None:
     options: dict[str, Any] = {}
     if priority:
@@ -645,36 +479,6 @@ def _options(priority: float, retries: int) -> dict[str, Any] | None:
     if retries:
         options["retries"] = retries
     return options or None
-
-
-def _to_fetch(states: Iterable[State]) -> list[str]:
-    """Return the keys of those that have ended well and whose value did not come along."""
-    # Those that are pending here were lost a moment ago, and are being computed again.
-    return list(
-        dict.fromkeys(s.key for s in states if s.value is None and s.status in (FINISHED, PENDING))
-    )
-
-
-def _not_in_time(future: Future, timeout: float | None) -> TimeoutError:
-    what = "ended" if future.status is PENDING else "sent its result"
-    return TimeoutError(f"task {future.key!r} has not {what} within {timeout:g} s")
-
-
-def _result(state: State, values: Mapping[str, Serialized | Failure]) -> Any:
-    if (error := state.exception()) is not None:
-        raise error
-    value = state.value if state.value is not None else values[state.key]
-    if isinstance(value, Failure):
-        raise value.to_exception()
-    try:
-        return loads(value)
-    except SerializationError as error:
-        text = f"the result of task {state.key!r} cannot be unpickled here: {error}"
-        raise SerializationError(text) from error
-
-
-def _traceback(state: State) -> str | None:
-    return state.failure.traceback if state.failure is not None else None
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()

@@ -73,18 +73,18 @@ class Future:
         Exception
             Whatever the task raised, with the remote traceback as its cause.
         """
-        return self.client._result(self, timeout)
+        return self.client._results.result(self, timeout)
 
     def exception(self, timeout: float | None = None) -> Any:
         """Wait for the task and return the exception it raised, or None.
 
         To be awaited if the client is asynchronous. Parameters and errors as for `result`.
         """
-        return self.client._exception(self, timeout)
+        return self.client._results.exception(self, timeout)
 
     def traceback(self, timeout: float | None = None) -> Any:
         """Wait for the task and return the text of its remote traceback, or None."""
-        return self.client._traceback(self, timeout)
+        return self.client._results.traceback(self, timeout)
 
     def cancel(self) -> None:
         """Do not run the task, nor what depends on it. One that runs already runs to its end."""
@@ -96,7 +96,7 @@ class Future:
         In a thread of the client's, in the order in which tasks end; in the event loop if the
         client is asynchronous. What it raises is logged.
         """
-        self.client._add_done_callback(self, function)
+        self.client._results.call_back(self, function)
 
     def release(self) -> None:
         """Let go of the result before this object is gone; it cannot be used afterwards."""
@@ -104,7 +104,7 @@ class Future:
         self.client._book.drop(state)
 
     def __await__(self) -> Generator[Any, None, Any]:
-        awaitable: Awaitable[Any] = self.client._result_async(self)
+        awaitable: Awaitable[Any] = self.client._results.result_async(self)
         return awaitable.__await__()
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -245,7 +245,7 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
 
     async def _result_async(self, future: Future) -> Any:
         try:
-            return await future.client._result_async(future)
+            return await future.client._results.result_async(future)
         except StopAsyncIteration as error:
             raise _ended_by_mistake(future, error) from error
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from jobqueue.client.connection import Connection
 from jobqueue.client.states import Book, Countdown, State
-from jobqueue.errors import ClientClosed, CommError, JobQueueError, WorkersUnavailable
+from jobqueue.errors import ClientClosed, CommError, JobQueueError
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized
 
@@ -45,22 +45,33 @@ class Waits:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._book: Book = connection.book
+        self.book: Book = connection.book
         self._running: set[Countdown] = set()
         self._loop_tasks: set[asyncio.Future[None]] = set()
         self.outage: JobQueueError | None = None
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that brings what is waited for."""
+        return self._connection.loop
+
+    @property
+    def in_loop_thread(self) -> bool:
+        """Whether the calling thread is that event loop's."""
+        return threading.get_ident() == self._connection.thread
+
     def set_outage(self, error: JobQueueError | None) -> None:
         """End all waits with an error, and those that begin later, until it is None again."""
-        with self._book.lock:
+        with self.book.lock:
             self.outage = error
             if error is not None:
                 for countdown in list(self._running):
                     countdown.abort(error)
 
-    def on_outage(self, text: str | None) -> None:
+    def on_outage(self, failure: Sequence[Any] | None) -> None:
         """Take in that no workers will come, or that they may again."""
-        self.set_outage(None if text is None else WorkersUnavailable(text))
+        error = None if failure is None else Failure(*failure).to_exception()
+        self.set_outage(error if isinstance(error, JobQueueError) else None)
 
     def on_closed(self, reason: CommError) -> None:
         """Take in that the connection has ended."""
@@ -68,8 +79,8 @@ class Waits:
 
     def end(self, error: ClientClosed) -> None:
         """Let nothing wait from now on; the first reason given counts."""
-        if self._book.closed is None:
-            self._book.close(error)
+        if self.book.closed is None:
+            self.book.close(error)
             self.set_outage(error)
 
     # -- in a thread -------------------------------------------------------------------------------
@@ -145,7 +156,7 @@ class Waits:
         JobQueueError
             This thread is that event loop's.
         """
-        if threading.get_ident() == self._connection.thread:
+        if self.in_loop_thread:
             raise JobQueueError(
                 "waiting here would stop the event loop that brings the result: use 'await', or "
                 "'async for'"
@@ -208,14 +219,14 @@ class Waits:
         """
         countdown = Countdown(on_abort)
         countdown.left = 1
-        with self._book.lock:
+        with self.book.lock:
             if self.outage is not None:
                 raise copy(self.outage)  # one object would pile up the traceback of each wait
             self._running.add(countdown)
         try:
             yield countdown
         finally:
-            with self._book.lock:
+            with self.book.lock:
                 self._running.discard(countdown)
 
     def explain(self, count: int) -> None:
@@ -225,13 +236,13 @@ class Waits:
     # -- both --------------------------------------------------------------------------------------
 
     def _begin(self, countdown: Countdown, states: Sequence[State], enough: int) -> bool:
-        with self._book.lock:
-            pending = self._book.count_pending(countdown, states)
+        with self.book.lock:
+            pending = self.book.count_pending(countdown, states)
             if not pending or (enough and len(states) - pending >= enough):
-                self._book.stop_waiting(states, countdown)
+                self.book.stop_waiting(states, countdown)
                 return False
             if self.outage is not None:
-                self._book.stop_waiting(states, countdown)
+                self.book.stop_waiting(states, countdown)
                 raise copy(self.outage)
             if enough:
                 countdown.left = enough - (len(states) - pending)
@@ -239,15 +250,15 @@ class Waits:
             return True
 
     def _end(self, countdown: Countdown, states: Sequence[State]) -> None:
-        with self._book.lock:
+        with self.book.lock:
             self._running.discard(countdown)
             if countdown.left != 0 or countdown.error is not None:
-                self._book.stop_waiting(states, countdown)
+                self.book.stop_waiting(states, countdown)
 
     def _begin_fetch(self, callback: Callable[[], object], keys: Sequence[str]) -> Countdown:
         countdown = Countdown(callback)
         countdown.left = len(keys)
-        with self._book.lock:
+        with self.book.lock:
             self._running.add(countdown)
         return countdown
 
@@ -267,7 +278,7 @@ class Waits:
         with suppress(JobQueueError):
             await self._connection.ask("situation")
         if self.outage is not None:
-            with self._book.lock:
+            with self.book.lock:
                 countdown.abort(self.outage)
 
     async def _explain(self, count: int) -> None:

@@ -77,6 +77,7 @@ class Core:
                 self.plan.launcher(self.contact_addresses()),
                 scheduler,
                 on_outage=scheduler.set_outage,
+                on_shortage=scheduler.set_shortage,
             )
         except BaseException:
             self.status = "failed"

@@ -58,7 +58,19 @@ def outage(pool: PoolState, *, system: str, script: str | None) -> WorkersUnavai
     script
         Path of the job script that was submitted last.
     """
-    if pool.pause is None or pool.live() or pool.submitting or not pool.wanted:
+    if pool.live():
+        return None
+    return shortage(pool, system=system, script=script)
+
+
+def shortage(pool: PoolState, *, system: str, script: str | None) -> WorkersUnavailable | None:
+    """Return the error for whoever waits for more workers than there are; None if more may come.
+
+    Parameters and result are those of `outage`.
+    """
+    if pool.pause is None or pool.submitting or not pool.wanted:
+        return None
+    if any(job.state is not JobState.CONNECTED for job in pool.live()):
         return None
     if pool.pause.job is not None:
         return _never_connected(pool.pause, pool.pause.job, system, script)

@@ -17,7 +17,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from typing import Any, Protocol
 
-from jobqueue.cluster.explain import outage
+from jobqueue.cluster.explain import outage, shortage
 from jobqueue.cluster.jobs import JobReport
 from jobqueue.cluster.launcher import Launcher
 from jobqueue.cluster.reconcile import Actions, Load, PoolState, decide
@@ -102,12 +102,14 @@ class PoolLoop:
         scheduler: SchedulerView,
         *,
         on_outage: Callable[[WorkersUnavailable | None], None],
+        on_shortage: Callable[[WorkersUnavailable | None], None] = lambda error: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state = state
         self.launcher = launcher
         self._scheduler = scheduler
         self._on_outage = on_outage
+        self._on_shortage = on_shortage
         self._clock = clock
         self._polling = Polling(launcher.intervals)
         self._something = asyncio.Event()
@@ -138,11 +140,13 @@ class PoolLoop:
     def scale(self, wanted: int) -> None:
         """Set the number of jobs wanted; resumes a paused pool."""
         self.state.scale(wanted)
+        self._tell_outage()  # now: whoever waits from here on is not told of what is over
         self._something.set()
 
     def resume(self) -> None:
         """Go on after a pause."""
         self.state.resume()
+        self._tell_outage()
         self._something.set()
 
     def worker_joined(self, job_id: str, worker: str) -> bool:
@@ -313,6 +317,9 @@ class PoolLoop:
         return not self.launcher.in_doubt
 
     def _tell_outage(self) -> None:
+        self._on_shortage(
+            shortage(self.state, system=self.launcher.system, script=self.launcher.script)
+        )
         error = outage(self.state, system=self.launcher.system, script=self.launcher.script)
         if error is not None and self._scheduler.workers():
             error = None  # whoever waits may be served by workers that are not of this pool

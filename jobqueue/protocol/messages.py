@@ -70,7 +70,7 @@ FETCH_FAILED = "fetch-failed"
 """(FETCH_FAILED, key, failure)."""
 
 OUTAGE = "outage"
-"""(OUTAGE, text or None): no worker will come, and why; None once that is over."""
+"""(OUTAGE, failure or None): no worker will come, and why; None once that is over."""
 
 ANSWER = "answer"
 """(ANSWER, number, answer)."""

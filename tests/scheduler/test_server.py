@@ -433,7 +433,8 @@ def test_an_outage_is_told_to_all_clients():
             here.scheduler.set_outage(WorkersUnavailable("the queue is closed"))
             late = await here.client()
             for client in (early, late):
-                assert await client.hears(m.OUTAGE) == (m.OUTAGE, "the queue is closed")
+                _, failure = await client.hears(m.OUTAGE)
+                assert str(Failure(*failure).to_exception()) == "the queue is closed"
             here.scheduler.set_outage(None)
             for client in (early, late):
                 assert await client.hears(m.OUTAGE) == (m.OUTAGE, None)
@@ -452,9 +453,29 @@ def test_clients_can_wait_for_workers():
             assert await client.hears(m.ANSWER) == (m.ANSWER, 2, {})
             await here.worker("w1")
             await here.worker("w2", nthreads=4)
-            assert await client.hears(m.ANSWER) == (m.ANSWER, 1, 2)
+            assert await client.hears(m.ANSWER) == (m.ANSWER, 1, None)
             client.say(m.ASK, 3, "workers", None)
             assert await client.hears(m.ANSWER) == (m.ANSWER, 3, {"w1": 1, "w2": 4})
+
+    run(main())
+
+
+def test_who_waits_for_more_workers_than_will_come_is_told_why():
+    """Those that are there are enough for some; nobody waits in vain for the others."""
+
+    async def main() -> None:
+        async with site() as here:
+            client = await here.client()
+            await here.worker("w1")
+            client.say(m.ASK, 1, "wait-for-workers", 2)
+            client.say(m.ASK, 2, "workers", None)
+            assert await client.hears(m.ANSWER) == (m.ANSWER, 2, {"w1": 1})
+            here.scheduler.set_shortage(WorkersUnavailable("the pool has paused"))
+            _, number, failure = await client.hears(m.ANSWER)
+            assert number == 1
+            assert str(Failure(*failure).to_exception()) == "the pool has paused"
+            client.say(m.ASK, 3, "wait-for-workers", 1)
+            assert await client.hears(m.ANSWER) == (m.ANSWER, 3, None)
 
     run(main())
 

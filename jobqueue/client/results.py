@@ -1,0 +1,209 @@
+"""How the outcome of tasks reaches the user: in a thread, in a coroutine, by callback."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from queue import SimpleQueue
+from typing import Any
+
+from jobqueue.client.future import Future
+from jobqueue.client.nested import futures_in, replace_futures
+from jobqueue.client.states import FINISHED, PENDING, State
+from jobqueue.client.waits import Waits
+from jobqueue.errors import ConfigError, SerializationError
+from jobqueue.protocol.failures import Failure
+from jobqueue.protocol.payload import Payload, Serialized
+from jobqueue.protocol.serialize import loads
+
+logger = logging.getLogger("jobqueue.client")
+
+Callback = Callable[[Future], object]
+"""What `Future.add_done_callback` takes."""
+
+_SKIP = object()
+
+
+class Results:
+    """Waits for tasks, fetches what did not come along, unpickles it in the thread that asked.
+
+    Parameters
+    ----------
+    waits
+        The client's.
+    asynchronous
+        Whether the client lives in the user's event loop: then what waits is to be awaited.
+    """
+
+    def __init__(self, waits: Waits, *, asynchronous: bool) -> None:
+        self._waits = waits
+        self._asynchronous = asynchronous
+        self._callbacks: SimpleQueue[tuple[Callback, Future]] | None = None
+
+    def gather(self, futures: Any, errors: str) -> Any:
+        """See `Client.gather`."""
+        if errors not in ("raise", "skip"):
+            raise ConfigError(f"errors={errors!r}: it is 'raise' or 'skip'")
+        if self._asynchronous:
+            return self._gather_async(futures, errors)
+        states = [future._state for future in futures_in(futures)]
+        self._waits.block(states, None)
+        values = self._waits.fetch_blocking(keys) if (keys := _to_fetch(states)) else None
+        return _unpack(futures, values or {}, errors)
+
+    async def _gather_async(self, futures: Any, errors: str) -> Any:
+        states = [future._state for future in futures_in(futures)]
+        await self._waits.wait(states, None)
+        values = await self._waits.fetch(keys) if (keys := _to_fetch(states)) else None
+        return _unpack(futures, values or {}, errors)
+
+    def result(self, future: Future, timeout: float | None) -> Any:
+        """See `Future.result`."""
+        if self._asynchronous:
+            return self.result_async(future, timeout)
+        state = future._state
+        end = None if timeout is None else time.monotonic() + timeout
+        if state.status is PENDING and not self._waits.block([state], timeout):
+            raise _not_in_time(future, timeout)
+        if not (keys := _to_fetch([state])):
+            return _result(state, {})
+        left = None if end is None else end - time.monotonic()
+        values = self._waits.fetch_blocking(keys, left)
+        if values is None:
+            raise _not_in_time(future, timeout)
+        return _result(state, values)
+
+    async def result_async(self, future: Future, timeout: float | None = None) -> Any:  # noqa: ASYNC109
+        """Return the result of a task in any event loop: what ``await future`` does."""
+        state = future._state
+        if not self._asynchronous and not self._waits.in_loop_thread:
+            return await asyncio.to_thread(self.result, future, timeout)
+        end = None if timeout is None else time.monotonic() + timeout
+        if not await self._waits.wait([state], timeout):
+            raise _not_in_time(future, timeout)
+        if not (keys := _to_fetch([state])):
+            return _result(state, {})
+        left = None if end is None else end - time.monotonic()
+        values = await self._waits.fetch(keys, left)
+        if values is None:
+            raise _not_in_time(future, timeout)
+        return _result(state, values)
+
+    def exception(self, future: Future, timeout: float | None) -> Any:
+        """See `Future.exception`."""
+        return self._once_done(future, timeout, lambda state: state.exception())
+
+    def traceback(self, future: Future, timeout: float | None) -> Any:
+        """See `Future.traceback`."""
+        return self._once_done(
+            future, timeout, lambda state: state.failure.traceback if state.failure else None
+        )
+
+    def _once_done(
+        self, future: Future, timeout: float | None, read: Callable[[State], Any]
+    ) -> Any:
+        async def read_async() -> Any:
+            if not await self._waits.wait([future._state], timeout):
+                raise _not_in_time(future, timeout)
+            return read(future._state)
+
+        if self._asynchronous:
+            return read_async()
+        if not self._waits.block([future._state], timeout):
+            raise _not_in_time(future, timeout)
+        return read(future._state)
+
+    # -- callbacks ---------------------------------------------------------------------------------
+
+    def call_back(self, future: Future, function: Callback) -> None:
+        """See `Future.add_done_callback`."""
+        if self._asynchronous:
+            loop = self._waits.loop
+
+            def deliver(state: State | None = None) -> None:
+                loop.call_soon(_call_back, function, future)
+        else:
+            queue = self._callback_queue()
+
+            def deliver(state: State | None = None) -> None:
+                queue.put((function, future))
+
+        if not self._waits.book.when_done(future._state, deliver):
+            deliver()
+
+    def _callback_queue(self) -> SimpleQueue[tuple[Callback, Future]]:
+        """Return the queue of a thread that calls back: callbacks may wait, the loop may not."""
+        with self._waits.book.lock:
+            if self._callbacks is None:
+                self._callbacks = SimpleQueue()
+                threading.Thread(
+                    target=_call_back_forever,
+                    args=(self._callbacks,),
+                    name="jobqueue-callbacks",
+                    daemon=True,
+                ).start()
+            return self._callbacks
+
+    def disown(self) -> None:
+        """Forget the thread that calls back: it did not come along into a fork."""
+        self._callbacks = None
+
+
+def _call_back_forever(queue: SimpleQueue[tuple[Callback, Future]]) -> None:
+    while True:
+        _call_back(*queue.get())
+
+
+def _call_back(function: Callback, future: Future) -> None:
+    try:
+        function(future)
+    except Exception:
+        logger.exception("a callback raised key=%s", future.key)
+
+
+def _to_fetch(states: Iterable[State]) -> list[str]:
+    """Return the keys of those that have ended well and whose value did not come along."""
+    # Those that are pending here were lost a moment ago, and are being computed again.
+    return list(
+        dict.fromkeys(s.key for s in states if s.value is None and s.status in (FINISHED, PENDING))
+    )
+
+
+def _unpack(futures: Any, values: dict[str, Serialized | Failure], errors: str) -> Any:
+    unpacked: set[str] = set()
+
+    def result_of(future: Future) -> Any:
+        value = values.get(future.key)
+        if isinstance(value, Payload):
+            if future.key in unpacked:  # each time an object with memory of its own
+                values[future.key] = value.copy()
+            unpacked.add(future.key)
+        try:
+            return _result(future._state, values)
+        except Exception:
+            if errors == "raise":
+                raise
+            return _SKIP
+
+    return replace_futures(futures, result_of, _SKIP if errors == "skip" else None)
+
+
+def _result(state: State, values: Mapping[str, Serialized | Failure]) -> Any:
+    if (error := state.exception()) is not None:
+        raise error
+    value = state.value if state.value is not None else values[state.key]
+    if isinstance(value, Failure):
+        raise value.to_exception()
+    try:
+        return loads(value)
+    except SerializationError as error:
+        text = f"the result of task {state.key!r} cannot be unpickled here: {error}"
+        raise SerializationError(text) from error
+
+
+def _not_in_time(future: Future, timeout: float | None) -> TimeoutError:
+    what = "ended" if future.status is PENDING else "sent its result"
+    return TimeoutError(f"task {future.key!r} has not {what} within {timeout:g} s")
