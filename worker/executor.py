@@ -44,6 +44,13 @@ Done = tuple[str, Serialized | None, int, float]
 Failed = tuple[str, Failure, float]
 """Key, why, seconds."""
 
+Gone = tuple[str, str]
+"""Key, and the input without which it could not be run."""
+
+
+class _InputGone(Exception):
+    pass
+
 
 class Executor:
     """Threads that run items in order.
@@ -76,6 +83,7 @@ class Executor:
         self._queue: SimpleQueue[Item | None] = SimpleQueue()
         self._done: deque[Done] = deque()
         self._failed: deque[Failed] = deque()
+        self._gone: deque[Gone] = deque()
         self._busy = bytearray(nthreads)  # one byte a thread: no lock needed
         for number in range(nthreads):
             name = f"jobqueue-task-{number}"
@@ -103,10 +111,16 @@ class Executor:
         """Whether nothing runs and nothing waits."""
         return not any(self._busy) and not self._waiting
 
-    def take_results(self) -> tuple[list[Done], list[Failed]]:
+    def close(self) -> None:
+        """Let the threads end: those that run a task, after it."""
+        self.withdraw_all()
+        for _ in self._busy:
+            self._queue.put(None)
+
+    def take_results(self) -> tuple[list[Done], list[Failed], list[Gone]]:
         """Return, and forget, the results that have come since the last call."""
         self._awake = False  # before looking: what comes from now on wakes again
-        return _drain(self._done), _drain(self._failed)
+        return _drain(self._done), _drain(self._failed), _drain(self._gone)
 
     def _main(self, number: int) -> None:
         get, waiting, busy = self._queue.get, self._waiting, self._busy
@@ -127,21 +141,28 @@ class Executor:
         started = perf_counter()
         try:
             value = self._call(item)
+        except _InputGone as gone:
+            self._gone.append((item.key, str(gone)))
+            return
         except BaseException as error:
             self._failed.append((item.key, self._failure(error), perf_counter() - started))
             return
         seconds = perf_counter() - started
         try:
-            small = dumps_if_small(value, self.inline_limit)
+            self._done.append(self._keep(item.key, value, seconds))
         except SerializationError as error:
             text = f"the result of task {item.key!r} cannot be sent: {error}"
             self._failed.append((item.key, Failure.of(SerializationError(text)), seconds))
-            return
-        if small is None:
-            self._store.put(item.key, value)
-            self._done.append((item.key, None, sizeof(value), seconds))
-        else:
-            self._done.append((item.key, small, len(small), seconds))
+        except BaseException as error:  # of the value's own code, or of the user's mapping
+            self._failed.append((item.key, self._failure(error), seconds))
+
+    def _keep(self, key: str, value: Any, seconds: float) -> Done:
+        """Pack a small result to be sent; put a large one into the store."""
+        small = dumps_if_small(value, self.inline_limit)
+        if small is not None:
+            return key, small, len(small), seconds
+        self._store.put(key, value)
+        return key, None, sizeof(value), seconds
 
     def _call(self, item: Item) -> Any:
         function = self._functions.get(item.fid)
@@ -152,7 +173,10 @@ class Executor:
         else:
             values = {key: loads(value) for key, value in item.inputs.inline}
             for key in item.inputs.stored:
-                values[key] = self._store.get(key)
+                try:
+                    values[key] = self._store.get(key)
+                except KeyError:  # freed while this task waited: news that crossed on their way
+                    raise _InputGone(key) from None
             with resolving(values):
                 arguments = loads(item.arguments)
         if type(arguments) is tuple:

@@ -120,17 +120,16 @@ class Intake:
         self._serve(source, answer)
 
     def _serve(self, source: str, answer: Answer) -> None:
-        came = answer is not None and not isinstance(answer, Failure)
-        if came and source not in self._unwanted:
-            self._store.put_serialized(source, answer)  # type: ignore[arg-type]
-            self._say((m.COPIED, [source], []))
-        else:
-            self._say((m.COPIED, [], [source]))
+        unwanted = source in self._unwanted
         self._unwanted.discard(source)
-        for key, waiting in list(self._waiting.items()):
-            if source not in waiting.missing:
-                continue
-            if came:
+        tasks = [(key, task) for key, task in self._waiting.items() if source in task.missing]
+        came = answer is not None and not isinstance(answer, Failure)
+        if came and (tasks or not unwanted):
+            self._store.put_serialized(source, answer)  # type: ignore[arg-type]
+        here = source in self._store  # perhaps because it was computed here meanwhile
+        self._say((m.COPIED, [source], []) if here else (m.COPIED, [], [source]))
+        for key, waiting in tasks:
+            if here:
                 waiting.missing.discard(source)
                 if not waiting.missing:
                     del self._waiting[key]

@@ -28,7 +28,7 @@ def preload(names: Iterable[str]) -> None:
                 runpy.run_path(name)
             else:
                 importlib.import_module(name)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ConfigError(
                 f"--preload {name}: {type(error).__name__}: {error}; is it on this node?"
             ) from error

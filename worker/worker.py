@@ -149,6 +149,7 @@ class Worker:
             return ExitCode.TOLD_TO_END
         finally:
             heartbeat.cancel()
+            self._executor.close()
             self._peers.close()
             self._server.close()
             if self._comm is not None:
@@ -231,7 +232,7 @@ class Worker:
             self._comm.send(outbox)
 
     def _send_results(self) -> None:
-        done, failed = self._executor.take_results()
+        done, failed, gone = self._executor.take_results()
         if self._comm is None:  # what ends while there is no scheduler, nobody will ask for
             for key, *_ in done:
                 self._store.discard(key)
@@ -241,6 +242,7 @@ class Worker:
             messages.append((m.DONE, done))
         if failed:
             messages.append((m.FAILED, failed))
+        messages.extend((m.INPUT_GONE, key, source) for key, source in gone)
         if messages:
             self._comm.send(messages)
 

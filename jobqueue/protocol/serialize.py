@@ -160,7 +160,8 @@ def dumps_if_small(value: Any, limit: int) -> bytes | None:
     if type(value) in _SMALL_TYPES:
         head = pickle.dumps(value, PROTOCOL)
         return head if len(head) <= limit else None
-    if getattr(value, "nbytes", 0) > limit:
+    size = getattr(value, "nbytes", 0)  # of a class it is a descriptor, elsewhere anything
+    if isinstance(size, int) and size > limit:
         return None
     target = _LimitedFile(limit)
     try:

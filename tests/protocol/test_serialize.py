@@ -292,6 +292,14 @@ def test_large_arrays_are_given_up_at_once(value):
     assert dumps_if_small(value, 4096) is None
 
 
+@pytest.mark.parametrize("value", [np.ndarray, np.float64, np.float64(1.5)], ids=repr)
+def test_what_calls_something_else_nbytes_is_taken_too(value):
+    """A class of arrays has the attribute, but no size."""
+    small = dumps_if_small(value, 4096)
+    assert small is not None
+    assert loads(small) == value
+
+
 # -- functions -------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,43 @@
+"""The user's code that runs before the first task."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from jobqueue.errors import ConfigError
+from jobqueue.worker.preload import preload
+
+
+def test_modules_and_files_run_in_order(tmp_path, monkeypatch):
+    """Modules are imported, files executed."""
+    order: list[str] = []
+    monkeypatch.setattr(sys, "preload_order", order, raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "my_preload_module", raising=False)
+    for name in ("my_preload_module", "my_file"):
+        (tmp_path / f"{name}.py").write_text(f"import sys; sys.preload_order.append({name!r})")
+    preload([str(tmp_path / "my_file.py"), "my_preload_module"])
+    assert order == ["my_file", "my_preload_module"]
+    del sys.modules["my_preload_module"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("missing_module_xyz", None, "missing_module_xyz: ModuleNotFoundError"),
+        ("missing.py", None, "missing.py: FileNotFoundError"),
+        ("broken.py", "1 / 0", "broken.py: ZeroDivisionError"),
+        ("garbled.py", "def", "garbled.py: SyntaxError"),
+        ("leaves.py", "raise SystemExit(3)", "leaves.py: SystemExit"),
+    ],
+)
+def test_what_fails_is_named(tmp_path, monkeypatch, name, text, words):
+    """With its own error."""
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match=words) as caught:
+        preload([name])
+    assert "--preload" in str(caught.value)
