@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -67,6 +68,34 @@ def no_process_left_behind() -> Iterator[None]:
     if left:
         described = ", ".join(_end(pid) for pid in sorted(left))
         pytest.fail(f"the test left processes behind: {described}")
+
+
+@pytest.fixture(scope="session")
+def listening() -> Callable[[int], set[str]]:
+    """Tell what a process listens on, as addresses without a host: ``tcp:4000``, ``unix:/path``.
+
+    Reads the process's own network namespace, which may be that of a node.
+    """
+
+    def find(pid: int) -> set[str]:
+        folder = Path(f"/proc/{pid}")
+        own = set()
+        for link in (folder / "fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                own.add(os.readlink(link))
+        found = set()
+        for kind, states in (("tcp", ("0A",)), ("tcp6", ("0A",)), ("udp", ("07",)), ("udp6", ())):
+            for line in (folder / "net" / kind).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] in states and f"socket:[{fields[9]}]" in own:
+                    found.add(f"{kind[:3]}:{int(fields[1].rpartition(':')[2], 16)}")
+        for line in (folder / "net" / "unix").read_text().splitlines()[1:]:
+            fields = line.split()
+            if int(fields[3], 16) & 0x10000 and f"socket:[{fields[6]}]" in own:
+                found.add(f"unix:{fields[7] if len(fields) > 7 else ''}")
+        return found
+
+    return find
 
 
 def children() -> set[int]:
