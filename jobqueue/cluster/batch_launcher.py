@@ -317,8 +317,8 @@ class BatchLauncher:
 
     # --- ending --------------------------------------------------------------------------
 
-    async def cancel(self, job_ids: Sequence[str]) -> None:
-        """Cancel jobs in one command."""
+    async def cancel(self, job_ids: Sequence[str], *, abandoned: bool = False) -> None:
+        """Cancel jobs in one command; how much time they get is the batch system's to say."""
         self._cancelled.update(job_ids)
         for start in range(0, len(job_ids), CANCELLED_AT_ONCE):
             argv = self.adapter.cancel_argv(job_ids[start : start + CANCELLED_AT_ONCE])

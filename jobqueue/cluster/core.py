@@ -197,7 +197,7 @@ class Core:
         orderly = not self._pool.state.submitting and not self._pool.launcher.in_doubt
         try:
             with contextlib.closing(asyncio.new_event_loop()) as loop:
-                loop.run_until_complete(self._pool.launcher.cancel(job_ids))
+                loop.run_until_complete(self._pool.launcher.cancel(job_ids, abandoned=True))
                 loop.run_until_complete(self._pool.launcher.close())
         except (BatchSystemError, OSError) as error:
             logger.error("jobs may be left jobs=%s error=%s", ",".join(job_ids), error)

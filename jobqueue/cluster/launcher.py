@@ -54,8 +54,11 @@ class Launcher(Protocol):
             The batch system did not answer.  That says nothing about any job.
         """
 
-    async def cancel(self, job_ids: Sequence[str]) -> None:
-        """End jobs, those that have ended already included; BatchSystemError if that failed."""
+    async def cancel(self, job_ids: Sequence[str], *, abandoned: bool = False) -> None:
+        """End jobs, those that have ended already included; BatchSystemError if that failed.
+
+        `abandoned`: the scheduler is gone, so workers need no time to hand over results.
+        """
 
     def ended(self, job_ids: Iterable[str]) -> None:
         """Forget jobs that are over."""

@@ -106,10 +106,10 @@ class ProcessLauncher:
             return "cancelled"
         return "crashed" if code else "completed"
 
-    async def cancel(self, job_ids: Sequence[str]) -> None:
-        """Ask processes to end; a second time it is no longer a request."""
+    async def cancel(self, job_ids: Sequence[str], *, abandoned: bool = False) -> None:
+        """Ask processes to end; a second time, or if abandoned, it is no longer a request."""
         for job_id in job_ids:
-            again = job_id in self._cancelled
+            again = abandoned or job_id in self._cancelled
             self._cancelled.add(job_id)
             self._signal(job_id, signal.SIGKILL if again else signal.SIGTERM)
 

@@ -83,7 +83,7 @@ class FakeLauncher:
             self.in_doubt = False
         return [self.phases[job_id] for job_id in (*job_ids, *found)]
 
-    async def cancel(self, job_ids: Sequence[str]) -> None:
+    async def cancel(self, job_ids: Sequence[str], *, abandoned: bool = False) -> None:
         self.log.append(("cancel", tuple(job_ids)))
         for job_id in job_ids:
             self.phases[job_id] = JobReport(job_id, Phase.ENDED, cause="cancelled")
