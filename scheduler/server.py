@@ -222,7 +222,7 @@ class Scheduler:
         self._outage = None if error is None else Failure.of(error)
         for client in self.state.clients.values():
             client.say((m.OUTAGE, self._outage))
-        self._schedule_flush()
+        self._flush()  # now: when the call that ends an outage returns, the clients here know
 
     def set_shortage(self, error: WorkersUnavailable | None) -> None:
         """Let whoever waits for more workers than there are know that no more will come."""

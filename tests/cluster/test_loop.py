@@ -163,8 +163,8 @@ def test_jobs_that_die_at_once_end_in_an_outage_that_says_why(
             assert error.script == "/state/job.sh"
             assert all(text in str(error) for text in ("127", "boom", "/state/job.sh", "resume"))
             s.loop.resume()
+            assert s.outages[-1] is None, "told before the call returns"
             await eventually(lambda: len(s.submissions()) == FAILURES_IN_A_ROW + 1)
-            assert s.outages[-1] is None
 
     asyncio.run(main())
 

@@ -442,6 +442,25 @@ def test_an_outage_is_told_to_all_clients():
     run(main())
 
 
+def test_the_end_of_an_outage_is_known_when_the_call_returns():
+    """Who scales in one thread and then waits is not told of trouble that is over."""
+
+    async def main() -> None:
+        async with site() as here:
+            client = await here.client()
+            here.scheduler.set_outage(WorkersUnavailable("the queue is closed"))
+            await client.hears(m.OUTAGE)
+
+            async def mend() -> None:
+                here.scheduler.set_outage(None)
+
+            count = len(client.heard)
+            await asyncio.create_task(mend())
+            assert client.heard[count:] == [(m.OUTAGE, None)]
+
+    run(main())
+
+
 def test_clients_can_wait_for_workers():
     """The answer comes when as many are there; retiring ones do not count."""
 
