@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from jobqueue.comm import Comm, Credentials, Listener, connect_any, contact_addresses, listen
-from jobqueue.errors import CommError, SerializationError
+from jobqueue.errors import CommError, JobQueueError, SerializationError, TaskError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.hello import PYTHON
@@ -38,6 +38,9 @@ async def serialized_from(store: Store, key: str) -> Answer:
         return None
     except SerializationError as error:
         return Failure.of(SerializationError(f"the result of task {key!r} cannot be sent: {error}"))
+    except Exception as error:  # a user's mapping may raise anything
+        text = f"the result of task {key!r} cannot be read: {type(error).__name__}: {error}"
+        return Failure.of(TaskError(text))
 
 
 def answer_message(number: int, answer: Answer) -> Message:
@@ -142,7 +145,7 @@ class Peers:
             try:
                 connection = await self._connection(tuple(addresses))
                 answer = await connection.ask(key)
-            except CommError as error:
+            except JobQueueError as error:
                 logger.info("peer not reached addresses=%s error=%s", ",".join(addresses), error)
                 continue
             if answer is not None:

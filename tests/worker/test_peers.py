@@ -1,0 +1,226 @@
+"""How workers get results from each other, over sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jobqueue.comm import connect, listen
+from jobqueue.errors import SerializationError, TaskError
+from jobqueue.protocol import messages as m
+from jobqueue.protocol.failures import Failure
+from jobqueue.protocol.hello import PYTHON
+from jobqueue.protocol.serialize import loads
+from jobqueue.worker.peers import Answer, Peers, PeerServer, answer_message
+from jobqueue.worker.store import Store
+
+BOUND = 20.0  # seconds after which a test is broken
+
+
+class Site:
+    """A worker that asks, and others that have something."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.relayed: list[str] = []
+        self.relay_answer: Answer = b"by way of the scheduler"
+        self.peers = Peers(None, self._relay)
+        self.servers: list[PeerServer] = []
+
+    def _relay(self, key: str) -> asyncio.Future[Answer]:
+        self.relayed.append(key)
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        answer.set_result(self.relay_answer)
+        return answer
+
+    async def holder(self, data: Any) -> PeerServer:
+        server = PeerServer(Store(data), None)
+        await server.start(f"unix://{self.folder}/w{len(self.servers)}.peer")
+        self.servers.append(server)
+        return server
+
+    async def get(self, key: str, *holders: PeerServer | tuple[str, ...]) -> Any:
+        places = [each.addresses if isinstance(each, PeerServer) else each for each in holders]
+        async with asyncio.timeout(BOUND):
+            return await self.peers.get(key, places)
+
+
+@asynccontextmanager
+async def site(folder: Path) -> AsyncIterator[Site]:
+    here = Site(folder)
+    try:
+        yield here
+    finally:
+        here.peers.close()
+        for server in here.servers:
+            server.close()
+        for server in here.servers:
+            for comm in list(server._comms):
+                await comm.wait_closed()
+            if server._listener is not None:
+                await server._listener.wait_closed()
+        await asyncio.sleep(0)
+
+
+def test_a_result_comes_straight_from_its_holder(folder):
+    """Large ones as well; one connection serves for all, however many ask at once."""
+
+    async def main() -> None:
+        async with site(folder) as here:
+            holder = await here.holder({"small": 5, "large": np.arange(100_000)})
+            answers = await asyncio.gather(*[here.get("small", holder) for _ in range(20)])
+            assert [loads(answer) for answer in answers] == [5] * 20
+            assert (loads(await here.get("large", holder)) == np.arange(100_000)).all()
+            assert len(holder._comms) == 1
+            assert here.relayed == []
+
+    asyncio.run(main())
+
+
+def test_each_holder_is_tried(folder):
+    """Until one is reached that has it."""
+
+    async def main() -> None:
+        async with site(folder) as here:
+            nowhere = (f"unix://{folder}/nowhere",)
+            without, holder = await here.holder({}), await here.holder({"a": 1})
+            assert loads(await here.get("a", nowhere, (), without, holder)) == 1
+            assert here.relayed == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("address", ["unix:///nonexistent/w", "tls://127.0.0.1:1", "garbage"])
+def test_what_cannot_be_reached_comes_through_the_scheduler(folder, address):
+    """For whatever reason: nobody there, no credentials for it, no address at all."""
+
+    async def main() -> None:
+        async with site(folder) as here:
+            assert await here.get("a", (address,)) == b"by way of the scheduler"
+            here.relay_answer = None
+            assert await here.get("b") is None
+            assert here.relayed == ["a", "b"]
+
+    asyncio.run(main())
+
+
+def test_what_cannot_be_pickled_is_a_failure(folder):
+    """Asking others would not help, so nobody else is asked."""
+
+    async def main() -> None:
+        async with site(folder) as here:
+            holder = await here.holder({"lock": threading.Lock()})
+            answer = await here.get("lock", holder)
+            assert isinstance(answer, Failure)
+            error = answer.to_exception()
+            assert isinstance(error, SerializationError)
+            assert "result of task 'lock' cannot be sent" in str(error)
+            assert here.relayed == []
+
+    asyncio.run(main())
+
+
+class BrokenMapping(dict[str, Any]):
+    """A user's mapping over a file system that is gone."""
+
+    def __getitem__(self, key: str) -> Any:
+        raise OSError(116, "Stale file handle")
+
+
+def test_a_store_that_fails_is_a_failure(folder):
+    """In words; whoever asked does not wait for ever."""
+
+    async def main() -> None:
+        async with site(folder) as here:
+            answer = await here.get("a", await here.holder(BrokenMapping()))
+            assert isinstance(answer, Failure)
+            error = answer.to_exception()
+            assert isinstance(error, TaskError)
+            assert "Stale file handle" in str(error)
+
+    asyncio.run(main())
+
+
+def test_a_holder_that_ends_is_not_waited_for(folder):
+    """The connection ends, and the next one is asked; another time it is connected to anew."""
+
+    async def main() -> None:
+        async with site(folder) as here:
+            arrived = asyncio.Event()
+            comms = []
+
+            def on_comm(comm: Any) -> None:
+                comms.append(comm)
+                comm.start(lambda messages: arrived.set(), lambda reason: None)
+
+            silent = await listen(
+                f"unix://{folder}/silent",
+                hello={"role": "worker", "python": PYTHON},
+                on_comm=on_comm,
+                roles={"peer"},
+            )
+            holder = await here.holder({"a": 1})
+            asking = asyncio.create_task(here.get("a", (silent.address,), holder))
+            await asyncio.wait_for(arrived.wait(), BOUND)
+            comms[0].abort()
+            assert loads(await asking) == 1
+            arrived.clear()
+            asking = asyncio.create_task(here.get("a", (silent.address,), holder))
+            await asyncio.wait_for(arrived.wait(), BOUND)
+            assert len(comms) == 2
+            comms[1].abort()
+            assert loads(await asking) == 1
+            silent.close()
+            await silent.wait_closed()
+            for comm in comms:
+                await comm.wait_closed()
+
+    asyncio.run(main())
+
+
+def test_a_worker_that_cannot_listen_has_no_addresses(folder, caplog):
+    """It works all the same, through the scheduler."""
+
+    async def main() -> None:
+        async with site(folder) as here:
+            first = await here.holder({})
+            second = PeerServer(Store({}), None)
+            await second.start(first.addresses[0])
+            assert second.addresses == ()
+            second.close()
+
+    asyncio.run(main())
+    assert "no other worker can connect" in caplog.text
+
+
+def test_garbage_ends_the_connection_only(folder):
+    """Others go on asking."""
+
+    async def main() -> None:
+        async with site(folder) as here:
+            holder = await here.holder({"a": 1})
+            hello = {"role": "peer", "python": PYTHON}
+            stranger = await connect(holder.addresses[0], hello=hello, expect="worker")
+            ended = asyncio.Event()
+            stranger.start(lambda messages: None, lambda reason: ended.set())
+            stranger.send([("nonsense",)])
+            await asyncio.wait_for(ended.wait(), BOUND)
+            await stranger.wait_closed()
+            assert loads(await here.get("a", holder)) == 1
+
+    asyncio.run(main())
+
+
+def test_answers_are_messages():
+    """A value is DATA; what is not here, or cannot be sent, NO_DATA."""
+    failure = Failure.of(TaskError("no"))
+    assert answer_message(1, b"value") == (m.DATA, 1, b"value")
+    assert answer_message(2, None) == (m.NO_DATA, 2, None)
+    assert answer_message(3, failure) == (m.NO_DATA, 3, failure)
