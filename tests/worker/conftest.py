@@ -34,7 +34,8 @@ class Connection:
         comm.start(self._on_messages, self._on_closed)
 
     def _on_messages(self, messages: tuple[Message, ...]) -> None:
-        self.heard.extend(messages)
+        for message in messages:  # the wire makes tuples of lists; back to what is documented
+            self.heard.append(tuple(list(f) if type(f) is tuple else f for f in message))
         self._changed.set()
 
     def _on_closed(self, reason: CommError) -> None:
@@ -62,6 +63,11 @@ class Connection:
                 assert self.reason is None, f"no {operation} has come: {self.reason}"
                 self._changed.clear()
                 await self._changed.wait()
+
+    async def answers(self) -> None:
+        """Wait until it has taken in what it was told, at its beginning that it is connected."""
+        self.say(m.SEND, 0, "no such key")
+        await self.hears(m.NO_DATA)
 
     async def done(self) -> dict[str, Any]:
         """Wait for the next results: values by key."""

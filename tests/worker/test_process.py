@@ -1,0 +1,187 @@
+"""Worker processes, started as a job agent starts them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobqueue.protocol import messages as m
+from jobqueue.protocol.serialize import loads
+from jobqueue.worker.exit_codes import ExitCode
+from jobqueue.worker.launch import start_worker, worker_argv
+from jobqueue.worker.options import WorkerOptions
+
+BOUND = 20.0  # seconds after which a test is broken
+
+Make = Callable[..., Any]
+
+
+class Process:
+    """A worker process, and what it writes."""
+
+    def __init__(self, address: str, **options: Any) -> None:
+        fields = {"addresses": (address,), "name": "w-0", "agent_pid": os.getpid()}
+        self.popen = start_worker(worker_argv(), WorkerOptions(**{**fields, **options}))
+        assert self.popen.stderr is not None
+        self.stderr = self.popen.stderr
+        self._text = b""
+
+    def read(self) -> str:
+        """What it has written until now."""
+        self._text += self.stderr.read() or b""
+        return self._text.decode()
+
+    def exit_status(self) -> int:
+        """Wait for its end; to be called in a thread."""
+        return self.popen.wait(BOUND)
+
+    async def ends(self) -> tuple[int, str]:
+        """Wait for its end: exit status, and the last line of its log."""
+        status = await asyncio.to_thread(self.exit_status)
+        return status, self.read().strip().splitlines()[-1]
+
+    def close(self) -> None:
+        if self.popen.poll() is None:
+            self.popen.kill()
+            self.popen.wait()
+        for stream in (self.popen.stdin, self.popen.stderr):
+            if stream is not None:
+                stream.close()
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Process]]:
+    """Start worker processes; they end with the test."""
+    started: list[Process] = []
+
+    def make(address: str, **options: Any) -> Process:
+        started.append(Process(address, **options))
+        return started[-1]
+
+    yield make
+    for process in started:
+        process.close()
+
+
+HEAVY = ("jinja2", "yaml", "tornado", "rich", "jobqueue.scheduler", "jobqueue.client")
+
+
+def block(mark: Path) -> str:
+    """An expression, for `eval`, that runs for longer than anybody waits."""
+    return f"(open({str(mark)!r}, 'w').close(), __import__('time').sleep(1000))"
+
+
+def test_a_worker_process_runs_tasks_until_it_is_told_to_end(fake_scheduler: Make, start: Make):
+    """It has imported nothing that it does not need, and its last line says why it ended."""
+
+    async def main() -> None:
+        async with fake_scheduler() as scheduler:
+            process = start(scheduler.address)
+            worker = await scheduler.worker()
+            assert worker.facts.pid == process.popen.pid
+            imported = f"[name for name in {HEAVY} if name in __import__('sys').modules]"
+            worker.run("modules", eval, imported)
+            assert loads((await worker.done())["modules"]) == []
+            worker.say(m.END, "retired")
+            status, last = await process.ends()
+            assert status == ExitCode.TOLD_TO_END
+            assert last.endswith("worker ends name=w-0 cause=retired")
+
+    asyncio.run(main())
+
+
+def test_without_a_scheduler_a_process_ends(folder: Path, start: Make):
+    """With its own exit status, and one line that says what was tried."""
+    process = start(f"unix://{folder}/nobody", death_timeout=0.2)
+    assert process.exit_status() == ExitCode.NO_SCHEDULER
+    (line,) = process.read().splitlines()
+    assert "ERROR jobqueue.worker worker ends name=w-0 cause=no scheduler for 0.2 s" in line
+    assert f"{folder}/nobody" in line
+
+
+def test_a_task_does_not_keep_a_process_without_a_scheduler(
+    fake_scheduler: Make, start: Make, folder: Path, wait_until: Make
+):
+    """The thread that runs it cannot be ended, the process can."""
+
+    async def main() -> None:
+        async with fake_scheduler() as scheduler:
+            process = start(scheduler.address, death_timeout=0.2)
+            worker = await scheduler.worker()
+            mark = folder / "began"
+            worker.run("long", eval, block(mark))
+            await asyncio.to_thread(wait_until, mark.exists)
+            await scheduler.stop()
+            status, last = await process.ends()
+            assert status == ExitCode.NO_SCHEDULER
+            assert "no scheduler for 0.2 s; the connection ended" in last
+
+    asyncio.run(main())
+
+
+def test_told_to_end_a_task_is_not_waited_for(
+    fake_scheduler: Make, start: Make, folder: Path, wait_until: Make
+):
+    """Whoever tells a worker to end has its reasons."""
+
+    async def main() -> None:
+        async with fake_scheduler() as scheduler:
+            process = start(scheduler.address)
+            worker = await scheduler.worker()
+            mark = folder / "began"
+            worker.run("long", eval, block(mark))
+            await asyncio.to_thread(wait_until, mark.exists)
+            worker.say(m.END, "the scheduler closes")
+            status, _ = await process.ends()
+            assert status == ExitCode.TOLD_TO_END
+
+    asyncio.run(main())
+
+
+def test_a_signal_lets_it_hand_over_first(fake_scheduler: Make, start: Make):
+    """SIGTERM is how a job ends; what batch systems send besides is for the agent."""
+
+    async def main() -> None:
+        async with fake_scheduler() as scheduler:
+            process = start(scheduler.address)
+            worker = await scheduler.worker()
+            await worker.answers()
+            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+                process.popen.send_signal(number)
+            process.popen.send_signal(signal.SIGTERM)
+            assert await worker.hears(m.LEAVING) == (m.LEAVING, "SIGTERM")
+            worker.say(m.END, "retired")
+            status, _ = await process.ends()
+            assert status == ExitCode.TOLD_TO_END
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"preload": ["no_such_module_xyz"]}, "--preload no_such_module_xyz"),
+        ({"credentials": "/nonexistent"}, "/nonexistent"),
+    ],
+    ids=["preload", "credentials"],
+)
+def test_what_cannot_work_ends_at_once(folder: Path, start: Make, options, words):
+    """With one line, and the status that says that trying again would not help."""
+    process = start(f"unix://{folder}/nobody", **options)
+    assert process.exit_status() == ExitCode.REFUSED
+    (line,) = process.read().splitlines()
+    assert words in line
+
+
+def test_options_that_are_none_are_refused():
+    """Nobody starts a worker process by hand; whoever tries is told what to start."""
+    process = subprocess.run(worker_argv(), input="hello\n", capture_output=True, text=True)
+    assert process.returncode == 1
+    assert "python -m jobqueue.worker ADDRESS" in process.stderr
