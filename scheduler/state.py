@@ -50,6 +50,10 @@ INLINE_LIMIT = 4096
 HELD_BUDGET = 512 * 1024 * 1024
 """Bytes of results that the scheduler holds before results of any size stay at the workers."""
 
+INLINE_INPUTS = 16 * 1024 * 1024
+"""Bytes of small inputs that travel with one task, whose message must fit into a frame. The worker
+asks for the rest."""
+
 ALLOWED_FAILURES = 3
 """Workers that may die under a task before it is taken to be the cause."""
 
@@ -673,15 +677,17 @@ class SchedulerState:
 def _inputs_for(task: Task, worker: WorkerRecord) -> list[tuple[str, Serialized | None, Any]]:
     """Return what a worker is told of a task's inputs: the value, or where it is."""
     described: list[tuple[str, Serialized | None, Any]] = []
+    room = INLINE_INPUTS
     for source in task.inputs:
         holders = source.holders
         if holders and worker in holders:
             described.append((source.key, None, ()))
-        elif source.value is not None:
+        elif source.value is not None and source.nbytes <= room:
+            room -= source.nbytes
             described.append((source.key, source.value, ()))
         else:
-            assert holders is not None
-            described.append((source.key, None, [holder.addresses for holder in holders]))
+            places = [holder.addresses for holder in holders or ()]
+            described.append((source.key, None, places))
     return described
 
 

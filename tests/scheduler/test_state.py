@@ -8,6 +8,7 @@ import pytest
 
 from jobqueue.errors import DataLost, KilledWorker, TaskError
 from jobqueue.protocol import messages as m
+from jobqueue.scheduler import state as state_module
 from jobqueue.scheduler.records import (
     ASSIGNED,
     CANCELLED,
@@ -88,6 +89,22 @@ def test_a_worker_is_told_where_its_inputs_are(core):
     expected = () if place is holder else [(f"at {holder.name}",)]
     assert runs["next"][3] == [("large", None, expected), ("small", b"1", ())]
     core.said(client), core.said(one), core.said(other)
+
+
+def test_of_very_many_small_inputs_the_worker_asks_for_the_rest(core, monkeypatch):
+    """A task's message must fit into a frame, whatever its inputs are together."""
+    monkeypatch.setattr(state_module, "INLINE_INPUTS", 8)
+    client, worker = core.client(), core.worker(nthreads=2)
+    core.submit(client, "a", "b", "c")
+    for key in "abc":
+        core.done(worker, key, b"12345")
+    core.said(client), core.said(worker)
+    core.submit(client, "t", inputs=["a", "b", "c"])
+    ((_, ((_, _, _, inputs),)),) = core.said(worker)
+    assert inputs == [("a", b"12345", ()), ("b", None, []), ("c", None, [])]
+    core.happens(core.state.transfers.relay, worker, "b")
+    assert core.said(worker) == [(m.RELAYED, "b", b"12345", None)]
+    core.happens(core.state.copied, worker, ["b"], [])
 
 
 def test_an_input_that_nobody_knows_fails_the_task(core):
