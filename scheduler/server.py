@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
@@ -266,6 +268,7 @@ class Scheduler:
         )
         self._comms[worker] = comm
         self.state.add_worker(worker, self._loop.time())
+        worker.say((m.IMPORT_FROM, program_folders()))
         comm.start(
             partial(self._on_messages, worker, self._worker_handlers),
             partial(self._on_worker_closed, worker),
@@ -412,6 +415,14 @@ class Scheduler:
                 self._drop_worker(worker, f"silent for {self._worker_ttl:g} s")
         self.state.rebalance()
         self._schedule_flush()
+
+
+def program_folders() -> list[str]:
+    """Return where this program's own modules are: the script's folder, or the current one.
+
+    Jobs start elsewhere (PBS's in the home folder), and functions of such modules travel by name.
+    """
+    return [os.path.abspath(sys.path[0])] if sys.path else []
 
 
 def send(comm: Comm, messages: list[Message]) -> None:

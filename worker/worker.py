@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -100,6 +101,7 @@ class Worker:
             m.RELAYED: self._relayed,
             m.INLINE_LIMIT: self._set_inline_limit,
             m.HEARTBEAT: lambda numbers: None,
+            m.IMPORT_FROM: import_from,
             m.END: self._end,
         }
 
@@ -314,6 +316,11 @@ class Worker:
     def _end(self, reason: str) -> None:
         self._end_reason = self._end_reason or reason
         self._ended.set()
+
+
+def import_from(folders: Iterable[str]) -> None:
+    """Have modules looked for in these folders, too, after all others."""
+    sys.path.extend(f for f in folders if f not in sys.path and os.path.isdir(f))
 
 
 def peer_address(options: WorkerOptions) -> str:

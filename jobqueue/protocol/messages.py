@@ -106,6 +106,10 @@ to be had now, a failure if it never will be."""
 INLINE_LIMIT = "inline-limit"
 """(INLINE_LIMIT, bytes): results up to this size ride along with DONE, larger ones stay."""
 
+IMPORT_FROM = "import-from"
+"""(IMPORT_FROM, [folder, …]): where the modules of the user's program are; a worker looks there
+last, and passes over those that its node does not have."""
+
 END = "end"
 """(END, reason): finish; the worker process exits."""
 

@@ -34,6 +34,22 @@ def ended(pids):
     return psutil.wait_procs(processes, timeout=15)[1]
 
 
+def test_modules_beside_the_script_are_found_from_any_folder(tmp_path):
+    """A program started from elsewhere may use functions of its own modules on workers."""
+    (tmp_path / "recipes.py").write_text("def bake(x):\n    return x * 2\n")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import recipes\nfrom jobqueue import Client\n"
+        "if __name__ == '__main__':\n"
+        "    with Client() as client:\n"
+        "        print(client.submit(recipes.bake, 21).result())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=55, cwd="/"
+    )
+    assert (done.stdout, done.stderr) == ("42\n", "")
+
+
 def test_names_of_main_travel(run_script):
     """Functions, classes and exceptions of the script itself work on workers, and come back."""
     done = run_script(
