@@ -131,7 +131,9 @@ class Slurm:
         states = dict(line.split() for line in lines)
         for name, state in states.items():
             if state in ("down", "drained", "draining"):
-                self.run("scontrol", "update", f"nodename={name}", "state=resume")
+                resume = ["scontrol", "update", f"nodename={name}", "state=resume"]
+                # fails on a node that has come back by itself meanwhile
+                subprocess.run(resume, env=dict(self.env), capture_output=True)
         return all(state in ("idle", "mixed", "allocated") for state in states.values())
 
     def _lab(self, command: str, node: int, *argv: str) -> str:

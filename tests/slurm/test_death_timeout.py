@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from jobqueue import SLURMCluster
+
 PREAMBLE = """
 import gc, os, sys, time
 from jobqueue import Client, SLURMCluster
@@ -175,6 +177,12 @@ def test_jobs_of_a_killed_program_end_themselves(left: dict[str, list[Left]], wo
     assert "refused, nobody listens there" in job.log[-1]
     itself = "lets nothing else run" not in job.log[-1]
     assert ("the connection ended" in job.log[-1]) == itself, "the agent has done it"
+
+
+def test_the_death_timeout_is_a_minute_unless_told_otherwise(places: Path) -> None:
+    """The script shows it to whoever wants to check."""
+    with SLURMCluster(cores=1, memory="1GB") as cluster:
+        assert " --death-timeout 60 " in cluster.job_script()
 
 
 def test_jobs_that_start_after_their_program_was_killed_end_too(
