@@ -378,7 +378,12 @@ class Ownership:
 
     def _close_soon(self) -> None:
         task = self._event_loop.create_task(self._core.close())
-        task.add_done_callback(lambda _: self._all.discard(self))
+        task.add_done_callback(self._close_ended)
+
+    def _close_ended(self, task: asyncio.Task[None]) -> None:
+        # The end of `asyncio.run` cancels it; then there is work left for the interpreter's end.
+        if self._core.status == "closed":
+            self._all.discard(self)
 
     def finish(self) -> None:
         """Close now, and wait for it: the interpreter ends."""

@@ -189,7 +189,8 @@ class Core:
 
     def abandon(self) -> None:
         """Cancel all jobs when the event loop is gone: what is left at the interpreter's exit."""
-        if self.status != "running" or self._pool is None:
+        # "closing": the loop ended while it was at it.
+        if self.status not in ("running", "closing") or self._pool is None:
             return
         self.status = "closed"
         self._pool.state.close()
