@@ -29,9 +29,11 @@ logger = logging.getLogger("jobqueue.scheduler")
 TICK: Final = 1.0
 """Seconds between looks at the clock."""
 
-WORKER_TTL: Final = 300.0
+WORKER_TTL: Final = 3600.0
 """Seconds of silence after which a worker is given up. The connection itself notices a dead node
-or a cut network much earlier; this is for processes that hang."""
+or a cut network within half a minute. This is for processes that hang, and must be longer than any
+task that holds the interpreter's lock all the while (a long call into C or Fortran): such a worker
+is silent, but well."""
 
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds that workers get to take in that they are to end."""

@@ -21,10 +21,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from jobqueue.errors import DataLost, KilledWorker, TaskError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized, nbytes
+from jobqueue.scheduler.causes import data_lost, killed_workers, unknown_input
 from jobqueue.scheduler.placement import OpenWorkers, ReadyQueue, choose, rank, surplus
 from jobqueue.scheduler.records import (
     ASSIGNED,
@@ -161,7 +161,7 @@ class SchedulerState:
         inputs = [self.tasks.get(key) for key in dict.fromkeys(keys)]
         if None in inputs:
             unknown = next(key for key in keys if key not in self.tasks)
-            self._fail(task, _unknown_input(task, unknown))
+            self._fail(task, unknown_input(task, unknown))
             return
         task.inputs = tuple(inputs)  # type: ignore[arg-type]
         for source in task.inputs:
@@ -275,7 +275,7 @@ class SchedulerState:
             if charge and position < worker.nthreads:
                 task.deaths += 1
                 if task.deaths >= self.allowed_failures:
-                    self._fail(task, _killed_workers(task, worker, cause))
+                    self._fail(task, killed_workers(task, worker, cause))
                     continue
             self._await_inputs(task)
         worker.occupancy = 0.0
@@ -533,7 +533,7 @@ class SchedulerState:
             if task.state is not RELEASED:
                 continue
             if task.function is None:
-                self._fail(task, _data_lost(task))
+                self._fail(task, data_lost(task))
                 continue
             for source in task.inputs:
                 source.waiters += 1
@@ -689,29 +689,3 @@ def _inputs_for(task: Task, worker: WorkerRecord) -> list[tuple[str, Serialized 
             places = [holder.addresses for holder in holders or ()]
             described.append((source.key, None, places))
     return described
-
-
-def _unknown_input(task: Task, key: str) -> Failure:
-    return Failure.of(
-        TaskError(
-            f"task {task.key!r} needs {key!r}, which this scheduler does not know: it was "
-            "released, or belongs to another scheduler"
-        )
-    )
-
-
-def _killed_workers(task: Task, worker: WorkerRecord, cause: str) -> Failure:
-    return Failure.of(
-        KilledWorker(
-            f"task {task.key!r} was running on {task.deaths} workers that died, the last of them "
-            f"{worker.name}: {cause}"
-        )
-    )
-
-
-def _data_lost(task: Task) -> Failure:
-    return Failure.of(
-        DataLost(
-            f"the scattered value {task.key!r} was only on workers that are gone: scatter it again"
-        )
-    )

@@ -15,13 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from jobqueue.errors import TaskCancelled, TaskError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Payload, Serialized
+from jobqueue.scheduler.causes import no_value, unknown_key
 from jobqueue.scheduler.records import (
-    CANCELLED,
-    FAILED,
     MEMORY,
     UNFINISHED,
     ClientRecord,
@@ -79,10 +77,7 @@ class Transfers:
     def _request_key(self, key: str, client: ClientRecord) -> None:
         task = self._state.tasks.get(key)
         if task is None:
-            failure = Failure.of(
-                TaskError(f"{key!r} is not known to this scheduler: it was released")
-            )
-            client.say((m.FETCH_FAILED, key, failure))
+            client.say((m.FETCH_FAILED, key, unknown_key(key)))
         else:
             self._request(task, client)
 
@@ -91,7 +86,7 @@ class Transfers:
             if task.state in UNFINISHED:
                 self.awaited.setdefault(task, []).append(requester)
             else:
-                self._refuse(task, requester, self._why_not(task))
+                self._refuse(task, requester, no_value(task))
         elif task.value is not None:
             value = task.value
             if isinstance(value, Payload) and isinstance(requester, ClientRecord):
@@ -103,14 +98,6 @@ class Transfers:
             self._number += 1
             self.requests[self._number] = Request(task, requester, holder)
             holder.say((m.SEND, self._number, task.key))
-
-    @staticmethod
-    def _why_not(task: Task) -> Failure:
-        if task.state is FAILED and task.failure is not None:
-            return task.failure
-        if task.state is CANCELLED:
-            return Failure.of(TaskCancelled(f"task {task.key!r} was cancelled"))
-        return Failure.of(TaskError(f"{task.key!r} was released"))
 
     def _give(self, task: Task, requester: Requester, value: Serialized) -> None:
         if requester is None:
@@ -197,7 +184,7 @@ class Transfers:
         self.copies.pop(task, None)
         self._unloading.discard(task)
         for requester in self.awaited.pop(task, ()):
-            self._refuse(task, requester, self._why_not(task))
+            self._refuse(task, requester, no_value(task))
 
     # -- copies ------------------------------------------------------------------------------------
 

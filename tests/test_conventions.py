@@ -46,6 +46,8 @@ TESTED_THROUGH = {
     # results reach users through futures, and protocols are what the cluster fulfils
     "jobqueue/client/protocols.py": "client/test_client_life.py",
     "jobqueue/client/results.py": "client/test_future.py",
+    # its words are compared where tasks end without a result
+    "scheduler/causes.py": "scheduler/test_state.py",
     # what an agent holds of a worker
     "worker/child.py": "worker/test_agent.py",
     # where errors are raised, their words are compared
