@@ -28,7 +28,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import jobqueue
@@ -45,6 +45,7 @@ from jobqueue.worker.exit_record import (
 from jobqueue.worker.launch import start_worker, worker_argv
 from jobqueue.worker.limits import available_cpus, available_memory, memory_per_worker
 from jobqueue.worker.options import WorkerOptions
+from jobqueue.worker.signals import wakeup_pipe
 from jobqueue.worker.supervise import (
     SIGNAL_REQUESTS,
     Action,
@@ -157,7 +158,7 @@ class Agent:
         """Run the workers until all have ended; return the agent's exit status."""
         self._log_start()
         try:
-            with self._signals() as wakeup, self._selector:
+            with wakeup_pipe([signal.SIGCHLD, *SIGNAL_REQUESTS]) as wakeup, self._selector:
                 on_signals = partial(self._on_signals, wakeup)
                 self._selector.register(wakeup, selectors.EVENT_READ, on_signals)
                 self._perform(self._supervisor.start(time.monotonic()))
@@ -353,26 +354,6 @@ class Agent:
             self._log.line("workers' memory reduced to leave room for the agent",
                            asked=options.memory_limit, limit=worker.memory_limit)  # fmt: skip
 
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[int]:
-        """Turn signals into bytes on a pipe, whose reading end this yields."""
-        reading, writing = os.pipe()
-        os.set_blocking(reading, False)
-        os.set_blocking(writing, False)
-        # Who has us ignore a signal (nohup does) means it.
-        requests = [s for s in SIGNAL_REQUESTS if signal.getsignal(s) is not signal.SIG_IGN]
-        signums = [signal.SIGCHLD, *requests]
-        previous_fd = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-        previous = {signum: signal.signal(signum, _wake_only) for signum in signums}
-        try:
-            yield reading
-        finally:
-            for signum, handler in previous.items():
-                signal.signal(signum, handler)
-            signal.set_wakeup_fd(previous_fd)
-            os.close(reading)
-            os.close(writing)
-
     def _leave(self, end: End | None) -> None:
         """Leave nothing behind but the exit record and the last line."""
         for child in self._children.values():
@@ -394,10 +375,6 @@ class Agent:
             except OSError as error:
                 self._log.line("exit record not written", path=path, error=error)
         self._log.line("ends", **fields)
-
-
-def _wake_only(signum: int, frame: object) -> None:
-    """Do nothing: that the signal came stands in the wake-up pipe."""
 
 
 def _staggered_lifetime(options: AgentOptions) -> float | None:
