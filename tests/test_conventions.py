@@ -7,8 +7,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 
@@ -34,15 +32,6 @@ TESTED_THROUGH = {
     "jobqueue/cluster/plan.py": "cluster/test_cluster.py",
     "jobqueue/cluster/slurm.py": "cluster/test_cluster.py",
     "jobqueue/cluster/threads.py": "cluster/test_cluster.py",
-    # every transport passes one suite, and every attack is tried on each
-    "jobqueue/comm/base.py": "comm/test_transports.py",
-    "jobqueue/comm/dial.py": "comm/test_transports.py",
-    "jobqueue/comm/listener.py": "comm/test_transports.py",
-    "jobqueue/comm/memory.py": "comm/test_transports.py",
-    "jobqueue/comm/sockets.py": "comm/test_transports.py",
-    "jobqueue/comm/stream.py": "comm/test_transports.py",
-    "jobqueue/comm/certificates.py": "comm/test_security.py",
-    "jobqueue/comm/handshake.py": "comm/test_security.py",
     # results reach users through futures, and protocols are what the cluster fulfils
     "jobqueue/client/protocols.py": "client/test_client_life.py",
     "jobqueue/client/results.py": "client/test_future.py",
@@ -75,7 +64,6 @@ def has_own_test(module: str, tests: Path) -> bool:
     return (tests / f"test_{stem}.py").exists() or any(tests.glob(f"test_{stem}_*.py"))
 
 
-@pytest.mark.xfail(strict=True, reason="some modules still lack their test file")
 def test_every_module_has_its_test_file():
     """A reader finds a module's tests under its name, or the table, and only it, says where."""
     without = {module for module, tests in modules() if not has_own_test(module, tests)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import pytest
@@ -42,22 +41,6 @@ def test_old_keys_work_and_name_the_new_one(
     assert str(told[0].message) == (
         f"{path}:3: section 'slurm': '{key}' is an old name; write '{spelled}'"
     )
-
-
-def test_warnings_point_at_the_users_own_line(site: Any) -> None:
-    """Not at a line of this package."""
-    with pytest.warns(JobQueueDeprecationWarning) as told:
-        site.values(extra="--x")
-    assert "jobqueue/config/" not in told[0].filename
-
-
-def test_warnings_are_told_once(site: Any) -> None:
-    """A loop over clusters doesn't repeat them."""
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        for _ in range(3):
-            site.values(extra="--x")
-    assert len(told) == 1
 
 
 def test_both_names_given_as_keywords(site: Any) -> None:

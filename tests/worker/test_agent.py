@@ -328,17 +328,6 @@ def test_a_killed_agent_takes_its_workers_along() -> None:
         assert agent.stdout.read() == b""
 
 
-def test_the_command(tmp_path: Path) -> None:
-    """`python -m jobqueue.worker` knows its usage, and refuses what it does not know."""
-    argv = [sys.executable, "-m", "jobqueue.worker"]
-    helped = subprocess.run([*argv, "--help"], capture_output=True, check=False, cwd=tmp_path)
-    assert helped.returncode == 0
-    assert b"--death-timeout TIME" in helped.stdout
-    wrong = subprocess.run([*argv, "a", "--what"], capture_output=True, check=False, cwd=tmp_path)
-    assert wrong.returncode == 2
-    assert b"unrecognized arguments: --what" in wrong.stderr
-
-
 def test_the_agent_starts_light(tmp_path: Path) -> None:
     """Workers wait for the agent's imports, so those are few."""
     code = "import sys, jobqueue.worker.agent; print(*sys.modules)"
