@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 # Helper processes that Python itself starts once and keeps until the interpreter ends
 KEPT_BY_PYTHON = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+FOR_TESTS = ("JOBQUEUE_TEST_SLURM", "JOBQUEUE_WRITE_GOLDEN")  # variables that tests themselves read
 GRACE = 5.0  # seconds a child may take to end after its test
 
 
@@ -47,6 +48,18 @@ def wait_until() -> WaitUntil:
         return value
 
     return wait
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobodys_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the configuration of whoever runs the tests out of them, and their folders clean."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith(("DASK_", "JOBQUEUE_")) and name not in FOR_TESTS:
+                patch.delenv(name)
+        patch.delenv("XDG_STATE_HOME", raising=False)
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -69,10 +69,11 @@ def test_data_files_travel_with_their_package(package):
             assert any(fnmatch.fnmatch(file.name, pattern) for pattern in patterns), file
 
 
-@pytest.mark.parametrize("pattern", ["templates/*.j2"])
-def test_data_files_exist(pattern):
-    """The patterns the package relies on match something."""
-    assert list(ROOT.glob(pattern))
+@pytest.mark.parametrize("package", sorted(SETUPTOOLS["package-data"]))
+def test_data_files_exist(package):
+    """Each pattern of `package-data` stands for files that are there."""
+    for pattern in SETUPTOOLS["package-data"][package]:
+        assert list(folder_of(package).glob(pattern)), pattern
 
 
 @pytest.mark.parametrize("module", LIGHT)
