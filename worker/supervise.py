@@ -250,7 +250,7 @@ class Supervisor:
             if self._kill_at is not None:
                 self._kill_at = min(self._kill_at, kill_at)
             return []
-        self._request, self._kill_at = request, kill_at
+        self._request, self._kill_at, self._lifetime_ends = request, kill_at, None
         for slot in self._slots:
             if slot.state is SlotState.WAITING:
                 slot.state = SlotState.ENDED

@@ -165,6 +165,16 @@ def test_lifetime() -> None:
     assert supervisor.exited(0, 143, 1101.0) == [End(0, "its lifetime of 100 s is over")]
 
 
+def test_a_lifetime_that_ends_while_the_agent_does() -> None:
+    """Who ends already is not told so again: the agent neither stays busy nor changes its cause."""
+    supervisor = Supervisor(1, lifetime=1.0)
+    supervisor.start(0.0)
+    supervisor.asked_to_end(TERM, 0.5)
+    assert supervisor.deadline() == 0.5 + POLICY.grace
+    assert supervisor.tick(2.0) == []
+    assert supervisor.exited(0, 143, 3.0) == [End(143, "asked to end by SIGTERM")]
+
+
 def test_an_order_while_waiting_for_a_restart() -> None:
     """Nothing is started any more; the agent ends at once."""
     supervisor = Supervisor(1)
