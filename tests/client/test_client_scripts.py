@@ -297,8 +297,9 @@ def test_a_forked_child_that_exits_leaves_the_cluster_alone(run_script):
     done = run_script(
         PRELUDE
         + """
-import gc, os, sys
+import gc, os, sys, warnings
 
+warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)  # of Python 3.12 and newer
 cluster = LocalCluster(n_workers=1, threads_per_worker=1)
 client = Client(cluster)
 future = client.submit(bytes, 100_000)

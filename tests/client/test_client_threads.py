@@ -114,5 +114,9 @@ def test_collections_while_threads_wait(client, wait_until, cluster):
     finally:
         stop.set()
         thread.join()
-    gc.collect()
-    wait_until(lambda: not cluster.scheduler.state.tasks, message="the tasks to be forgotten")
+
+    def forgotten():
+        gc.collect()  # does nothing while another thread is at it
+        return not cluster.scheduler.state.tasks
+
+    wait_until(forgotten, message="the tasks to be forgotten")
