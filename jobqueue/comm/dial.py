@@ -6,7 +6,9 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from jobqueue.comm import memory
@@ -14,7 +16,7 @@ from jobqueue.comm.addresses import Address, parse_address
 from jobqueue.comm.base import Comm, Hello
 from jobqueue.comm.certificates import dns_name
 from jobqueue.comm.credentials import Credentials, require_credentials
-from jobqueue.comm.handshake import CERTIFICATE_ROLES, LEFT, Handshake, Terms
+from jobqueue.comm.handshake import CERTIFICATE_ROLES, LEFT, Handshake, Redundant, Terms
 from jobqueue.comm.sockets import check_same_user, check_unix_path, tune
 from jobqueue.comm.stream import StreamComm
 from jobqueue.comm.tls import client_context, explain
@@ -73,6 +75,9 @@ async def connect_any(
 ) -> Comm:
     """Connect to the first of several addresses that completes the handshake.
 
+    Only the one that answered first hears this side's hello: a scheduler that heard it at two of
+    its addresses would take the second for a new connection of the same worker, and end the first.
+
     Parameters
     ----------
     addresses
@@ -91,33 +96,58 @@ async def connect_any(
     terms = Terms(hello, frozenset({expect}))
     stagger = min(STAGGER, timeout / 2 / len(parsed))
     end = asyncio.get_running_loop().time() + timeout
-    running: dict[asyncio.Task[Comm], Address] = {}
+    race = _Race()
+    running: dict[asyncio.Task[Comm], tuple[Address, object]] = {}
+    spare: list[Address] = []
     failures: dict[Address, CommError] = {}
     try:
         while parsed or running:
             if parsed:
-                address = parsed.popleft()
-                attempt = _attempt(address, terms, credentials, expect, end)
-                running[asyncio.create_task(attempt)] = address
+                address, entrant = parsed.popleft(), object()
+                wanted = partial(race.claim, entrant)
+                attempt = _attempt(address, replace(terms, wanted=wanted), credentials, expect, end)
+                running[asyncio.create_task(attempt)] = address, entrant
             done, _ = await asyncio.wait(
                 running,
                 timeout=stagger if parsed else None,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             for task in done:
+                address, entrant = running.pop(task)
                 try:
-                    comm = task.result()
+                    return task.result()
+                except Redundant:
+                    spare.append(address)
                 except CommError as error:
-                    failures[running.pop(task)] = error
-                else:
-                    del running[task]
-                    return comm
+                    failures[address] = error
+                    race.withdraw(entrant)
+            if race.leader is None:
+                parsed.extend(spare)
+                spare.clear()
     finally:
         await _give_up(running)
     raise _nobody(failures)
 
 
-async def _give_up(running: dict[asyncio.Task[Comm], Address]) -> None:
+class _Race:
+    """Which attempt may say its hello: the first that asks, unless it fails after all."""
+
+    def __init__(self) -> None:
+        self.leader: object = None
+
+    def claim(self, entrant: object) -> bool:
+        """Tell whether it is this attempt."""
+        if self.leader is None:
+            self.leader = entrant
+        return self.leader is entrant
+
+    def withdraw(self, entrant: object) -> None:
+        """Let another attempt lead if this one did."""
+        if self.leader is entrant:
+            self.leader = None
+
+
+async def _give_up(running: Iterable[asyncio.Task[Comm]]) -> None:
     """End the attempts that are not needed any more, also one that has just succeeded."""
     for task in running:
         task.cancel()
@@ -205,7 +235,7 @@ async def _connect_tcp(
         name = dns_name(credentials.cluster, CERTIFICATE_ROLES[expect])
         tls = {"ssl": client_context(credentials), "server_hostname": name}
     else:
-        terms = Terms(terms.hello, terms.peer_roles, token=credentials.token)
+        terms = replace(terms, token=credentials.token)
     sock = await _reach_tcp(address)
     comm = StreamComm(Handshake(terms, server=False))
     comm.peer_address = str(address)

@@ -56,6 +56,11 @@ LEFT = (
 
 _NONCE_BYTES = 32
 
+
+class Redundant(HandshakeRefused):
+    """The connecting side needs this connection no more: another address answered first."""
+
+
 Admit = Callable[[Hello], str | None]
 """A server's own opinion of a hello: None, or the reason why the peer is refused."""
 
@@ -74,12 +79,16 @@ class Terms:
         The cluster's secret, if the peer must prove that it knows it (plain TCP).
     admit
         Asked for its opinion of the peer's hello.
+    wanted
+        Asked by the connecting side before it says its own hello: is this still the connection that
+        it wants? A peer must not count the same caller twice because two addresses answered.
     """
 
     hello: Hello
     peer_roles: Collection[str]
     token: bytes | None = field(default=None, repr=False)
     admit: Admit | None = None
+    wanted: Callable[[], bool] | None = None
 
 
 class Handshake:
@@ -150,6 +159,8 @@ class Handshake:
             return []
         if isinstance(error, AuthenticationFailed):
             return [("refused", "authentication", str(error))]
+        if isinstance(error, Redundant):
+            return [("refused", "redundant", str(error))]
         if isinstance(error, HandshakeRefused):
             return [("refused", "other", str(error))]
         return []
@@ -207,6 +218,8 @@ class Handshake:
         if self._server:
             self.done = True
             return [("welcome",)]
+        if self._terms.wanted is not None and not self._terms.wanted():
+            raise Redundant("another address answered first")
         self._expected = "welcome"
         return [self._hello_message()]
 
@@ -265,6 +278,8 @@ def _refusal(fields: list[Any]) -> CommError:
     shown = "".join(c if c.isprintable() else "?" for c in str(text)[:500]) or "no reason given"
     if kind == "authentication":
         return AuthenticationFailed(f"refused by the peer: {shown}")
+    if kind == "redundant":
+        return Redundant(shown)
     return HandshakeRefused(f"refused by the peer: {shown}")
 
 

@@ -20,7 +20,7 @@ from jobqueue.comm import memory
 from jobqueue.comm.addresses import Address, parse_address
 from jobqueue.comm.base import Comm, Hello, Listener
 from jobqueue.comm.credentials import Credentials, require_credentials
-from jobqueue.comm.handshake import Admit, Handshake, Terms
+from jobqueue.comm.handshake import Admit, Handshake, Redundant, Terms
 from jobqueue.comm.sockets import check_same_user, listen_tcp, listen_unix, tune
 from jobqueue.comm.stream import StreamComm
 from jobqueue.comm.tls import explain, server_context
@@ -171,6 +171,10 @@ class StreamListener(Listener):
         comm.abort()
 
     def _log_refused(self, peer: str, error: BaseException) -> None:
+        # Nobody has to act on a peer that got through at another address, nor on those who come as
+        # this side closes.
+        harmless = isinstance(error, Redundant) or self._sock.fileno() == -1
+        level = logging.INFO if harmless else logging.WARNING
         if isinstance(error, ssl.SSLError):
             text = str(explain(error))
         elif isinstance(error, TimeoutError):
@@ -184,7 +188,9 @@ class StreamListener(Listener):
                 f"it ended the connection in mid-handshake ({type(error).__name__}); it may have "
                 "the credentials of another cluster"
             )
-        logger.warning("event=peer-refused address=%s peer=%s error=%r", self.address, peer, text)
+        logger.log(
+            level, "event=peer-refused address=%s peer=%s error=%r", self.address, peer, text
+        )
 
     def _name(self, peer: object) -> str:
         if isinstance(peer, tuple):

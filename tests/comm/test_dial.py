@@ -67,26 +67,46 @@ def test_the_order_is_kept_if_the_first_answers(lab: Any, folder: Any) -> None:
     lab.run(check())
 
 
-def test_only_one_connection_is_left_when_several_answer(
-    lab: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("scheme", ["tls", "tcp"])
+def test_only_one_of_several_that_answer_hears_the_hello(
+    lab: Any, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
-    """Whoever comes second is told that nobody wants it any more."""
+    """A scheduler with several addresses never takes one worker for two."""
     monkeypatch.setattr(module, "STAGGER", 0.0)
-
+    accepted: list[Any] = []
     heard: list[Any] = []
 
     def on_comm(comm: Any) -> None:
+        accepted.append(comm)
         comm.start(heard.extend, lambda reason: None)
 
     async def check() -> None:
-        async with lab.wire("tcp", on_comm=on_comm) as wire:
+        async with lab.wire(scheme, on_comm=on_comm) as wire:
             comm = await connect_any([wire.listener.address] * 5, **client(lab))
             comm.send([("it is me",)])
             comm.close()
             await comm.wait_closed()  # which the peer must have done as well
 
+    for _ in range(5):
+        lab.run(check())
+    assert heard == [("it is me",)] * 5
+    assert len(accepted) == 5
+
+
+def test_if_the_first_that_answers_refuses_another_one_is_asked(
+    lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever stood back for it has its turn after all."""
+    monkeypatch.setattr(module, "STAGGER", 0.0)
+
+    async def check() -> None:
+        opinions = iter(["not you"])
+        async with lab.wire("tls", admit=lambda hello: next(opinions, None)) as wire:
+            comm = await connect_any([wire.listener.address] * 3, **client(lab))
+            comm.abort()
+            await comm.wait_closed()
+
     lab.run(check())
-    assert heard == [("it is me",)]
 
 
 def test_the_error_lists_each_address_with_what_happened(lab: Any, refusing: str) -> None:

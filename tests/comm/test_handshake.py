@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from jobqueue.comm import handshake as module
-from jobqueue.comm.handshake import PROTOCOL_VERSION, Handshake, Terms, introduce
+from jobqueue.comm.handshake import PROTOCOL_VERSION, Handshake, Redundant, Terms, introduce
 from jobqueue.errors import AuthenticationFailed, CommError, FrameError, HandshakeRefused
 from jobqueue.protocol.frames import HANDSHAKE_LIMITS, Message, encode
 
@@ -59,6 +59,19 @@ def test_over_plain_tcp_both_prove_themselves_first() -> None:
     ]
     assert client.done
     assert server.done
+
+
+def test_a_connection_that_is_not_wanted_any_more_ends_before_the_hello() -> None:
+    """The listening side never hears who it was, and is told that nothing is wrong."""
+    client = Handshake(Terms(CLIENT, {"scheduler"}, wanted=lambda: False), server=False)
+    server = sides()[1]
+    (hello,) = server.begin()
+    with pytest.raises(Redundant) as refused:
+        client.receive(hello)
+    (farewell,) = client.farewell(refused.value)
+    with pytest.raises(Redundant, match="another address answered first"):
+        server.receive(farewell)
+    assert server.peer == {}
 
 
 def test_every_message_fits_the_limits_of_strangers() -> None:

@@ -27,7 +27,7 @@ def test_the_address_holds_the_real_port(lab: Any) -> None:
 
 def test_closing_ends_handshakes_under_way(lab: Any, caplog: pytest.LogCaptureFixture) -> None:
     """Whoever has said nothing yet is let go at once, with a line in the log."""
-    caplog.set_level(logging.WARNING)
+    caplog.set_level(logging.INFO)
 
     async def check() -> None:
         async with lab.wire("tcp") as wire:
