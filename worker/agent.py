@@ -138,6 +138,9 @@ class Agent:
         self._argv = argv or worker_argv()
         self._log = log or Log()
         self._workers = worker_options(options, cpus=available_cpus(), memory=available_memory())
+        policy = policy or Policy()
+        if not options.nanny:
+            policy = policy._replace(restart_delays=())
         self._supervisor = Supervisor(
             options.nworkers, policy=policy, lifetime=_staggered_lifetime(options)
         )

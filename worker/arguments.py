@@ -36,6 +36,8 @@ class AgentOptions(NamedTuple):
         Folder with the cluster's credentials, or None.
     death_timeout
         Seconds without a scheduler after which workers end themselves.
+    nanny
+        Whether workers that crash are started again.
     local_directory, interface, resources, preload
         As in `WorkerOptions`.
     exit_record
@@ -54,6 +56,7 @@ class AgentOptions(NamedTuple):
     job_id: str | None = None
     credentials: str | None = None
     death_timeout: float = 60.0
+    nanny: bool = True
     local_directory: str | None = None
     interface: str | None = None
     resources: dict[str, float] = {}  # noqa: RUF012 - never written to
@@ -107,6 +110,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     )
     for flag, metavar, parse, default, text in _OPTIONS:
         parser.add_argument(flag, metavar=metavar, type=_checked(parse), default=default, help=text)
+    parser.add_argument(
+        "--nanny",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="start workers that crash again, or do not",
+    )
     parser.add_argument(
         "--preload",
         metavar="MODULE",
@@ -184,7 +193,8 @@ _OPTIONS: tuple[tuple[str, str, Callable[[str], object], object, str], ...] = (
     ("--credentials", "FOLDER", _text, None, "folder with the cluster's credentials"),
     ("--death-timeout", "TIME", _positive_seconds, 60.0,
      "end after this time without a scheduler (default 60s)"),
-    ("--local-directory", "FOLDER", _text, None, "folder for spilled results"),
+    ("--local-directory", "FOLDER", _text, None,
+     "folder for what workers put on disk (nothing yet)"),
     ("--interface", "NAME", _text, None, "network interface to listen on"),
     ("--resources", "NAME=N,...", _resources, {}, "amounts tasks may ask for: GPU=2,MEM=10"),
     ("--exit-record", "FILE", _text, None, "at the end, write why to this file, as JSON"),

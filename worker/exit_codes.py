@@ -24,7 +24,7 @@ class ExitCode(enum.IntEnum):
     """The scheduler refused it: another Python version, bad credentials, ..."""
 
     CRASHED = 5
-    """Agent only: its workers crash again and again, so it gave up."""
+    """Agent only: its workers crash again and again, or are not to be restarted; it gave up."""
 
     TERMINATED = 143
     """Asked to end by a signal (128 + SIGTERM, as a shell would report it)."""

@@ -22,7 +22,7 @@ class WorkerOptions(NamedTuple):
     nthreads
         Tasks that may run at the same time.
     memory_limit
-        Bytes this worker may use, or None for no limit.
+        Bytes this worker may use, or None for no limit; told to the scheduler, not enforced yet.
     credentials
         Folder with the cluster's credentials, or None where the transport needs none.
     job_id
@@ -33,11 +33,11 @@ class WorkerOptions(NamedTuple):
     death_timeout
         Seconds without a scheduler after which the worker ends itself.
     local_directory
-        Folder for spilled results, or None to choose one.
+        Folder for what the worker puts on disk, or None to choose one; nothing is put there yet.
     interface
         Network interface to listen on, or None to choose one.
     resources
-        Amounts that tasks may ask for, by name.
+        Amounts that tasks will ask for, by name; told to the scheduler, not considered yet.
     preload
         Modules or paths of Python files to execute before the first task, in this order.
     agent_pid

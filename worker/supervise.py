@@ -38,7 +38,8 @@ class Policy(NamedTuple):
     settled
         A worker that ran this long was well: its crash is the first one of a new row.
     restart_delays
-        Delay before each restart in a row of crashes. One crash more, and the slot is given up.
+        Delay before each restart in a row of crashes. One crash more, and the slot is given up;
+        with no delays, at the first.
         Even the first is no shorter than batch systems take to signal all processes of a job,
         lest a worker be started again in the middle of the job's end.
     """
@@ -319,7 +320,8 @@ class Supervisor:
             return [End(self._request.exit_code, self._request.cause)]
         codes = {slot.exit_code for slot in self._slots}
         code = next(code for code in PRECEDENCE if code in codes)
-        return [End(code, FINAL_STATUSES.get(code, "its workers crash again and again"))]
+        crashed = "crash again and again" if self.policy.restart_delays else "crashed"
+        return [End(code, FINAL_STATUSES.get(code, f"its workers {crashed}"))]
 
     def _end_without_them(self) -> list[Action]:
         assert self._request is not None

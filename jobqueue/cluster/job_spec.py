@@ -55,8 +55,11 @@ class JobSpec:
         Lines of shell text before and after the worker command.
     log_directory
         Absolute path of the folder for the job's output; whoever submits has to create it.
+    nanny
+        Whether a worker that crashes is started again.
     local_directory
-        Folder on the node for spilled results; the shell on the node expands variables in it.
+        Folder on the node for what workers put on disk; the shell on the node expands variables in
+        it.
     interface
         Network interface of the workers.
     death_timeout
@@ -92,6 +95,7 @@ class JobSpec:
     job_script_prologue: tuple[str, ...] = ()
     job_script_epilogue: tuple[str, ...] = ()
     log_directory: str | None = None
+    nanny: bool = True
     local_directory: str | None = None
     interface: str | None = None
     death_timeout: float = 60
@@ -206,6 +210,7 @@ class JobSpec:
                 (self._python, "-m", self.worker_command),
                 (",".join(addresses),),
                 *((option, value) for option, value in options.items() if value),
+                *(() if self.nanny else (("--no-nanny",),)),
                 *_grouped(self.worker_extra_args),
             )
         )

@@ -113,6 +113,15 @@ def test_from_resolved_keywords() -> None:
         assert text in script
 
 
+def test_nanny() -> None:
+    """Crashed workers are started again, unless the keyword says no."""
+    for nanny in (True, False):
+        keywords = {"cores": 1, "memory": "1GB", "nanny": nanny}
+        spec = JobSpec.from_values(resolve("slurm", keywords, system="slurm").values)
+        script = spec.render(SlurmAdapter(), ADDRESSES, credentials=None)
+        assert ("--no-nanny" in script) is not nanny
+
+
 def test_no_walltime() -> None:
     """A walltime of None leaves it to the batch system; one that is missing is the default."""
     values = {"cores": 1, "memory": 2**30}

@@ -115,6 +115,15 @@ def test_workers_that_cannot_work(run_agent: RunAgent) -> None:
     assert outcome.record["workers"][-1]["last_lines"][-1] == "OSError: no such luck"
 
 
+def test_workers_that_are_not_to_be_restarted(run_agent: RunAgent) -> None:
+    """Without a nanny, the first crash of each is its end; the others work on."""
+    outcome = run_agent("sys.exit(9) if nth() == 1 else None", nworkers=2, nanny=False)
+    assert outcome.code == 5
+    assert outcome.log.count("worker started") == 2
+    assert "worker given up" in outcome.log
+    assert outcome.record["cause"] == "its workers crashed"
+
+
 def test_a_command_that_does_not_exist(run_agent: RunAgent) -> None:
     """A start that fails counts as a crash and names the reason."""
     outcome = run_agent("", argv=["/does/not/exist"], nworkers=2)

@@ -57,6 +57,12 @@ def test_memory_limit(text: str, limit: int | None) -> None:
     assert parse_arguments(["tcp://a:1", "--memory-limit", text]).memory_limit == limit
 
 
+def test_crashed_workers_may_be_left_alone() -> None:
+    """By the names that users of dask know."""
+    assert parse_arguments(["tcp://a:1", "--nanny"]).nanny
+    assert not parse_arguments(["tcp://a:1", "--no-nanny"]).nanny
+
+
 def test_addresses_may_also_stand_apart() -> None:
     """Several words, commas within them, in the order of preference."""
     assert parse_arguments(["a,b", "c", "--nworkers", "2"]).addresses == ("a", "b", "c")

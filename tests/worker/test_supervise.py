@@ -106,7 +106,7 @@ def test_one_slot_given_up_leaves_the_others_alone() -> None:
     assert supervisor.exited(0, 1, 1.0) == [GiveUp(0, 1)]
     assert supervisor.counts()[SlotState.RUNNING] == 1
     (end,) = supervisor.exited(1, 0, 100.0)
-    assert end == End(ExitCode.CRASHED, "its workers crash again and again")
+    assert end == End(ExitCode.CRASHED, "its workers crashed")
 
 
 def test_order_to_end() -> None:
