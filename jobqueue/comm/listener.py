@@ -24,7 +24,7 @@ from jobqueue.comm.handshake import Admit, Handshake, Redundant, Terms
 from jobqueue.comm.sockets import check_same_user, listen_tcp, listen_unix, tune
 from jobqueue.comm.stream import StreamComm
 from jobqueue.comm.tls import explain, server_context
-from jobqueue.errors import CommError
+from jobqueue.errors import CommClosed, CommError
 
 logger = logging.getLogger("jobqueue.comm")
 
@@ -171,10 +171,10 @@ class StreamListener(Listener):
         comm.abort()
 
     def _log_refused(self, peer: str, error: BaseException) -> None:
-        # Nobody has to act on a peer that got through at another address, nor on those who come as
-        # this side closes.
-        harmless = isinstance(error, Redundant) or self._sock.fileno() == -1
-        level = logging.INFO if harmless else logging.WARNING
+        # A peer that goes by itself has most likely got through at another of our addresses: when
+        # many workers come at once, that happens often. If something is wrong, it says so itself.
+        gone = isinstance(error, (Redundant, CommClosed, ConnectionError))
+        level = logging.INFO if gone or self._sock.fileno() == -1 else logging.WARNING
         if isinstance(error, ssl.SSLError):
             text = str(explain(error))
         elif isinstance(error, TimeoutError):

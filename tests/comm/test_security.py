@@ -197,6 +197,7 @@ def test_another_clusters_credentials_are_refused(
     lab: Any, caplog: pytest.LogCaptureFixture, scheme: str
 ) -> None:
     """Credentials of the same name and another authority are of no use, and both sides say so."""
+    caplog.set_level(logging.INFO, "jobqueue.comm")
     foreign = Credentials.create(lab.credentials.cluster).others["client"]
 
     async def check() -> None:
