@@ -34,7 +34,7 @@ class Connection:
     Parameters
     ----------
     on_outage
-        Called with the text of an outage, or None when it is over.
+        Called with an outage (`Failure.to_wire`), or None when it is over.
     on_closed
         Called when the connection has ended.
     """
@@ -42,7 +42,7 @@ class Connection:
     def __init__(
         self,
         *,
-        on_outage: Callable[[str | None], object],
+        on_outage: Callable[[Sequence[Any] | None], object],
         on_closed: Callable[[CommError], object],
     ) -> None:
         self.book = Book(self._schedule)

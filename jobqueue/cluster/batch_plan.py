@@ -16,11 +16,13 @@ from jobqueue.cluster.job_spec import JobSpec
 from jobqueue.cluster.ledger import Ledger
 from jobqueue.comm.addresses import interface_address, parse_address
 from jobqueue.comm.credentials import Credentials
+from jobqueue.config.warn import warn
 from jobqueue.errors import ConfigError
 
 logger = logging.getLogger("jobqueue.cluster")
 
 SCHEDULER_OPTIONS = frozenset({"host", "port", "interface", "contact_address", "protocol"})
+# Of other people's dashboards: a site's file may name them, and works all the same.
 IGNORED_OPTIONS = frozenset({"dashboard", "dashboard_address", "dashboard_prefix"})
 
 
@@ -182,6 +184,8 @@ def _scheduler_options(values: dict[str, Any]) -> dict[str, Any]:
             f"scheduler_options: {', '.join(unknown)}: no such option; there are "
             f"{', '.join(sorted(SCHEDULER_OPTIONS))}"
         )
+    if idle := sorted(set(options) & IGNORED_OPTIONS):
+        warn(f"scheduler_options: {', '.join(idle)}: there is no dashboard yet")
     port = options.get("port") or 0
     if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
         raise ConfigError(f"scheduler_options: port: {port!r} is no port; give 0 to 65535")

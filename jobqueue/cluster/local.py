@@ -31,17 +31,19 @@ class LocalCluster(Cluster):
         Threads of each; by default the CPUs divided by the workers.
     memory_limit
         Memory of each worker: bytes, text such as ``"4 GiB"``, ``"auto"`` for an equal share of
-        what this process may use, None or 0 for no limit.
+        what this process may use, None or 0 for no limit. `Cluster.scale(memory=…)` goes by it;
+        nothing ends a worker that uses more.
     processes
-        True: accepted for compatibility.  Workers are always processes.
+        Nothing but True: workers are always processes. Other LocalClusters have this keyword.
     name
         The cluster's name.
     asynchronous
         Whether to live in the running event loop.
     local_directory
-        Folder for spilled results; by default one that goes with the cluster.
+        Folder for what workers put on disk, which is nothing yet; by default one that goes with the
+        cluster.
     resources
-        Amounts each worker offers to tasks that ask for them, by name.
+        Amounts each worker has, by name. Tasks cannot ask for them yet.
 
     Raises
     ------

@@ -38,7 +38,7 @@ class LocalPlan:
         self._folder: Path | None = None
 
     def open(self) -> None:
-        """Make the folder of socket, logs and spilled results.
+        """Make the folder of socket and logs, and of what workers put on disk.
 
         In the folder for temporary files, because the path of a socket has to be short.
         """

@@ -282,7 +282,8 @@ KEYWORDS: tuple[Keyword, ...] = (
         "local_directory",
         values.text,
         "text",
-        "fast local storage of the workers, verbatim: the node's shell expands $TMPDIR",
+        "fast storage of the node, for what workers will put on disk (nothing yet); verbatim: "
+        "the node's shell expands $TMPDIR",
     ),
     # How workers and scheduler meet.
     Keyword(

@@ -17,7 +17,7 @@ from jobqueue.cluster.embedded import EmbeddedCluster
 from jobqueue.cluster.jobs import JobState
 from jobqueue.cluster.pbs import PBSCluster
 from jobqueue.cluster.slurm import SLURMCluster
-from jobqueue.errors import CommandNotFound, ConfigError
+from jobqueue.errors import CommandNotFound, ConfigError, JobQueueWarning
 
 SLEEPING = {"cores": 4, "memory": "8GB", "processes": 2, "python": "sleep 600;"}
 """Jobs that run and never connect."""
@@ -199,6 +199,16 @@ def test_options_of_the_scheduler_choose_where_it_listens() -> None:
     with EmbeddedCluster(**SLEEPING, contact_address=["a.b", "tls://c:1"]) as cluster:
         port = cluster.scheduler.addresses[0].rpartition(":")[2]
         assert cluster._core.contact_addresses() == (f"tls://a.b:{port}", "tls://c:1")
+
+
+def test_options_without_effect_are_told_of() -> None:
+    """A file that asks for a dashboard works, and nobody waits for one."""
+    options = {"dashboard_address": ":8787"}
+    with (
+        pytest.warns(JobQueueWarning, match="dashboard_address: there is no dashboard yet"),
+        EmbeddedCluster(**SLEEPING, scheduler_options=options) as cluster,
+    ):
+        assert cluster.status == "running"
 
 
 def test_shared_temp_directory_holds_what_nodes_have_to_see(places: Path, wait_until: Any) -> None:
