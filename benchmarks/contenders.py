@@ -74,30 +74,16 @@ class Contender:
         raise NotImplementedError
 
 
-class Jobqueue(Contender):
-    """Ours: a LocalCluster over its Unix socket, with its authentication, as users get it."""
+class ClusterContender(Contender):
+    """A client of a cluster that may begin without workers; `start` makes both of them."""
 
-    name = "jobqueue"
-    module = "jobqueue"
-    distribution = "jobqueue"
-    statement = "from jobqueue import Client, LocalCluster"
     starts_empty = True
+    cluster: Any
+    client: Any
 
     def start(self, workers: int = WORKERS) -> None:
         """Start the workers and connect."""
-        from jobqueue import Client, LocalCluster
-
-        self.cluster = LocalCluster(n_workers=workers, threads_per_worker=1)
-        self.client = Client(self.cluster)
-
-    def submit(self, function: Function, *args: Any) -> Any:
-        """Submit one call."""
-        return self.client.submit(function, *args)
-
-    def map(self, function: Function, values: Iterable[Any]) -> Sequence[Any]:
-        """Submit the whole list at once, one task for each value."""
-        futures: Sequence[Any] = self.client.map(function, values)
-        return futures
+        raise NotImplementedError
 
     def gather(self, futures: Sequence[Any]) -> list[Any]:
         """Wait for all."""
@@ -117,6 +103,31 @@ class Jobqueue(Contender):
         """Disconnect, then end the workers."""
         self.client.close()
         self.cluster.close()
+
+
+class Jobqueue(ClusterContender):
+    """Ours: a LocalCluster over its Unix socket, with its authentication, as users get it."""
+
+    name = "jobqueue"
+    module = "jobqueue"
+    distribution = "jobqueue"
+    statement = "from jobqueue import Client, LocalCluster"
+
+    def start(self, workers: int = WORKERS) -> None:
+        """Start the workers and connect."""
+        from jobqueue import Client, LocalCluster
+
+        self.cluster = LocalCluster(n_workers=workers, threads_per_worker=1)
+        self.client = Client(self.cluster)
+
+    def submit(self, function: Function, *args: Any) -> Any:
+        """Submit one call."""
+        return self.client.submit(function, *args)
+
+    def map(self, function: Function, values: Iterable[Any]) -> Sequence[Any]:
+        """Submit the whole list at once, one task for each value."""
+        futures: Sequence[Any] = self.client.map(function, values)
+        return futures
 
 
 class ProcessPool(Contender):
@@ -157,14 +168,13 @@ class Loky(ProcessPool):
         self.pool = get_reusable_executor(max_workers=WORKERS)
 
 
-class Distributed(Contender):
+class Distributed(ClusterContender):
     """Dask's scheduler. ``pure=False``, so that no contender may answer from a cache."""
 
     name = "distributed"
     module = "distributed"
     distribution = "distributed"
     statement = "from distributed import Client, LocalCluster"
-    starts_empty = True
 
     def start(self, workers: int = WORKERS) -> None:
         """Start the workers and connect."""
@@ -183,25 +193,6 @@ class Distributed(Contender):
         """Submit the whole list at once, one task for each value."""
         futures: Sequence[Any] = self.client.map(function, values, pure=False)
         return futures
-
-    def gather(self, futures: Sequence[Any]) -> list[Any]:
-        """Wait for all."""
-        return list(self.client.gather(futures))
-
-    def first_task(self, function: Function) -> Any:
-        """Scale from no worker to one while a task waits."""
-        self.start(workers=0)
-        try:
-            future = self.submit(function)
-            self.cluster.scale(1)
-            return self.result(future)
-        finally:
-            self.stop()
-
-    def stop(self) -> None:
-        """Disconnect, then end the workers."""
-        self.client.close()
-        self.cluster.close()
 
 
 class Ray(Contender):
