@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -81,6 +83,14 @@ def no_process_left_behind() -> Iterator[None]:
     if left:
         described = ", ".join(_end(pid) for pid in sorted(left))
         pytest.fail(f"the test left processes behind: {described}")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A private folder with a path short enough for sockets."""
+    path = Path(tempfile.mkdtemp(prefix="jq-"))
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -173,14 +171,6 @@ class Lab:
 def credentials() -> Credentials:
     """A cluster's credentials."""
     return Credentials.create("test cluster")
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A private folder with a path short enough for sockets."""
-    path = Path(tempfile.mkdtemp(prefix="jq-"))
-    yield path
-    shutil.rmtree(path)
 
 
 @pytest.fixture

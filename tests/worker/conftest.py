@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -120,14 +118,6 @@ class FakeScheduler:
             connection.comm.abort()
             await connection.comm.wait_closed()
         self._connections.clear()
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A private folder with a path short enough for sockets."""
-    path = Path(tempfile.mkdtemp(prefix="jq-"))
-    yield path
-    shutil.rmtree(path)
 
 
 @pytest.fixture
