@@ -63,6 +63,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     config.add_argument("section", nargs="?", help="by default that of the batch system found")
     config.set_defaults(run=_config)
+    cleanup = commands.add_parser(
+        "cleanup",
+        help="cancel the jobs that killed programs left behind",
+        description="Cancel the jobs of programs that were killed, and remove their folders: "
+        "scripts, logs and credentials. What belongs to a running program is left alone.",
+    )
+    cleanup.add_argument(
+        "--elsewhere",
+        action="store_true",
+        help="also of programs on other machines, of which cannot be seen here whether they run",
+    )
+    cleanup.set_defaults(run=_cleanup)
     commands.add_parser("worker", help="what job scripts start: a job agent and its workers")
     return parser
 
@@ -117,6 +129,12 @@ def _config(options: argparse.Namespace) -> int:
 
     print(explain(options.section or systems.find("auto").section or "slurm"))
     return 0
+
+
+def _cleanup(options: argparse.Namespace) -> int:
+    from jobqueue.cli import cleanup
+
+    return cleanup.run(elsewhere=options.elsewhere)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def test_the_help_names_every_command(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
-    assert [name for name in ("demo", "config", "worker") if name not in text] == []
+    assert [name for name in ("demo", "config", "cleanup", "worker") if name not in text] == []
 
 
 @pytest.mark.parametrize("arguments", [[], ["nosuch"], ["demo", "--jobs", "0"]])
