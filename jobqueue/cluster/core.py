@@ -135,7 +135,7 @@ class Core:
 
     def describe(self) -> str:
         """Return one line about why there are as many workers as there are."""
-        if self._pool is None:
+        if self._pool is None or self.status == "closed":
             return f"0 workers; cluster {self.status}"
         return self._describe(len(self.workers()))
 

@@ -28,6 +28,8 @@ JOB_ID_VARIABLE = "JOBQUEUE_JOB_ID"
 """The variable of a job script that holds the job's id."""
 
 _DIRECTIVE = re.compile(r"(#[A-Z]+\s+)?-")
+_DIRECTIVE_PREFIX = re.compile(r"\s*#[A-Z]+\s+(?=-)")
+_SHELL_SPECIAL = re.compile(r"""["'$`\\]""")
 _OTHER_SHELLS = re.compile(r"#!.*\b(t?csh|fish|python\S*|perl)\b")
 
 
@@ -112,6 +114,11 @@ class JobSpec:
             raise ConfigError(
                 f"job_name: {self.job_name!r} holds a slash, and log files are named after it"
             )
+        if special := _SHELL_SPECIAL.search(self.job_name):
+            raise ConfigError(
+                f"job_name: {self.job_name!r} holds {special[0]}, which a shell takes for "
+                "something else, and workers are named after it in the job script"
+            )
         for entry in self.job_directives_skip:
             if not _DIRECTIVE.match(entry):
                 warn(
@@ -147,6 +154,12 @@ class JobSpec:
         }
         if "walltime" in values:
             given["walltime"] = values["walltime"]  # None: the batch system's own limit
+        # Written as in a script, with the prefix that the template adds: a line with two of them
+        # would be a comment, passed over without a word.
+        given["job_extra_directives"] = tuple(
+            _DIRECTIVE_PREFIX.sub("", directive)
+            for directive in given.get("job_extra_directives", ())
+        )
         return cls(**given)
 
     @property

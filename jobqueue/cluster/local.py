@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
@@ -9,6 +10,7 @@ from jobqueue.cluster.cluster import Cluster
 from jobqueue.cluster.job_spec import JobSpec
 from jobqueue.cluster.local_plan import LocalPlan
 from jobqueue.config.checks import default_processes
+from jobqueue.config.sections import did_you_mean
 from jobqueue.config.units import parse_memory
 from jobqueue.errors import ConfigError
 from jobqueue.worker.limits import available_cpus, available_memory
@@ -90,7 +92,11 @@ class LocalCluster(Cluster):
 
 def _refuse(others: dict[str, Any], processes: bool) -> None:
     if others:
-        raise ConfigError(f"LocalCluster has no keyword {', '.join(sorted(others))}")
+        known = inspect.signature(LocalCluster).parameters.keys() - {"others"}
+        unknown = min(others)
+        raise ConfigError(
+            f"{unknown!r} is no keyword of LocalCluster{did_you_mean(unknown, known)}"
+        )
     if not processes:
         raise ConfigError("processes=False: workers are always processes; leave it out")
 

@@ -47,6 +47,7 @@ def test_scaling_up_and_down_and_closing_leaves_nothing(
     wait_until(lambda: queue() == [])
     assert list((places / "state").iterdir()) == []
     assert repr(cluster) == "EmbeddedCluster('dask-worker', closed)"
+    assert cluster.describe() == "0 workers; cluster closed"
     cluster.close()
 
 

@@ -131,11 +131,20 @@ def test_no_walltime() -> None:
     assert "#SBATCH -t 00:30:00" in default.render(SlurmAdapter(), ADDRESSES, credentials=None)
 
 
+def test_a_directive_may_be_written_with_its_prefix() -> None:
+    """Twice in a line it would make a comment of what was asked for."""
+    written = ["#SBATCH --gres=gpu:1", "#PBS  -m n", "--exclusive"]
+    spec = JobSpec.from_values({"cores": 1, "memory": 2**30, "job_extra_directives": written})
+    assert spec.job_extra_directives == ("--gres=gpu:1", "-m n", "--exclusive")
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
     [
         ({"job_name": "a\nb"}, "job_name: 'a\\\\nb' is more than one line"),
         ({"job_name": "a/b"}, "slash"),
+        ({"job_name": "it's"}, "holds ', which a shell"),
+        ({"job_name": "a$b"}, r"holds \$, which a shell"),
         ({"shebang": "#!/bin/csh"}, "not for csh"),
         ({"shebang": "#!/usr/bin/env python3"}, "not for python3"),
     ],

@@ -131,6 +131,12 @@ def test_nonsense_is_one_clear_error(keywords: dict[str, Any], folder: Path) -> 
     assert list(folder.iterdir()) == []
 
 
+def test_a_mistyped_keyword_is_told_the_right_one() -> None:
+    """As for the other clusters."""
+    with pytest.raises(ConfigError, match=r"'nworkers' is no keyword .* did you mean 'n_workers'"):
+        LocalCluster(nworkers=2)
+
+
 def test_no_memory_limit_means_that_memory_cannot_be_counted() -> None:
     """scale(memory=) says so."""
     with (

@@ -65,7 +65,7 @@ CASES: dict[str, tuple[BatchAdapter, Mapping[str, Any], dict[str, Any]]] = {
         {
             **SMALLEST,
             "job_name": "my job",
-            "log_directory": "/home/ada lovelace/logs",
+            "log_directory": "/home/ada lovelace/100%u/logs",
             "local_directory": "~/scratch dir/$USER",
             "python": "cd /x && OMP_NUM_THREADS=1 apptainer exec image.sif python",
             "walltime": None,

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 #SBATCH -J "my job"
-#SBATCH -o "/home/ada lovelace/logs/my job-%J.out"
-#SBATCH -e "/home/ada lovelace/logs/my job-%J.err"
+#SBATCH -o "/home/ada lovelace/100%%u/logs/my job-%J.out"
+#SBATCH -e "/home/ada lovelace/100%%u/logs/my job-%J.err"
 #SBATCH -n 1
 #SBATCH -N 1
 #SBATCH --cpus-per-task=4
