@@ -217,6 +217,8 @@ class BatchLauncher:
         doubts = self._doubts.tags()
         while self._doubts:
             statuses = await self._ask(lambda adapter: adapter.status_query(()))
+            if doubts != self._doubts.tags():
+                return ()
             if found := await self._take_found(statuses):
                 return found
             wait = self._doubts.settled_at() - time.monotonic()

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from jobqueue.cluster.explain import outage, shortage
 from jobqueue.cluster.jobs import JobReport
 from jobqueue.cluster.launcher import Launcher
-from jobqueue.cluster.reconcile import Actions, Load, PoolState, decide
+from jobqueue.cluster.reconcile import Actions, Load, PoolState, Submission, decide
 from jobqueue.errors import BatchSystemError, WorkersUnavailable
 
 logger = logging.getLogger("jobqueue.cluster")
@@ -240,7 +240,13 @@ class PoolLoop:
     # --- what can take long --------------------------------------------------------------
 
     async def _submit(self, count: int) -> None:
-        result = await self.launcher.submit(count)
+        # A query under way may be about to tell of jobs whose submission was in doubt when this
+        # one was decided: then there is less to do, or nothing.
+        if (query := self._under_way.get("query")) is not None:
+            await asyncio.wait([query])
+        live = len(self.state.live())
+        needed = min(count, self.state.wanted - live)
+        result = await self.launcher.submit(needed) if needed > 0 else Submission()
         now = self._clock()
         self.state.submitted(result, now)
         self._greet(result.job_ids)

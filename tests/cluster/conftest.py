@@ -59,6 +59,8 @@ class FakeLauncher:
         self.silent = False
         self.closed = False
         self.found: list[str] = []
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
         self.count = 0
 
     def check(self) -> None:
@@ -76,6 +78,7 @@ class FakeLauncher:
 
     async def query(self, job_ids: Sequence[str]) -> list[JobReport]:
         await asyncio.sleep(0)
+        await self.may_answer.wait()
         if self.silent:
             raise BatchSystemError("no answer")
         found, self.found = self.found, []

@@ -214,6 +214,28 @@ def test_a_job_found_after_a_submission_in_doubt_is_ours(running: Any, eventuall
     asyncio.run(main())
 
 
+def test_a_job_that_is_being_found_is_not_submitted_again(running: Any, eventually: Any) -> None:
+    """An answer on its way tells of the job that was in doubt when another one was decided on."""
+
+    async def main() -> None:
+        async with running() as s:
+            s.launcher.in_doubt = True
+            s.launcher.found = ["lost-and-found"]
+            s.launcher.phases["lost-and-found"] = JobReport("lost-and-found", Phase.RUNNING)
+            s.launcher.may_answer.clear()
+            s.loop._polling.soon(0.0)
+            s.loop._something.set()
+            await eventually(lambda: "query" in s.loop._under_way)
+            s.loop.scale(1)
+            await eventually(lambda: s.loop.state.submitting == 1)
+            s.launcher.may_answer.set()
+            await eventually(lambda: s.loop.state.submitting == 0)
+            assert s.submissions() == []
+            assert list(s.jobs) == ["lost-and-found"]
+
+    asyncio.run(main())
+
+
 def test_a_job_found_late_has_its_workers(running: Any, eventually: Any, worker: Any) -> None:
     """They may have connected before it was known that their job is ours."""
 
