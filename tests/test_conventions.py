@@ -25,7 +25,6 @@ TESTED_THROUGH = {
     # the parts of a cluster, through whole clusters
     "jobqueue/cluster/batch_cluster.py": "cluster/test_cluster.py",
     "jobqueue/cluster/batch_plan.py": "cluster/test_cluster.py",
-    "jobqueue/cluster/core.py": "cluster/test_cluster.py",
     "jobqueue/cluster/embedded.py": "cluster/test_cluster.py",
     "jobqueue/cluster/local_plan.py": "cluster/test_cluster.py",
     "jobqueue/cluster/pbs.py": "cluster/test_cluster.py",

@@ -99,7 +99,7 @@ class Cluster:
 
     @property
     def status(self) -> str:
-        """``created``, ``running``, ``closing``, ``closed`` or ``failed``."""
+        """``created``, ``starting``, ``running``, ``closing``, ``closed`` or ``failed``."""
         return self._core.status
 
     @property
