@@ -115,8 +115,11 @@ class BatchPlan:
         shared = self._shared = self._shared_folder(self._ledger)
         if self.credentials is None:
             self.credentials = Credentials.create(self.name)
-        self.credentials.others["worker"].save(shared / "credentials")
-        (shared / "exit").mkdir(mode=0o700)
+        try:
+            self.credentials.others["worker"].save(shared / "credentials")
+            (shared / "exit").mkdir(mode=0o700)
+        except OSError as error:
+            raise ConfigError(f"the folder {shared} cannot be used: {error.strerror}") from error
         if self.spec.log_directory is None:
             self.spec = dataclasses.replace(self.spec, log_directory=str(shared / "logs"))
         _make_folder("log_directory", str(self.spec.log_directory))

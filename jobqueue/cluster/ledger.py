@@ -162,19 +162,20 @@ class Ledger:
         parent = parent or state_directory()
         safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in cluster).lstrip(".")
         folder = parent / f"{safe or 'cluster'}-{secrets.token_hex(4)}"
-        try:
-            parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.mkdir(mode=0o700)
-        except OSError as error:
-            raise ConfigError(
-                f"the state folder {parent} cannot be used: {error.strerror}; set "
-                "JOBQUEUE_STATE_DIRECTORY to a folder that all nodes see"
-            ) from error
         entry = Entry(
             cluster, system, tuple(directives), tuple(prefix), Owner.me(), created=time.time()
         )
         ledger = cls(folder, entry)
-        ledger._write()
+        try:
+            parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700)
+            ledger._write()
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise ConfigError(
+                f"the state folder {parent} cannot be used: {error.strerror}; set "
+                "JOBQUEUE_STATE_DIRECTORY to a folder that all nodes see, with some space left"
+            ) from error
         _sweep(parent)
         return ledger
 

@@ -103,7 +103,7 @@ class Credentials:
         AuthenticationFailed
             The folder is there, and others may enter it.
         """
-        root = Path(folder)
+        root = Path(folder).expanduser()
         _make_private(root)
         for one in (self, *self.others.values()):
             _make_private(root / one.role)
@@ -124,7 +124,7 @@ class Credentials:
         AuthenticationFailed
             A file is missing or broken, belongs to somebody else, or others may read it.
         """
-        path = Path(folder)
+        path = Path(folder).expanduser()
         _check_private_folder(path)
         identity, authority, certificate, key, token = (_read_private(path / n) for n in _FILES)
         try:

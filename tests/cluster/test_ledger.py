@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -35,6 +36,18 @@ def test_it_survives_as_written(parent: Path) -> None:
     assert (entry.jobs, entry.doubts) == (["5_0", "5_2"], [])
     assert (entry.system, entry.directives) == ("slurm", ("-M galaxy",))
     assert entry.owner == Owner.me()
+
+
+def test_a_full_disk_is_one_clear_error(parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names the folder, and what was made of it is gone again."""
+
+    def full(self: Ledger) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Ledger, "_write", full)
+    with pytest.raises(ConfigError, match=f"{parent} cannot be used: No space left on device"):
+        make()
+    assert list(parent.iterdir()) == []
 
 
 def test_nobody_else_can_look_into_it(parent: Path) -> None:

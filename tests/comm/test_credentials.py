@@ -163,3 +163,10 @@ def test_saving_into_a_folder_that_others_may_enter_is_refused(
     with pytest.raises(AuthenticationFailed, match="has mode 0755"):
         credentials.save(folder / "open")
     assert list((folder / "open").iterdir()) == []
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both where credentials are written and where they are read."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Credentials.create("c").others["client"].save("~/shared")
+    assert Credentials.load("~/shared/client").role == "client"
