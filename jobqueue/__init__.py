@@ -16,6 +16,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jobqueue import config as config
+    from jobqueue import errors as errors
     from jobqueue.client.client import Client
     from jobqueue.client.future import Future
     from jobqueue.client.waiting import as_completed, wait
@@ -35,6 +37,9 @@ _HOMES = {
     "wait": "jobqueue.client.waiting",
 }
 
+_ROOMS = ("config", "errors")
+"""Modules that users name in full: `jobqueue.config.set(...)`, `except jobqueue.errors....`."""
+
 __all__ = [
     "Client",
     "Future",
@@ -52,6 +57,8 @@ def _default_cluster(**keywords: Any) -> Any:
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"jobqueue.{name}")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'jobqueue' has no attribute {name!r}")
@@ -63,4 +70,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES, *_ROOMS})

@@ -26,6 +26,15 @@ def test_public_names():
         jobqueue.Sheduler  # noqa: B018
 
 
+@pytest.mark.parametrize("expression", ["config.set", "config.explain", "errors.JobQueueError"])
+def test_modules_that_users_name_in_full(expression):
+    """`import jobqueue` is enough for them, as the pages show it."""
+    code = f"import jobqueue; print(callable(jobqueue.{expression}), *dir(jobqueue))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.startswith("True "), done.stderr
+    assert expression.partition(".")[0] in done.stdout.split()
+
+
 def test_public_things_are_documented():
     """Whatever users can call says what it does."""
     things = [getattr(jobqueue, name) for name in jobqueue.__all__]
