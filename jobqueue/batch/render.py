@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jinja2
+from jinja2 import nodes
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
@@ -44,14 +45,16 @@ def render(template: str, variables: Mapping[str, object]) -> str:
     >>> render("base.sh.j2", variables).splitlines()[0]  # doctest: +SKIP
     '#!/usr/bin/env bash'
     """
-    path = None if template in _packaged().list_templates() else _site_template(template)
+    path = None if template in _our_templates() else _site_template(template)
     environment = _environment(path)
     try:
         script = environment.get_template(str(path or template)).render(variables)
+        if path is not None:
+            _check_blocks(environment, path)
     except jinja2.TemplateNotFound as error:
         raise ConfigError(
             f"template {template}: there is no template {str(error)!r} beside it or among ours "
-            f"({', '.join(_packaged().list_templates())})"
+            f"({', '.join(_our_templates())})"
         ) from error
     except jinja2.TemplateSyntaxError as error:
         raise ConfigError(f"{error.filename}, line {error.lineno}: {error.message}") from error
@@ -65,13 +68,33 @@ def _site_template(template: str) -> Path:
     if not path.is_file():
         raise ConfigError(
             f"template: {template!r}: there is no file {path}; give the path of a template, or one "
-            f"of ours: {', '.join(_packaged().list_templates())}"
+            f"of ours: {', '.join(_our_templates())}"
         )
     return path
 
 
 def _packaged() -> jinja2.PackageLoader:
     return jinja2.PackageLoader("jobqueue.templates", package_path="")
+
+
+def _our_templates() -> list[str]:
+    return [name for name in _packaged().list_templates() if name.endswith(".j2")]
+
+
+def _check_blocks(environment: SandboxedEnvironment, path: Path) -> None:
+    """Refuse a block that overrides nothing: Jinja would leave it out without a word."""
+    body = environment.parse(path.read_text("utf-8")).body
+    parents = [node.template for node in body if isinstance(node, nodes.Extends)]
+    ours = _our_templates()
+    if not any(isinstance(parent, nodes.Const) and parent.value in ours for parent in parents):
+        return
+    known = dict.fromkeys(block for name in ours for block in environment.get_template(name).blocks)
+    for node in body:
+        if isinstance(node, nodes.Block) and node.name not in known:
+            raise ConfigError(
+                f"{path}, line {node.lineno}: there is no block {node.name!r} to override; our "
+                f"blocks are {', '.join(known)}"
+            )
 
 
 def _environment(site_template: Path | None) -> SandboxedEnvironment:

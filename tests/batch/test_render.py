@@ -75,6 +75,18 @@ def test_site_templates_extend_each_other(tmp_path: Path, site: Path) -> None:
     assert "echo common" in script(site)
 
 
+def test_a_block_that_overrides_nothing_is_an_error(site: Path) -> None:
+    """A misspelt block would be left out without a word; within ours all names are free."""
+    site.write_text('{% extends "slurm.sh.j2" %}\n{% block prolog %}\nx\n{% endblock %}')
+    with pytest.raises(ConfigError, match=r"line 2: there is no block 'prolog' .* prologue"):
+        script(site)
+    site.write_text(
+        '{% extends "slurm.sh.j2" %}{% block prologue %}'
+        "{% block mine %}\nx\n{% endblock %}{% endblock %}"
+    )
+    assert "x" in script(site).splitlines()
+
+
 def test_path_with_variables(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The template's path may hold variables and a tilde."""
     site.write_text("{{ job_name }}\n")
