@@ -98,7 +98,6 @@ class Scheduler:
             m.FUNCTIONS: lambda client, functions: state.add_functions(functions),
             m.SUBMIT: state.submit,
             m.SCATTER: state.scatter,
-            m.WANT: state.want,
             m.RELEASE: state.release,
             m.CANCEL: state.cancel,
             m.FETCH: transfers.fetch,

@@ -190,15 +190,8 @@ class SchedulerState:
                 self.transfers.unload(task)
             client.out_finished.append((key, value if task.nbytes <= self.inline_limit else None))
 
-    def want(self, client: ClientRecord, keys: Iterable[str]) -> None:
-        """Count a client among those that want these tasks, and tell it how they stand."""
-        for key in keys:
-            if key in self.tasks:
-                self._want(client, self.tasks[key])
-            else:
-                client.say((m.CANCELLED, [key]))
-
     def _want(self, client: ClientRecord, task: Task) -> None:
+        """Count a client among those that want a task, and tell it how the task stands."""
         if task not in client.wants:
             client.wants.add(task)
             task.clients = (*task.clients, client) if task.clients else client.alone

@@ -31,9 +31,6 @@ One function and one set of options (a dict, or None) for all the tasks listed, 
 SCATTER = "scatter"
 """(SCATTER, [(key, value), …]): values that the client had; they go to a worker if large."""
 
-WANT = "want"
-"""(WANT, [key, …]): this client holds futures of tasks that are there already."""
-
 RELEASE = "release"
 """(RELEASE, [key, …]): this client holds no future of these any more."""
 

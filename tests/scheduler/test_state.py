@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import pytest
-
 from jobqueue.errors import DataLost, KilledWorker, TaskError
 from jobqueue.protocol import messages as m
 from jobqueue.scheduler import state as state_module
@@ -384,7 +382,7 @@ def test_what_another_client_wants_too_is_not_cancelled(core):
     """A client cancels what is its own."""
     one, other = core.client("one"), core.client("other")
     core.submit(one, "shared")
-    core.happens(core.state.want, other, ["shared"])
+    core.submit(other, "shared")
     core.happens(core.state.cancel, one, ["shared"])
     assert core.state_of("shared") == READY
 
@@ -438,7 +436,7 @@ def test_a_released_task_that_is_wanted_again_is_computed_again(core):
     core.happens(core.state.release, client, ["a"])
     assert core.state_of("a") == RELEASED
     core.said(client), core.said(worker)
-    core.happens(core.state.want, client, ["a"])
+    core.submit(client, "a")
     assert core.placed(worker) == ["a"]
 
 
@@ -462,26 +460,20 @@ def test_two_clients_share_a_task(core):
     assert core.said(worker) == [(m.FREE, ["shared"])]
 
 
-@pytest.mark.parametrize("way", ["submit", "want"])
-def test_a_client_that_comes_late_hears_how_a_task_stands(core, way):
-    """Done, failed, cancelled, or not known: at once."""
+def test_a_client_that_comes_late_hears_how_a_task_stands(core):
+    """Done, failed or cancelled: at once."""
     first, late, worker = core.client("first"), core.client("late"), core.worker()
     core.submit(first, "good", "bad", "unwanted")
     core.state.cancel(first, ["unwanted"])
     core.done(worker, "good", b"1")
     core.happens(core.state.failed, worker, [("bad", FAILURE, 0.1)])
     core.said(first), core.said(worker)
-    if way == "submit":
-        core.submit(late, "good", "bad", "unwanted")
-    else:
-        core.happens(core.state.want, late, ["good", "bad", "unwanted", "forgotten"])
-    heard = core.said(late)
-    assert heard[:3] == [
+    core.submit(late, "good", "bad", "unwanted")
+    assert core.said(late) == [
         (m.FINISHED, [("good", b"1")]),
         (m.FAILED, [("bad", FAILURE)]),
         (m.CANCELLED, ["unwanted"]),
     ]
-    assert heard[3:] == ([(m.CANCELLED, ["forgotten"])] if way == "want" else [])
 
 
 def test_a_client_that_goes_takes_its_tasks_along(core):

@@ -426,14 +426,6 @@ class SchedulerMachine(RuleBasedStateMachine):
             self.world.state.submit(client.record, b"f", None, [(key, b"arguments", None)])
         self.world.end_step()
 
-    @rule(pick=PICK, which=PICK)
-    def want(self, pick: int, which: int) -> None:
-        client, key = self.client(pick), self.any_key(which)
-        if key is not None:
-            client.futures.setdefault(key, "pending")
-            self.world.state.want(client.record, [key])
-        self.world.end_step()
-
     def any_key(self, which: int) -> str | None:
         keys = [key for client in self.world.clients.values() for key in client.futures]
         return keys[which % len(keys)] if keys else None
