@@ -356,6 +356,8 @@ class Agent:
         if options.memory_limit not in (None, AUTO, worker.memory_limit):
             self._log.line("workers' memory reduced to leave room for the agent",
                            asked=options.memory_limit, limit=worker.memory_limit)  # fmt: skip
+        for option in options.ignored:
+            self._log.line("option without effect", **option._asdict())
 
     def _leave(self, end: End | None) -> None:
         """Leave nothing behind but the exit record and the last line."""

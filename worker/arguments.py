@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
+from jobqueue.worker.dask_options import Ignored, add_dask_options
 from jobqueue.worker.quantities import parse_bytes, parse_seconds
 
 T = TypeVar("T")
@@ -46,6 +47,8 @@ class AgentOptions(NamedTuple):
         Seconds after which the agent ends in order, or None.
     lifetime_stagger
         The lifetime is changed at random by up to that many seconds, up or down.
+    ignored
+        Options of dask's that were given and have no effect.
     """
 
     addresses: tuple[str, ...]
@@ -64,6 +67,7 @@ class AgentOptions(NamedTuple):
     exit_record: str | None = None
     lifetime: float | None = None
     lifetime_stagger: float = 0.0
+    ignored: tuple[Ignored, ...] = ()
 
 
 def parse_arguments(
@@ -99,6 +103,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Start worker processes, keep them running, and end when they were told to.",
+        epilog="Other options of dask's worker command are accepted; the log says why each has no "
+        "effect.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -110,6 +116,13 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     )
     for flag, metavar, parse, default, text in _OPTIONS:
         parser.add_argument(flag, metavar=metavar, type=_checked(parse), default=default, help=text)
+    parser.add_argument(  # the name that dask's worker command had for it until 2021
+        "--nprocs",
+        dest="nworkers",
+        type=_checked(_count),
+        default=argparse.SUPPRESS,
+        help=argparse.SUPPRESS,
+    )
     parser.add_argument(
         "--nanny",
         action=argparse.BooleanOptionalAction,
@@ -123,6 +136,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         default=[],
         help="module, or path of a Python file, to run in each worker first; may be repeated",
     )
+    add_dask_options(parser)
     return parser
 
 

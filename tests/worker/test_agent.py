@@ -14,7 +14,7 @@ import pytest
 
 from jobqueue.worker.agent import Agent, worker_options
 from jobqueue.worker.agent_log import Log
-from jobqueue.worker.arguments import AUTO, AgentOptions
+from jobqueue.worker.arguments import AUTO, AgentOptions, parse_arguments
 from jobqueue.worker.limits import AGENT_RESERVE
 from jobqueue.worker.options import WorkerOptions
 from jobqueue.worker.supervise import Policy
@@ -80,6 +80,17 @@ def test_workers_that_were_told_to_end(run_agent: RunAgent) -> None:
     assert outcome.record["cause"] == "all workers were told to end"
     assert outcome.record["job"] == "17"
     assert {worker["worker"] for worker in outcome.record["workers"]} == {"jq-0", "jq-1"}
+
+
+def test_options_of_dask_are_explained(run_agent: RunAgent) -> None:
+    """Each in one line of the job's log, and the workers work."""
+    words = ["tls://10.0.0.1:4000", "--no-dashboard", "--worker-port", "10000:10070"]
+    outcome = run_agent("", ignored=parse_arguments(words).ignored)
+    assert outcome.code == 0
+    lines = [line for line in outcome.log.splitlines() if "option without effect" in line]
+    assert lines[0].endswith('option=--no-dashboard why="workers have no dashboard"')
+    assert "option=--worker-port value=10000:10070 why=" in lines[1]
+    assert len(lines) == 2
 
 
 @pytest.mark.parametrize(

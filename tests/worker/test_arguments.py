@@ -63,6 +63,28 @@ def test_crashed_workers_may_be_left_alone() -> None:
     assert not parse_arguments(["tcp://a:1", "--no-nanny"]).nanny
 
 
+def test_workers_by_the_name_that_dask_had_before() -> None:
+    """`--nprocs` is `--nworkers`."""
+    assert parse_arguments(["tcp://a:1", "--nprocs", "3"]).nworkers == 3
+
+
+def test_what_dask_shares_keeps_its_meaning() -> None:
+    """Among options that mean nothing here, those that do are read as ever."""
+    options = parse_arguments(
+        [
+            *("tcp://a:1", "--no-dashboard", "--lifetime", "18m", "--lifetime-stagger", "4m"),
+            *("--worker-port", "10000:10070", "--local-directory", "/tmp/x", "--no-nanny"),
+            *("--resources", "a=1 b=2", "--interface", "ib0", "--preload", "site_setup"),
+        ]
+    )
+    assert (options.lifetime, options.lifetime_stagger) == (1080.0, 240.0)
+    assert (options.local_directory, options.interface) == ("/tmp/x", "ib0")
+    assert options.resources == {"a": 1.0, "b": 2.0}
+    assert options.preload == ("site_setup",)
+    assert not options.nanny
+    assert [option.option for option in options.ignored] == ["--no-dashboard", "--worker-port"]
+
+
 def test_addresses_may_also_stand_apart() -> None:
     """Several words, commas within them, in the order of preference."""
     assert parse_arguments(["a,b", "c", "--nworkers", "2"]).addresses == ("a", "b", "c")
@@ -74,6 +96,9 @@ def test_addresses_may_also_stand_apart() -> None:
         ("", "the following arguments are required: ADDRESS"),
         (",", "',' holds no address"),
         ("a --no-such-option", "unrecognized arguments: --no-such-option"),
+        ("a --no-dashboard --no-such-option", "unrecognized arguments: --no-such-option"),
+        ("a --worker-port", "argument --worker-port: expected one argument"),
+        ("a --no-dashbord", "unrecognized arguments: --no-dashbord"),
         ("a --mem 4GB", "unrecognized arguments: --mem 4GB"),
         ("a --nworkers 0", "argument --nworkers: '0' is no number from 1"),
         ("a --nthreads -1", "argument --nthreads"),
