@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import jinja2
@@ -38,7 +38,8 @@ def render(template: str, variables: Mapping[str, object]) -> str:
     Raises
     ------
     ConfigError
-        The template is missing or has a mistake: file, line and what is wrong.
+        The template is missing or has a mistake: file, line and what is wrong; or its script would
+        start no worker.
 
     Examples
     --------
@@ -49,8 +50,6 @@ def render(template: str, variables: Mapping[str, object]) -> str:
     environment = _environment(path)
     try:
         script = environment.get_template(str(path or template)).render(variables)
-        if path is not None:
-            _check_blocks(environment, path)
     except jinja2.TemplateNotFound as error:
         raise ConfigError(
             f"template {template}: there is no template {str(error)!r} beside it or among ours "
@@ -60,6 +59,9 @@ def render(template: str, variables: Mapping[str, object]) -> str:
         raise ConfigError(f"{error.filename}, line {error.lineno}: {error.message}") from error
     except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise ConfigError(f"{_place(error, template)}: {error}") from error
+    if path is not None:
+        _check_blocks(environment, path)
+        _check_worker(script, variables, path)
     return script
 
 
@@ -95,6 +97,22 @@ def _check_blocks(environment: SandboxedEnvironment, path: Path) -> None:
                 f"{path}, line {node.lineno}: there is no block {node.name!r} to override; our "
                 f"blocks are {', '.join(known)}"
             )
+
+
+def _check_worker(script: str, variables: Mapping[str, object], path: Path) -> None:
+    """Refuse a script that starts no worker: its jobs would run, end, and never be heard of.
+
+    A site may put the command differently, or within another, so that only what no worker can do
+    without is looked for: the line after the program, with the scheduler's address.
+    """
+    lines = variables.get("worker_lines")
+    if isinstance(lines, Sequence) and len(lines) > 1 and lines[1] not in script:
+        raise ConfigError(
+            f"{path}: the script rendered from it does not hold the worker command (no line with "
+            f"{lines[1]}); let it extend one of ours, as in {{% extends "
+            '"slurm.sh.j2" %}, or write {{ worker_lines | join(" ") }} where the worker is to '
+            "start; docs/templates.md shows both"
+        )
 
 
 def _environment(site_template: Path | None) -> SandboxedEnvironment:

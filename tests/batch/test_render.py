@@ -89,10 +89,46 @@ def test_a_block_that_overrides_nothing_is_an_error(site: Path) -> None:
 
 def test_path_with_variables(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The template's path may hold variables and a tilde."""
-    site.write_text("{{ job_name }}\n")
+    site.write_text('{% extends "slurm.sh.j2" %}')
     monkeypatch.setenv("SITE", str(site.parent))
     monkeypatch.setenv("HOME", str(site.parent))
-    assert script("$SITE/site.sh.j2") == script("~/site.sh.j2") == "jobqueue\n"
+    assert script("$SITE/site.sh.j2") == script("~/site.sh.j2") == script("slurm.sh.j2")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "hello\n",
+        "#!/bin/sh\npython -m jobqueue.worker\n",
+        '{% extends "slurm.sh.j2" %}{% block worker %}\nsrun mine\n{% endblock %}',
+    ],
+)
+def test_a_script_without_a_worker_is_an_error(site: Path, text: str) -> None:
+    """It names the template and both remedies; jobs that start no worker would help nobody."""
+    site.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        script(site)
+    message = str(caught.value)
+    assert message.startswith(f"{site}: ")
+    assert "does not hold the worker command (no line with tls://10.0.0.1:4000)" in message
+    assert '{% extends "slurm.sh.j2" %}' in message
+    assert '{{ worker_lines | join(" ") }}' in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{{ worker_lines | join(" ") }}',
+        'srun apptainer exec x.sif python -m jobqueue.worker {{ worker_lines[1:] | join(" ") }}',
+        '{{ worker_lines | join(" ") | replace("exec ", "") }}\nrm -rf x\n',
+        '{% extends "slurm.sh.j2" %}{% block worker %}\nA=1 {{ super() }}{% endblock %}',
+    ],
+)
+def test_the_worker_command_may_be_put_differently(site: Path, text: str) -> None:
+    """In a container, without `exec`, behind something else: what it is told has to be there."""
+    site.write_text(text)
+    assert "--credentials /c" in script(site)
 
 
 def test_no_such_template() -> None:
