@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
-from jobqueue.errors import SerializationError
+from jobqueue.errors import ConfigError, SerializationError
 from jobqueue.protocol.payload import Payload, Serialized
 from jobqueue.protocol.serialize import describe, dumps, dumps_function
 
@@ -20,6 +20,9 @@ hold state that does, and are pickled at each call."""
 
 LARGEST_FUNCTION = 64 * 1024 * 1024
 """Bytes of a pickled function. Scheduler and workers keep functions, and send them in one piece."""
+
+NOT_YET = ("workers", "resources", "allow_other_workers", "actor", "fifo_timeout")
+"""Options of `submit` and `map` that other libraries have and this one does not, so far."""
 
 
 class Functions:
@@ -128,6 +131,23 @@ def pure_key(name: str, fid: bytes, arguments: Serialized) -> str:
     else:
         digest.update(arguments)
     return f"{name}-{digest.hexdigest()}"
+
+
+def refuse_options(kwargs: Mapping[str, Any]) -> None:
+    """Refuse keywords that their author means for us, before the function swallows them.
+
+    Raises
+    ------
+    ConfigError
+        Naming all of them.
+    """
+    if given := [name for name in NOT_YET if name in kwargs]:
+        keywords = ", ".join(f"{name}={kwargs[name]!r}" for name in given)
+        raise ConfigError(
+            f"{keywords}: not supported by this version, and not given to the function either; "
+            "for a keyword of the function itself use "
+            f"functools.partial(function, {given[0]}=...)"
+        )
 
 
 def dumps_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], name: str) -> Serialized:

@@ -11,7 +11,14 @@ from copy import copy
 from itertools import islice
 from typing import Any, ClassVar
 
-from jobqueue.client.calls import Functions, Keys, dumps_arguments, function_name, pure_key
+from jobqueue.client.calls import (
+    Functions,
+    Keys,
+    dumps_arguments,
+    function_name,
+    pure_key,
+    refuse_options,
+)
 from jobqueue.client.connection import Connection
 from jobqueue.client.future import Future
 from jobqueue.client.loop import LoopThread
@@ -249,10 +256,19 @@ class Client:
         ------
         SerializationError
             Function or arguments cannot be pickled.
+        ConfigError
+            An option that this version does not have, such as ``workers``.
         ClientClosed
             The client is closed.
+
+        Examples
+        --------
+        >>> client.submit(pow, 2, 10).result()  # doctest: +SKIP
+        1024
         """
         self._check_open()
+        if kwargs:
+            refuse_options(kwargs)
         name = function_name(function)
         fid = self._functions.name(function)
         with references.recording() as found:
@@ -302,11 +318,18 @@ class Client:
         SerializationError
             Function or arguments cannot be pickled.
         ConfigError
-            There is no iterable.
+            There is no iterable, or an option that this version does not have.
+
+        Examples
+        --------
+        >>> client.gather(client.map(pow, [2, 3], [10, 2]))  # doctest: +SKIP
+        [1024, 9]
         """
         if not iterables:
             raise ConfigError("map() needs at least one iterable: map(function, range(10))")
         self._check_open()
+        if kwargs:
+            refuse_options(kwargs)
         name = function_name(function)
         fid = self._functions.name(function)
         options = _options(priority, retries)
@@ -344,6 +367,17 @@ class Client:
         -------
         Future, or list or dict of Future
             As `data` is.
+
+        Raises
+        ------
+        SerializationError
+            A value cannot be pickled.
+
+        Examples
+        --------
+        >>> table = client.scatter({"a": 1, "b": 2})["a"]  # doctest: +SKIP
+        >>> client.submit(abs, table).result()  # doctest: +SKIP
+        1
         """
         if isinstance(data, dict):
             return {name: self._scatter(value) for name, value in data.items()}
@@ -401,6 +435,12 @@ class Client:
             No worker will come; the message says why.
         Exception
             Whatever a task raised.
+
+        Examples
+        --------
+        >>> one, other = client.map(abs, [-1, -2])  # doctest: +SKIP
+        >>> client.gather({"one": one, "both": [one, other]})  # doctest: +SKIP
+        {'one': 1, 'both': [1, 2]}
         """
         if errors not in ("raise", "skip"):
             raise ConfigError(f"errors={errors!r}: it is 'raise' or 'skip'")
@@ -413,6 +453,16 @@ class Client:
         ----------
         futures
             A future, or collections of them.
+
+        Examples
+        --------
+        >>> from time import sleep
+        >>> future = client.submit(print, client.submit(sleep, 60), key="late")  # doctest: +SKIP
+        >>> client.cancel(future)  # doctest: +SKIP
+        >>> future.result()  # doctest: +SKIP
+        Traceback (most recent call last):
+            ...
+        jobqueue.errors.TaskCancelled: task 'late' was cancelled
         """
         keys = [future.key for future in futures_in(futures)]
         self._connection.say((m.CANCEL, keys))

@@ -9,8 +9,15 @@ import threading
 
 import pytest
 
-from jobqueue.client.calls import Functions, Keys, dumps_arguments, function_name, pure_key
-from jobqueue.errors import SerializationError
+from jobqueue.client.calls import (
+    Functions,
+    Keys,
+    dumps_arguments,
+    function_name,
+    pure_key,
+    refuse_options,
+)
+from jobqueue.errors import ConfigError, SerializationError
 from jobqueue.protocol.payload import Payload
 from jobqueue.protocol.serialize import loads
 
@@ -119,3 +126,10 @@ def test_the_argument_that_cannot_be_pickled_is_named():
         dumps_arguments((1, lock), {"a": lock}, "f")
     with pytest.raises(SerializationError, match=r"^argument 'a' of f: .*lock"):
         dumps_arguments((1,), {"a": lock}, "f")
+
+
+def test_options_that_are_refused_are_named_in_one_error():
+    """With their values; other keywords are the function's."""
+    refuse_options({"a": 1, "key": 2})
+    with pytest.raises(ConfigError, match=r"^workers=\['w'\], actor=True: not supported"):
+        refuse_options({"actor": True, "a": 1, "workers": ["w"]})

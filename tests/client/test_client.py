@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import functools
 import itertools
 import operator
@@ -304,3 +305,14 @@ def test_public_names_are_the_modules(cluster):
     """`jobqueue.LocalCluster` and `jobqueue.Client` are what the modules define."""
     assert isinstance(cluster, LocalCluster)
     assert Client.__module__ == "jobqueue.client.client"
+
+
+@pytest.mark.parametrize("method", ["submit", "map", "gather", "scatter", "cancel"])
+def test_the_examples_of_its_methods_are_true(own_client, method):
+    """They need a client, so the search for examples skips them; here is one."""
+    text = getattr(Client, method).__doc__.replace("  # doctest: +SKIP", "")
+    examples = doctest.DocTestParser().get_doctest(text, {"client": own_client}, method, None, 0)
+    report: list[str] = []
+    result = doctest.DocTestRunner().run(examples, out=report.append)
+    assert result.attempted, "there is no example"
+    assert not report, "".join(report)

@@ -11,7 +11,8 @@ import numpy
 import pytest
 
 from jobqueue import Client
-from jobqueue.errors import SerializationError
+from jobqueue.client.calls import NOT_YET
+from jobqueue.errors import ConfigError, SerializationError
 
 
 @pytest.fixture
@@ -233,3 +234,19 @@ def test_a_task_may_write_to_its_arguments(client):
         return array.sum()
 
     assert client.gather(client.map(fill, [numpy.zeros(10), numpy.zeros(100_000)])) == [10, 100_000]
+
+
+@pytest.mark.parametrize("option", NOT_YET)
+def test_options_that_are_not_there_yet_are_refused(client, option):
+    """Not handed to the function, which may swallow them; a partial hands them on."""
+
+    def swallow(x, **keywords):
+        return x, keywords
+
+    words = rf"^{option}='w': not supported by this version.*partial\(function, {option}="
+    with pytest.raises(ConfigError, match=words):
+        client.submit(swallow, 1, **{option: "w"})
+    with pytest.raises(ConfigError, match=words):
+        client.map(swallow, [1], **{option: "w"})
+    meant = functools.partial(swallow, **{option: "w"})
+    assert client.submit(meant, 1).result(30) == (1, {option: "w"})
