@@ -27,6 +27,7 @@ TESTED_THROUGH = {
     "jobqueue/cluster/batch_plan.py": "cluster/test_cluster.py",
     "jobqueue/cluster/embedded.py": "cluster/test_cluster.py",
     "jobqueue/cluster/local_plan.py": "cluster/test_cluster.py",
+    "jobqueue/cluster/ownership.py": "cluster/test_cluster.py",
     "jobqueue/cluster/pbs.py": "cluster/test_cluster.py",
     "jobqueue/cluster/plan.py": "cluster/test_cluster.py",
     "jobqueue/cluster/slurm.py": "cluster/test_cluster.py",

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import atexit
 import html
-import logging
 import math
-import os
 import weakref
 from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
@@ -17,13 +13,13 @@ from jobqueue.batch.units import mebibytes
 from jobqueue.client.loop import LoopThread
 from jobqueue.cluster.core import CLOSE_TIMEOUT, Core
 from jobqueue.cluster.jobs import JobRecord
+from jobqueue.cluster.ownership import Ownership
 from jobqueue.cluster.plan import Plan
 from jobqueue.comm.credentials import Credentials
 from jobqueue.config.units import parse_memory
 from jobqueue.errors import ConfigError
 from jobqueue.scheduler.server import Scheduler
 
-logger = logging.getLogger("jobqueue.cluster")
 T = TypeVar("T")
 
 NOT_STARTED = ("tls://SCHEDULER:0",)
@@ -63,14 +59,30 @@ class Cluster:
         self.asynchronous = asynchronous
         self._plan = plan
         self._n_workers = n_workers
+        self._failure: Exception | None = None
         self._core = Core(plan, scheduler_class or Scheduler)
         self._loop = None if asynchronous else LoopThread.shared()
         if self._loop is not None:
             self._loop.run(self._begin())
 
     async def _begin(self) -> None:
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
         if self._core.status != "created":
             return
+        try:
+            await self._bring_up()
+        except Exception as error:
+            self._failure = error
+            raise
+        except BaseException:
+            self._failure = ConfigError(
+                f"cluster {self.name!r} is {self.status}: its start was interrupted; make a new "
+                "cluster"
+            )
+            raise
+
+    async def _bring_up(self) -> None:
         await self._core.start()
         owner = Ownership(self._core, self._loop)
         weakref.finalize(self, owner.release).atexit = False  # at exit, `owner` waits instead
@@ -82,7 +94,7 @@ class Cluster:
             raise
 
     def __await__(self) -> Generator[Any, None, Self]:
-        """Start an asynchronous cluster; may be repeated."""
+        """Start an asynchronous cluster; may be repeated, and then raises the same error again."""
         return self._started().__await__()
 
     async def _started(self) -> Self:
@@ -341,68 +353,3 @@ class Cluster:
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T | Coroutine[Any, Any, T]:
         """Run a coroutine to its end; an asynchronous cluster hands it to the caller."""
         return coroutine if self._loop is None else self._loop.run(coroutine)
-
-
-class Ownership:
-    """Sees to it that a running cluster does not outlive its handle, or the interpreter.
-
-    Parameters
-    ----------
-    core
-        What runs.
-    loop
-        The thread it runs on; None for the event loop that is running now.
-    """
-
-    _all: set[Ownership] = set()  # noqa: RUF012 - one for the process
-
-    def __init__(self, core: Core, loop: LoopThread | None) -> None:
-        self._core = core
-        self._loop = loop
-        self._event_loop = asyncio.get_running_loop()
-        self._all.add(self)
-
-    def release(self) -> None:
-        """Begin to close, without waiting: the handle was collected, in whatever thread."""
-        if self not in self._all:  # a forked child owns nothing of its parent's
-            return
-        if self._core.status in ("closed", "failed"):
-            self._all.discard(self)
-            return
-        logger.info("cluster=%s closes: its handle was collected", self._core.plan.name)
-        try:
-            self._event_loop.call_soon_threadsafe(self._close_soon)
-        except RuntimeError:  # the event loop is closed
-            self._core.abandon()
-            self._all.discard(self)
-
-    def _close_soon(self) -> None:
-        task = self._event_loop.create_task(self._core.close())
-        task.add_done_callback(self._close_ended)
-
-    def _close_ended(self, task: asyncio.Task[None]) -> None:
-        # The end of `asyncio.run` cancels it; then there is work left for the interpreter's end.
-        if self._core.status == "closed":
-            self._all.discard(self)
-
-    def finish(self) -> None:
-        """Close now, and wait for it: the interpreter ends."""
-        if self._core.status in ("closed", "failed"):
-            return
-        try:
-            if self._loop is not None:
-                self._loop.run(self._core.close())
-            else:
-                self._core.abandon()
-        except Exception as error:
-            logger.error("cluster=%s was not closed: %s", self._core.plan.name, error)
-
-    @classmethod
-    def finish_all(cls) -> None:
-        """Close every cluster that is left."""
-        for ownership in list(cls._all):
-            ownership.finish()
-
-
-atexit.register(Ownership.finish_all)
-os.register_at_fork(after_in_child=Ownership._all.clear)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Sequence
 
 from jobqueue.cluster import explain
@@ -199,6 +200,7 @@ class Core:
         try:
             with contextlib.closing(asyncio.new_event_loop()) as loop:
                 loop.run_until_complete(self._pool.launcher.cancel(job_ids, abandoned=True))
+                self._pool.state.cancelled(job_ids, time.monotonic())
                 loop.run_until_complete(self._pool.launcher.close())
         except (BatchSystemError, OSError) as error:
             logger.error("jobs may be left jobs=%s error=%s", ",".join(job_ids), error)

@@ -312,6 +312,7 @@ class PoolLoop:
             job_ids = [job.job_id for job in self.state.unended()]
             if job_ids:
                 await self.launcher.cancel(job_ids)
+                self.state.cancelled(job_ids, self._clock())
         except BatchSystemError as error:
             logger.error(
                 "jobs may be left system=%s jobs=%s error=%s",

@@ -230,6 +230,13 @@ class PoolState:
         if job is not None and job.workers <= job.retired:
             job.drained_at = now
 
+    def cancelled(self, job_ids: Iterable[str], now: float) -> None:
+        """Take cancelled jobs for ended, at the end of a pool: nobody will ask about them again."""
+        for job_id in job_ids:
+            job = self.jobs[job_id]
+            job.unwanted = job.state is not JobState.ENDED
+            self.report(JobReport(job_id, Phase.ENDED, cause="cancelled"), now)
+
     # --- consequences --------------------------------------------------------------------
 
     def _missing(self, job: JobRecord, report: JobReport, now: float) -> bool:

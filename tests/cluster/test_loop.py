@@ -12,7 +12,7 @@ import pytest
 from jobqueue.cluster.jobs import JobReport, JobState, Phase
 from jobqueue.cluster.loop import Polling, PoolLoop
 from jobqueue.cluster.reconcile import FAILURES_IN_A_ROW, PoolState
-from jobqueue.errors import CommandNotFound, WorkersUnavailable
+from jobqueue.errors import BatchSystemError, CommandNotFound, WorkersUnavailable
 
 
 class Setup:
@@ -283,6 +283,27 @@ def test_closing_cancels_everything_even_what_is_being_submitted(
             assert await s.loop.close()
             assert set(s.cancellations()[-1]) == {"0", "1", "2"}
             assert s.launcher.closed
+            assert {job.state for job in s.loop.state.jobs.values()} == {JobState.ENDED}
+
+    asyncio.run(main())
+
+
+def test_jobs_whose_cancellation_is_refused_are_not_taken_for_ended(
+    running: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may run on: `close` says so, and the table shows them as they were."""
+
+    async def refuse(job_ids: Any, *, abandoned: bool = False) -> None:
+        raise BatchSystemError("no")
+
+    async def main() -> None:
+        async with running() as s:
+            s.loop.scale(1)
+            await eventually(lambda: len(s.jobs) == 1)
+            monkeypatch.setattr(s.launcher, "cancel", refuse)
+            assert not await s.loop.close()
+            [job] = s.loop.state.jobs.values()
+            assert job.state is not JobState.ENDED
 
     asyncio.run(main())
 

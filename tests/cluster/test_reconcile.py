@@ -261,3 +261,18 @@ def test_a_shrink_during_a_submission_is_made_up_for_when_it_ends() -> None:
     assert decide(pool, {}, 0.0) == Actions()
     pool.submitted(Submission(("a", "b", "c", "d")), 1.0)
     assert set(decide(pool, {}, 1.0).cancel) == {"b", "c", "d"}
+
+
+def test_jobs_cancelled_at_the_end_of_a_pool_are_over() -> None:
+    """Connected or not, by our own wish: neither lost nor replaced; those that ended stay so."""
+    pool = running_pool(3, connected=1)
+    end(pool, "2", 1.0)
+    pool.close()
+    pool.cancelled(["0", "1", "2"], 2.0)
+    assert [str(job) for job in pool.jobs.values()] == [
+        "0 ENDED (cancelled)",
+        "1 ENDED (cancelled)",
+        "2 ENDED (crashed), exit code 1",
+    ]
+    assert (pool.failed_starts, pool.losses, pool.pause) == (1, 0, None)
+    pool.validate()
