@@ -61,6 +61,7 @@ class BatchPlan:
         self._listen = self._listening()
         self._ledger: Ledger | None = None
         self._shared: Path | None = None
+        self.job_script([self._listen])  # a mistake in a template is told before anything is begun
 
     # --- the scheduler's end -------------------------------------------------------------
 

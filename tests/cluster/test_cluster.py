@@ -190,6 +190,18 @@ def test_a_keyword_that_cannot_be_used_is_one_clear_error(
     assert not (places / "state").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "message"), [("hello\n", "does not hold the worker command"), ("{% if %}", "line 1")]
+)
+def test_a_mistake_in_a_template_is_told_at_once(text: str, message: str, places: Path) -> None:
+    """With the file's name, when the cluster is made: not by the first job."""
+    template = places / "site.sh.j2"
+    template.write_text(text)
+    with pytest.raises(ConfigError, match=rf"^{template}.*{message}"):
+        EmbeddedCluster(**SLEEPING, template=str(template))
+    assert not (places / "state").exists()
+
+
 def test_options_of_the_scheduler_choose_where_it_listens() -> None:
     """By interface, by host, by port; by contact address what workers are told."""
     with EmbeddedCluster(**SLEEPING, interface="lo", protocol="tcp") as cluster:
