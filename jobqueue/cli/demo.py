@@ -54,6 +54,8 @@ class Demo:
         Seconds to wait for the first worker.
     verbose
         Whether to show the log.
+    notes
+        What is to be said about the choice of the batch system.
     console
         Where to show everything.
     """
@@ -66,6 +68,7 @@ class Demo:
         jobs: int,
         timeout: float,
         verbose: bool = False,
+        notes: Sequence[str] = (),
         console: Console | None = None,
     ) -> None:
         self.system = system
@@ -73,6 +76,7 @@ class Demo:
         self.jobs = jobs
         self.timeout = timeout
         self.console = console or Console(highlight=False)
+        self._notes = notes
         self._level = logging.INFO if verbose else None
         self._open_jobs = 0
 
@@ -108,6 +112,8 @@ class Demo:
 
     def _introduce(self) -> None:
         self.console.rule(f"jobqueue {jobqueue.__version__}", align="left", style="dim")
+        for note in self._notes:
+            self._say(note)
         self._say(f"{self.system.introduction()}\n")
 
     def _show_script(self, script: str) -> None:

@@ -84,8 +84,8 @@ def _add_demo(demo: argparse.ArgumentParser) -> None:
         "--cluster",
         choices=("auto", *systems.SYSTEMS),
         default="auto",
-        help="auto: the batch system whose commands are on PATH, else the embedded one, which "
-        "runs job scripts as processes of this machine",
+        help="auto: the batch system whose commands are on PATH and which answers, else the "
+        "embedded one, which runs job scripts as processes of this machine",
     )
     demo.add_argument("--jobs", type=_count, default=4, metavar="N", help="jobs to submit (4)")
     demo.add_argument("--queue", metavar="Q", help="queue or partition")
@@ -115,12 +115,17 @@ def _count(text: str) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
+    from jobqueue.cli.answering import choose
     from jobqueue.cli.demo import Demo
 
-    system = systems.find(options.cluster)
-    keywords = systems.keywords(system, vars(options))
+    system, notes = choose(systems.candidates(options.cluster))
     return Demo(
-        system, keywords, jobs=options.jobs, timeout=options.timeout, verbose=options.verbose
+        system,
+        systems.keywords(system, vars(options)),
+        jobs=options.jobs,
+        timeout=options.timeout,
+        verbose=options.verbose,
+        notes=notes,
     ).run()
 
 

@@ -79,7 +79,7 @@ def find(
     which: Callable[[str], str | None] = shutil.which,
     environment: Mapping[str, str] = os.environ,
 ) -> System:
-    """Return the system to use.
+    """Return the system to use, as far as commands on PATH tell.
 
     Parameters
     ----------
@@ -97,13 +97,33 @@ def find(
     >>> find(which={}.get).name
     'embedded'
     """
+    return candidates(choice, which=which, environment=environment)[0]
+
+
+def candidates(
+    choice: str = "auto",
+    *,
+    which: Callable[[str], str | None] = shutil.which,
+    environment: Mapping[str, str] = os.environ,
+) -> list[System]:
+    """Return the systems that may be used, best first; there is one at least.
+
+    Parameters
+    ----------
+    choice, which, environment
+        As for `find`.
+
+    Examples
+    --------
+    >>> [system.name for system in candidates(which={"sbatch": "/usr/bin/sbatch"}.get)]
+    ['slurm', 'embedded']
+    """
     if choice != "auto":
-        return SYSTEMS[choice]
-    for name in FOUND_BY_ITSELF:
-        grid_engine = name == "pbs" and "SGE_ROOT" in environment
-        if which(SYSTEMS[name].command) and not grid_engine:
-            return SYSTEMS[name]
-    return SYSTEMS["embedded"]
+        return [SYSTEMS[choice]]
+    names = [name for name in FOUND_BY_ITSELF if which(SYSTEMS[name].command)]
+    if "SGE_ROOT" in environment and "pbs" in names:
+        names.remove("pbs")
+    return [SYSTEMS[name] for name in (*names, "embedded")]
 
 
 def keywords(system: System, options: Mapping[str, Any]) -> dict[str, Any]:
