@@ -20,7 +20,7 @@ from jobqueue.config import values
 from jobqueue.config.units import Clock
 from jobqueue.config.values import Parser
 
-# Configuration section → the class that reads it. "local" runs job scripts as local processes.
+# Configuration section → the class that reads it. LocalCluster reads none.
 SYSTEMS: dict[str, str] = {
     "pbs": "PBSCluster",
     "moab": "MoabCluster",
@@ -29,7 +29,6 @@ SYSTEMS: dict[str, str] = {
     "lsf": "LSFCluster",
     "oar": "OARCluster",
     "htcondor": "HTCondorCluster",
-    "local": "LocalCluster",
 }
 
 EVERY = tuple(SYSTEMS)
@@ -105,7 +104,7 @@ _ACCOUNTS = ("pbs", "moab", "slurm")
 
 # How the batch systems read "90" and "01:30".
 CLOCKS: dict[Clock, tuple[str, ...]] = {
-    Clock(bare="seconds", pair="minutes"): ("pbs", "moab", "sge", "local"),
+    Clock(bare="seconds", pair="minutes"): ("pbs", "moab", "sge"),
     Clock(bare="minutes", pair="minutes"): ("slurm",),
     Clock(bare="minutes", pair="hours"): ("lsf",),
     Clock(bare="hours", pair="hours"): ("oar",),

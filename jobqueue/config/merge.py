@@ -7,7 +7,8 @@ must go on working.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import difflib
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from jobqueue.config.keywords import (
@@ -22,6 +23,7 @@ from jobqueue.config.sections import (
     Entry,
     Origin,
     Problem,
+    Section,
     did_you_mean,
     nearest,
     section_key,
@@ -31,6 +33,9 @@ from jobqueue.config.warn import deprecated, warn
 from jobqueue.errors import ConfigError
 
 EXTENDS = "extends"
+
+_MISSPELT = 0.8
+"""How alike names are, by difflib, of which one is taken for the other, misspelt."""
 
 
 def gather(
@@ -44,9 +49,10 @@ def gather(
         If a name is not known, a section doesn't exist, or a file has a wrong shape; warns of what
         can be lived with.
     """
-    problems = list(config.problems)
+    names = chain(section or system, system, config)
+    problems = [*config.problems, *_misspelt_sections(config, names)]
     winners: dict[str, Entry] = {}
-    for name in reversed(chain(section or system, system, config)):
+    for name in reversed(names):
         for source in config.sources:
             if found := source.sections.get(name):
                 winners |= _Names(system, found.name, problems).canonical(found.entries)
@@ -58,6 +64,20 @@ def gather(
     winners |= _Names(system, None, problems).canonical(given)
     _report(problems)
     return winners
+
+
+def canonical(section: Section, *, system: str) -> dict[str, Entry]:
+    """Find the entries of one section by canonical name, as one batch system's cluster takes them.
+
+    Raises
+    ------
+    ConfigError
+        If a name is not known.
+    """
+    problems: list[Problem] = []
+    found = _Names(system, section.name, problems).canonical(section.entries)
+    _report(problems)
+    return found
 
 
 def chain(section: str, system: str | None, config: Config) -> list[str]:
@@ -103,6 +123,39 @@ def _extends(name: str, config: Config) -> Entry | None:
         if entry.name == EXTENDS
     ]
     return said[-1] if said and not is_unset(said[-1].written) else None
+
+
+def _misspelt_sections(config: Config, used: Collection[str]) -> Iterator[Problem]:
+    """Find sections that are read by nobody, since a batch system's name is misspelt.
+
+    A section that is `used`, extended or extends another is its author's own, and so is one whose
+    name holds that of a batch system: "slurm-gpu".
+    """
+    sections = {
+        name: found
+        for source in config.sources
+        for name, found in source.sections.items()
+        if found.origin.kind == "file"
+    }
+    bases = {name: _extends(name, config) for name in sections}
+    extended = {section_key(str(base.written)) for base in bases.values() if base}
+    for name, found in sections.items():
+        if name in used or name in extended or bases[name] or any(s in name for s in SYSTEMS):
+            continue
+        if meant := _misspelt(name):
+            yield Problem(
+                f"{found.origin}: nothing reads the section '{found.name}'; did you mean "
+                f"'{meant}'? If it is one of your own, choose it by config_name",
+                fatal=False,
+            )
+
+
+def _misspelt(name: str) -> str | None:
+    """The batch system that is meant by letters that are a few off, or in another order."""
+    for system in SYSTEMS:
+        if sorted(system) == sorted(name):
+            return system
+    return next(iter(difflib.get_close_matches(name, SYSTEMS, n=1, cutoff=_MISSPELT)), None)
 
 
 def _report(problems: Iterable[Problem]) -> None:

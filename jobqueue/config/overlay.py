@@ -1,58 +1,74 @@
-"""Values set in code, above all files and variables: `jobqueue.config.set`."""
+"""Layers of values from code, above all files and variables, and what counts of them.
+
+A layer lasts for good or until it is taken away. None in a layer takes back what earlier ones say.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from jobqueue.config.keywords import ALIASES
 from jobqueue.config.sections import ROOT, Entry, Origin, Section, Source, normal, section_key
 from jobqueue.errors import ConfigError
+
+_NEW_NAMES = {alias.old: alias.new for alias in ALIASES}
 
 _layers: list[Source] = []
 
 
-def set(values: Mapping[str, Any] | None = None, /, **named: Any) -> ExitStack:
-    """Set configuration values from code, for good or for a ``with`` block.
+def push(layer: Source) -> Callable[[], None]:
+    """Add a layer above all others; return what takes it away again."""
+    _layers.append(layer)
 
-    Parameters
-    ----------
-    values
-        Values by dotted name (``{"slurm.cores": 24}``) or as nested mappings
-        (``{"slurm": {"cores": 24}}``); a leading ``jobqueue.`` is allowed.
-    named
-        The same, with ``__`` for the dot: ``slurm__cores=24``.
+    def remove() -> None:
+        _layers[:] = [other for other in _layers if other is not layer]
+
+    return remove
+
+
+def sources() -> list[Source]:
+    """What counts of what has been set, from first to last."""
+    found: list[Source] = []
+    for layer in _layers:
+        for name, section in layer.sections.items():
+            gone = {_same(entry) for entry in section.entries if entry.written is None}
+            found = [_without(source, name, gone) for source in found] if gone else found
+        found.append(_given(layer))
+    return [source for source in found if source.sections]
+
+
+def _same(entry: Entry) -> str:
+    """One name for a keyword and its old name."""
+    return _NEW_NAMES.get(entry.name, entry.name)
+
+
+def _without(source: Source, name: str, gone: Collection[str]) -> Source:
+    return _keep(source, lambda section, entry: section != name or _same(entry) not in gone)
+
+
+def _given(layer: Source) -> Source:
+    return _keep(layer, lambda section, entry: entry.written is not None)
+
+
+def _keep(source: Source, kept: Callable[[str, Entry], bool]) -> Source:
+    sections = {
+        name: Section(
+            section.name, section.origin, tuple(e for e in section.entries if kept(name, e))
+        )
+        for name, section in source.sections.items()
+    }
+    return Source(source.label, {name: found for name, found in sections.items() if found.entries})
+
+
+def layer_of(values: Mapping[str, Any]) -> Source:
+    """Make a layer of values by dotted name, or as nested mappings.
 
     Raises
     ------
     ConfigError
-        If a name has no section.
-
-    Examples
-    --------
-    >>> from jobqueue import config
-    >>> with config.set({"slurm.queue": "debug"}):
-    ...     config.resolve("slurm", {"cores": 1, "memory": "1GB"}, system="slurm").values["queue"]
-    'debug'
+        If a name names no key of a section.
     """
-    dotted = {name.replace("__", "."): value for name, value in named.items()}
-    layer = _source({**(values or {}), **dotted})
-    _layers.append(layer)
-    undo = ExitStack()
-    undo.callback(_remove, layer)
-    return undo
-
-
-def _remove(gone: Source) -> None:
-    _layers[:] = [layer for layer in _layers if layer is not gone]
-
-
-def sources() -> list[Source]:
-    """What has been set, from first to last."""
-    return list(_layers)
-
-
-def _source(values: Mapping[str, Any]) -> Source:
     found: dict[str, dict[str, Entry]] = {}
     for name, value in values.items():
         parts = name.split(".")

@@ -181,3 +181,40 @@ def test_a_section_that_is_asked_for_must_exist(site: Any) -> None:
     assert "did you mean 'gpu'?" in str(caught.value)
     with pytest.raises(ConfigError, match="no section 'pbs'"):
         site.values("pbs")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("slrum", "slurm"),
+        ("Slum", "slurm"),
+        ("psb", "pbs"),
+        ("htcondr", "htcondor"),
+        ("mob", "moab"),
+    ],
+)
+def test_a_misspelt_batch_system_is_told(site: Any, name: str, meant: str) -> None:
+    """Once, with file and line: nothing reads the section, and nothing else would say so."""
+    path = site.ours(f"jobqueue:\n  {name}: {{queue: q}}\n")
+    with pytest.warns(JobQueueWarning) as told:
+        assert [site.values()["queue"] for _ in range(2)] == [None, None]
+    [warning] = told
+    assert str(warning.message) == (
+        f"{path}:2: nothing reads the section '{name}'; did you mean '{meant}'? If it is one of "
+        "your own, choose it by config_name"
+    )
+
+
+@pytest.mark.parametrize("name", ["gpu", "slurm-gpu", "pbs2", "short", "solar", "large", "local"])
+def test_sections_of_ones_own_may_have_any_name(site: Any, name: str) -> None:
+    """As long as it isn't almost that of a batch system."""
+    site.ours(f"jobqueue: {{{name}: {{queue: q}}}}")
+    assert site.values()["queue"] is None
+
+
+def test_a_section_that_is_chosen_or_extended_is_not_misspelt(site: Any) -> None:
+    """Whatever it is called."""
+    site.ours("jobqueue: {slrum: {queue: q}}")
+    assert site.values("slrum")["queue"] == "q"
+    site.ours("jobqueue: {slrum: {queue: q}, mob: {extends: slrum}}")
+    assert site.values()["queue"] is None

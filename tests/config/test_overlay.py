@@ -8,7 +8,7 @@ import pytest
 
 from jobqueue import config
 from jobqueue.config import overlay
-from jobqueue.errors import ConfigError
+from jobqueue.errors import ConfigError, JobQueueDeprecationWarning
 
 
 def test_code_wins_over_variables_and_keywords_over_code(site: Any) -> None:
@@ -44,15 +44,30 @@ def test_setting_no_key_of_a_section_is_refused(values: Any) -> None:
     """The right form is told."""
     with pytest.raises(ConfigError, match=r"set\(\{'slurm\.cores': 24\}\)"):
         config.set(values)
+    assert overlay.sources() == []
 
 
-def test_a_wrong_key_set_in_code_is_told(site: Any) -> None:
-    """Code is held to the table as our files are."""
-    with (
-        config.set({"slurm.cors": 4}),
-        pytest.raises(ConfigError, match=r"jobqueue\.config\.set: .*'cors'.*did you mean 'cores'"),
-    ):
-        site.values()
+def test_none_takes_back_what_was_set_before(site: Any) -> None:
+    """For as long as it lasts; files count again, an empty text unsets them as well."""
+    site.ours("jobqueue: {slurm: {queue: file, worker-extra-args: --file}}")
+    with config.set({"slurm.queue": "code", "slurm.job_name": "n"}):
+        with config.set({"slurm.queue": None}):
+            assert (site.values()["queue"], site.values()["job_name"]) == ("file", "n")
+            with config.set({"slurm.queue": "again"}):
+                assert site.values()["queue"] == "again"
+        with config.set({"slurm.queue": ""}):
+            assert site.values()["queue"] is None
+        assert site.values()["queue"] == "code"
+    with config.set({"slurm.queue": None}):
+        assert overlay.sources() == []
+
+
+def test_none_takes_back_an_old_name_too(site: Any) -> None:
+    """One keyword, by whichever of its names it was set."""
+    with pytest.warns(JobQueueDeprecationWarning):
+        config.set({"slurm.extra": "--old"}).close()
+    with config.set({"slurm.extra": "--old"}), config.set({"slurm.worker-extra-args": None}):
+        assert site.values()["worker_extra_args"] == []
 
 
 def test_what_was_set_first_may_end_first(site: Any) -> None:

@@ -154,6 +154,9 @@ def test_values_that_were_meant_are_found_when_they_are_missing(site: Any) -> No
 def test_a_section_of_a_similar_name_is_pointed_at(site: Any) -> None:
     """A misspelt section is a section of its own, as far as anybody can know."""
     path = site.ours("jobqueue:\n  slrum: {cores: 4, memory: 1GB}\n")
-    with pytest.raises(ConfigError, match="SLURMCluster needs cores and memory") as caught:
+    with (
+        pytest.warns(JobQueueWarning, match="did you mean 'slurm'"),
+        pytest.raises(ConfigError, match="SLURMCluster needs cores and memory") as caught,
+    ):
         site.resolve()
     assert f"`slrum:` at {path}:2" in str(caught.value)
