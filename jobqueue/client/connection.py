@@ -24,6 +24,9 @@ from jobqueue.protocol.payload import Serialized
 
 logger = logging.getLogger("jobqueue.client")
 
+SWEEP = 0.2
+"""Seconds between two looks for futures that are gone."""
+
 Fetched = Callable[[Serialized | Failure], object]
 """Called in the event loop with a value that was fetched, or why there is none."""
 
@@ -45,7 +48,7 @@ class Connection:
         on_outage: Callable[[Sequence[Any] | None], object],
         on_closed: Callable[[CommError], object],
     ) -> None:
-        self.book = Book(self._schedule)
+        self.book = Book()
         self.number = 0
         self.thread = 0
         self._on_closed = on_closed
@@ -87,6 +90,7 @@ class Connection:
         self._handlers[m.WELCOME] = on_welcome
         self._comm = comm
         comm.start(self._on_messages, on_closed)
+        self._loop.call_later(SWEEP, self._sweep)
         await welcome
 
     @property
@@ -131,6 +135,12 @@ class Connection:
             messages.append((m.RELEASE, unused))
         if self._comm is not None and messages:
             self._send(messages)
+
+    def _sweep(self) -> None:
+        """Tell of futures that are gone: dropping one wakes nobody, see `Future.__del__`."""
+        if self._comm is not None and self._loop is not None:
+            self._flush()
+            self._loop.call_later(SWEEP, self._sweep)
 
     def _send(self, messages: list[Message]) -> None:
         """Send messages as one frame, or as several where one would be too large."""

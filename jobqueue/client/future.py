@@ -115,7 +115,8 @@ class Future:
             client, state = self.client, self._state
         except AttributeError:  # never quite made
             return
-        client._book.drop(state)
+        # Nothing more than this: it may run anywhere, and a Ctrl-C that comes meanwhile is lost.
+        client._book.dropped.append(state)
 
     def __repr__(self) -> str:
         state = self._state

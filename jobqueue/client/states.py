@@ -95,20 +95,13 @@ class Countdown:
 
 
 class Book:
-    """States by key.
+    """States by key."""
 
-    Parameters
-    ----------
-    wake
-        Called, from any thread, when `take_unused` has something to do.
-    """
-
-    def __init__(self, wake: Callable[[], object]) -> None:
+    def __init__(self) -> None:
         self.lock = threading.RLock()
         self.states: dict[str, State] = {}
         self.closed: ClientClosed | None = None  # why
-        self.dropped: deque[State] = deque()
-        self._wake = wake
+        self.dropped: deque[State] = deque()  # one entry for each future that is gone
 
     def open(self, key: str) -> tuple[State, bool]:
         """Return the state of a key for one more future, and whether it was not known before."""
@@ -134,7 +127,6 @@ class Book:
     def drop(self, state: State) -> None:
         """Note, without any lock, that a future of a state is gone."""
         self.dropped.append(state)
-        self._wake()
 
     def take_unused(self, count: int) -> list[str]:
         """Count the first futures in `dropped` as gone; return the keys of which none is left."""

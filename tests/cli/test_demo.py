@@ -99,7 +99,7 @@ def test_it_can_be_ended_at_any_time(places, wait_until, moment, signum):
         process.send_signal(signum)
         rest = process.stdout.read()
     last = (seen + rest).decode().splitlines()[-1]
-    assert last.startswith("Interrupted: ")
+    assert last.startswith("Interrupted: "), (seen + rest).decode()
     assert "Traceback" not in (seen + rest).decode()
     assert process.returncode == 128 + signum
     wait_until(lambda: not unended(places), message="the jobs to end")

@@ -68,6 +68,20 @@ def test_one_turn_is_one_frame():
     in_loop(scenario)
 
 
+def test_a_dropped_future_is_told_of_though_nothing_else_is_said():
+    """Dropping wakes nobody, so that no Ctrl-C is lost in it; the loop looks by itself."""
+
+    async def scenario(connection, comm):
+        state, _ = connection.book.open("a")
+        connection.book.drop(state)
+        async with asyncio.timeout(30):
+            while not comm.frames:  # noqa: ASYNC110 - the fake tells nobody
+                await asyncio.sleep(0.01)
+        assert comm.frames == [[(m.RELEASE, ["a"])]]
+
+    in_loop(scenario)
+
+
 def test_frames_that_are_too_large_go_in_pieces():
     """Messages one by one, and tasks in halves."""
 

@@ -15,7 +15,7 @@ class FakeClient:
     """As much of a client as a future needs."""
 
     def __init__(self):
-        self._book = Book(lambda: None)
+        self._book = Book()
 
 
 @pytest.fixture

@@ -12,15 +12,9 @@ from jobqueue.protocol.failures import Failure
 
 
 @pytest.fixture
-def woken():
-    """How often the book asked for `take_unused`."""
-    return []
-
-
-@pytest.fixture
-def book(woken):
+def book():
     """A book of a client."""
-    return Book(lambda: woken.append(1))
+    return Book()
 
 
 def test_futures_of_one_key_share_its_state(book):
@@ -39,14 +33,13 @@ def test_futures_of_one_key_share_its_state(book):
     assert not book.states
 
 
-def test_a_key_opened_again_before_its_drop_was_counted(book, woken):
+def test_a_key_opened_again_before_its_drop_was_counted(book):
     """The state lives on with the new future."""
     state, _ = book.open("a")
     book.drop(state)
     assert book.open("a") == (state, False)
     assert book.take_unused(1) == []
     assert book.states == {"a": state}
-    assert woken == [1]
 
 
 def test_a_dropped_state_of_a_key_that_was_opened_anew(book):
