@@ -228,6 +228,8 @@ class Agent:
     def _on_answer(self, missing: str) -> None:
         for slot in self._watch.answered(not missing, time.monotonic()):
             child = self._children[slot]
+            if child.verdict:  # killed a moment ago, and not reaped yet
+                continue
             child.verdict = (
                 f"no scheduler for {self._options.death_timeout:g} s; a task that lets nothing "
                 f"else run kept the worker from ending itself; {missing}"
