@@ -172,7 +172,12 @@ class SchedulerState:
                 source.dependents.add(task)
         self._await_inputs(task)
 
-    def scatter(self, client: ClientRecord, items: Iterable[tuple[str, Serialized]]) -> None:
+    def scatter(
+        self,
+        client: ClientRecord,
+        options: dict[str, Any] | None,
+        items: Iterable[tuple[str, Serialized]],
+    ) -> None:
         """Take in values that a client had; large ones go to the least loaded workers."""
         for key, value in items:
             if key in self.tasks:
@@ -223,7 +228,7 @@ class SchedulerState:
                 loose.append(task)
         self._sweep()
 
-    def cancel(self, client: ClientRecord, keys: Iterable[str]) -> None:
+    def cancel(self, client: ClientRecord, force: bool, keys: Iterable[str]) -> None:
         """Cancel tasks, and all that depends on them, unless another client wants them too."""
         for key in keys:
             task = self.tasks.get(key)
@@ -584,7 +589,7 @@ class SchedulerState:
     def _withdraw(self, task: Task) -> None:
         """Take an unfinished task away from the worker that has it, if one has."""
         if task.worker is not None:
-            task.worker.say((m.CANCEL, [task.key]))
+            task.worker.say((m.CANCEL, False, [task.key]))
             self._take_back(task)
 
     def _stop_waiting(self, task: Task) -> None:

@@ -278,7 +278,7 @@ class Worker:
             self._store.discard(key)
             self._intake.freed(key)
 
-    def _cancel(self, keys: Iterable[str]) -> None:
+    def _cancel(self, force: bool, keys: Iterable[str]) -> None:
         for key in keys:
             self._intake.withdraw(key)
 

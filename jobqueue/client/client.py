@@ -21,12 +21,12 @@ from jobqueue.client.calls import (
 )
 from jobqueue.client.connection import Connection
 from jobqueue.client.future import Future
-from jobqueue.client.loop import LoopThread
 from jobqueue.client.nested import futures_in
 from jobqueue.client.protocols import ClusterLike
 from jobqueue.client.results import Results
 from jobqueue.client.waits import Waits
 from jobqueue.comm import Comm, Credentials, connect_any
+from jobqueue.comm.loop import LoopThread
 from jobqueue.errors import (
     ClientClosed,
     ConfigError,
@@ -388,7 +388,7 @@ class Client:
     def _scatter(self, value: Any) -> Future:
         serialized = dumps(value, own=True)
         future = self._new_future(self._keys.new(type(value).__name__))
-        self._connection.say((m.SCATTER, [(future.key, serialized)]))
+        self._connection.say((m.SCATTER, None, [(future.key, serialized)]))
         return future
 
     def _new_future(self, key: str) -> Future:
@@ -465,7 +465,7 @@ class Client:
         jobqueue.errors.TaskCancelled: task 'late' was cancelled
         """
         keys = [future.key for future in futures_in(futures)]
-        self._connection.say((m.CANCEL, keys))
+        self._connection.say((m.CANCEL, False, keys))
 
     # -- workers -----------------------------------------------------------------------------------
 

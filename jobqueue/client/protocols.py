@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from jobqueue.client.loop import LoopThread
 from jobqueue.comm import Credentials
+from jobqueue.comm.loop import LoopThread
 
 
 class SchedulerLike(Protocol):

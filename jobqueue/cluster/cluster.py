@@ -10,12 +10,12 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from jobqueue.batch.units import mebibytes
-from jobqueue.client.loop import LoopThread
 from jobqueue.cluster.core import CLOSE_TIMEOUT, Core
 from jobqueue.cluster.jobs import JobRecord
 from jobqueue.cluster.ownership import Ownership
 from jobqueue.cluster.plan import Plan
 from jobqueue.comm.credentials import Credentials
+from jobqueue.comm.loop import LoopThread
 from jobqueue.config.units import parse_memory
 from jobqueue.errors import ConfigError
 from jobqueue.scheduler.server import Scheduler

@@ -10,8 +10,8 @@ import atexit
 import logging
 import os
 
-from jobqueue.client.loop import LoopThread
 from jobqueue.cluster.core import Core
+from jobqueue.comm.loop import LoopThread
 
 logger = logging.getLogger("jobqueue.cluster")
 

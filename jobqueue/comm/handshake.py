@@ -34,12 +34,13 @@ from jobqueue.comm.base import Hello
 from jobqueue.errors import AuthenticationFailed, CommError, FrameError, HandshakeRefused
 from jobqueue.protocol.frames import Message
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Number of the protocol: what messages look like. It changes with every change of them."""
 
 CERTIFICATE_ROLES = {
     "scheduler": "scheduler",
     "client": "client",
+    "task": "worker",  # a client inside of a task: whoever runs tasks may submit some
     "worker": "worker",  # a worker, as the scheduler sees it
     "agent": "worker",  # the job agent that started it
     "peer": "worker",  # a worker, as another worker sees it

@@ -26,10 +26,44 @@ SUBMIT = "submit"
 
 One function and one set of options (a dict, or None) for all the tasks listed, which is what both
 `submit` and `map` need. Whoever submits a key wants it until it says RELEASE.
+
+Options, each only where it differs from its default:
+
+- ``priority`` (number, 0; higher first), ``retries`` (number, 0)
+- ``workers`` ([text, …]): names, addresses, hosts or job ids of the workers that may run it;
+  ``allow_other_workers`` (bool, False): these only if they are there
+- ``resources`` ({name: amount}): what it takes of its worker's resources while it runs
+- ``actor`` (bool, False): the result is an object with a state of its own, and stays where it is
+- ``digest`` (bytes): of function and arguments, if the user chose the key
+- ``tags`` ({name: anything}): the user's own, for the event log
 """
 
 SCATTER = "scatter"
-"""(SCATTER, [(key, value), …]): values that the client had; they go to a worker if large."""
+"""(SCATTER, options, [(key, value), …]): values that the client had; they go to workers if large.
+
+Options, or None: ``workers`` as in SUBMIT; ``broadcast`` (True for all workers, or how many).
+"""
+
+WANT = "want"
+"""(WANT, [key, …]): this client holds futures of these now, which somebody else submitted."""
+
+KEEP = "keep"
+"""(KEEP, [key, …]): run these to their end, even if nobody holds a future of them any more."""
+
+RETRY = "retry"
+"""(RETRY, [key, …]): run failed tasks again, and the inputs that they failed of."""
+
+FORGET_FUNCTIONS = "forget-functions"
+"""(FORGET_FUNCTIONS, [fid, …]): nobody here will name these any more, without sending them again.
+Also to workers."""
+
+CALL = "call"
+"""(CALL, number, [worker, …] or None, call: value, actor: key or None), answered by CALLED.
+
+Not a task: runs at once, beside the tasks, on each of these workers (None: on all). The call is
+a pickled (function, args, kwargs), or (method, args, kwargs) of an actor. To workers it is
+(CALL, number, call, actor).
+"""
 
 RELEASE = "release"
 """(RELEASE, [key, …]): this client holds no future of these any more."""
@@ -38,7 +72,8 @@ FETCH = "fetch"
 """(FETCH, [key, …]): send the values; answered by FETCHED or FETCH_FAILED, one for each key."""
 
 CANCEL = "cancel"
-"""(CANCEL, [key, …]): do not run these. Also to workers, for tasks they have not begun."""
+"""(CANCEL, force, [key, …]): do not run these. Force (bool): even if other clients want them, and
+what runs is interrupted. Also to workers."""
 
 ASK = "ask"
 """(ASK, number, question, arguments): answered by (ANSWER, number, answer)."""
@@ -60,6 +95,10 @@ CANCELLED = "cancelled"
 LOST = "lost"
 """(LOST, [key, …]): what a FINISHED announced is gone from all workers; it is computed again."""
 
+GONE = "gone"
+"""(GONE, [(key, failure), …]): scattered values, or actors, that existed only on workers that are
+gone."""
+
 FETCHED = "fetched"
 """(FETCHED, key, value)."""
 
@@ -71,6 +110,13 @@ OUTAGE = "outage"
 
 ANSWER = "answer"
 """(ANSWER, number, answer)."""
+
+REFUSED = "refused"
+"""(REFUSED, number, failure): the answer to a question, or to a CALL, is an exception."""
+
+CALLED = "called"
+"""(CALLED, number, [(worker, value or None, failure or None), …]); from a worker
+(CALLED, number, value or None, failure or None)."""
 
 # -- scheduler -> worker ---------------------------------------------------------------------------
 
@@ -107,6 +153,12 @@ IMPORT_FROM = "import-from"
 """(IMPORT_FROM, [folder, …]): where the modules of the user's program are; a worker looks there
 last, and passes over those that its node does not have."""
 
+MENTIONED = "mentioned"
+"""(MENTIONED, [key, …]): a MENTIONS was heard; the futures inside these results may be dropped."""
+
+RESTART = "restart"
+"""(RESTART, reason): end this process; its agent starts another in its place."""
+
 END = "end"
 """(END, reason): finish; the worker process exits."""
 
@@ -125,6 +177,18 @@ INPUT_GONE = "input-gone"
 COPIED = "copied"
 """(COPIED, [key, …], [key, …]): copies of these are here now; of those they could not be made."""
 
+MENTIONS = "mentions"
+"""(MENTIONS, key, [key, …]): a result, told of in the next DONE, holds futures of these."""
+
+SECEDED = "seceded"
+"""(SECEDED, key): this task has left its thread to others, and goes on."""
+
+REJOINED = "rejoined"
+"""(REJOINED, key): it has a thread again."""
+
+PAUSED = "paused"
+"""(PAUSED, reason or None): no new tasks for now, for lack of memory; None: it is over."""
+
 LEAVING = "leaving"
 """(LEAVING, reason): this worker ends, in order; what it was running is not to blame."""
 
@@ -133,6 +197,12 @@ RELAY = "relay"
 
 HEARTBEAT = "heartbeat"
 """(HEARTBEAT, numbers): a dict of what the worker measured of itself. Also the answer to one."""
+
+# -- job agent -> scheduler ------------------------------------------------------------------------
+
+WORKER_ENDED = "worker-ended"
+"""(WORKER_ENDED, name, cause, blame, [line, …]): how a worker ended without being told to; whether
+the tasks it ran may be to blame; and the last it wrote to standard error."""
 
 # -- worker -> worker ------------------------------------------------------------------------------
 # SEND, DATA and NO_DATA as above, over a connection of their own.

@@ -87,12 +87,12 @@ def test_frames_that_are_too_large_go_in_pieces():
 
     async def scenario(connection, comm):
         items = [(f"a-{n}", b"", None) for n in range(10)]
-        connection.say((m.SUBMIT, b"f", None, items), (m.CANCEL, ["x"]))
+        connection.say((m.SUBMIT, b"f", None, items), (m.CANCEL, False, ["x"]))
         await asyncio.sleep(0)
         sent = [message for frame in comm.frames for message in frame]
         assert [item for message in sent[:-1] for item in message[-1]] == items
         assert all(message[:3] == (m.SUBMIT, b"f", None) for message in sent[:-1])
-        assert sent[-1] == (m.CANCEL, ["x"])
+        assert sent[-1] == (m.CANCEL, False, ["x"])
 
     in_loop(scenario, limit=3)
 

@@ -10,7 +10,7 @@ import pytest
 
 from jobqueue import Client, as_completed, wait
 from jobqueue.client import waits
-from jobqueue.client.loop import LoopThread
+from jobqueue.comm.loop import LoopThread
 from jobqueue.errors import JobQueueError, WorkersUnavailable
 from jobqueue.scheduler.server import Scheduler
 

@@ -156,7 +156,11 @@ def test_another_version_is_named_on_both_sides(
     monkeypatch.undo()
     hearer, teller = (server, client) if token else (client, server)
     expected = "connecting side speaks version {} .* listening side version {}; install".format(
-        *((PROTOCOL_VERSION + 1, PROTOCOL_VERSION) if token else (1, 2))
+        *(
+            (PROTOCOL_VERSION + 1, PROTOCOL_VERSION)
+            if token
+            else (PROTOCOL_VERSION, PROTOCOL_VERSION + 1)
+        )
     )
     with pytest.raises(HandshakeRefused, match=expected) as caught:
         hearer.receive(first)

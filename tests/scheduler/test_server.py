@@ -299,7 +299,7 @@ def test_garbage_ends_a_workers_connection_and_nothing_else(message, caplog):
         (m.SUBMIT, b"f", {"priority": "high"}, [("k", b"", None)]),
         (m.SUBMIT, b"f", {"priority": float("nan")}, [("k", b"", None)]),
         (m.SUBMIT, b"f", None, [("k",)]),
-        (m.SCATTER, [("k", 5)]),
+        (m.SCATTER, None, [("k", 5)]),
         (m.ASK, 1),
         (m.DONE, []),
     ],

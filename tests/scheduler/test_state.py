@@ -121,7 +121,7 @@ def test_an_input_that_has_failed_already_fails_the_task(core):
     core.submit(client, "bad", "unwanted")
     core.placed(worker)
     core.happens(core.state.failed, worker, [("bad", FAILURE, 0.1)])
-    core.happens(core.state.cancel, client, ["unwanted"])
+    core.happens(core.state.cancel, client, False, ["unwanted"])
     core.said(client), core.said(worker)
     core.submit(client, "a", inputs=["bad"])
     core.submit(client, "b", inputs=["unwanted"])
@@ -277,7 +277,7 @@ def test_tasks_behind_each_other_at_a_lost_worker_keep_their_order(core):
 def test_scattered_values_are_lost_with_their_workers(core):
     """They cannot be computed again; what needs them fails with them."""
     client, worker = core.client(), core.worker()
-    core.happens(core.state.scatter, client, [("data", b"x" * 5000)])
+    core.happens(core.state.scatter, client, None, [("data", b"x" * 5000)])
     assert core.said(worker) == [(m.STORE, [("data", b"x" * 5000)])]
     core.happens(core.state.copied, worker, ["data"], [])
     assert core.state.held_bytes == 0
@@ -325,7 +325,7 @@ def test_news_of_a_task_from_a_worker_that_has_it_no_more_is_passed_over(core):
     core.submit(client, "a")
     core.placed(worker)
     core.happens(core.state.release, client, ["a"])
-    assert core.said(worker) == [(m.CANCEL, ["a"])]
+    assert core.said(worker) == [(m.CANCEL, False, ["a"])]
     core.done(worker, "a")
     assert core.said(worker) == [(m.FREE, ["a"])]
     core.done(worker, "a", b"small")
@@ -358,9 +358,9 @@ def test_cancelling_takes_all_dependents_along(core):
     core.submit(client, "c", inputs=["b"])
     core.submit(client, "other")
     assert core.placed(worker) == ["a", "other"]
-    core.happens(core.state.cancel, client, ["a"])
+    core.happens(core.state.cancel, client, False, ["a"])
     assert core.said(client) == [(m.CANCELLED, [key]) for key in "abc"]
-    assert core.said(worker) == [(m.CANCEL, ["a"])]
+    assert core.said(worker) == [(m.CANCEL, False, ["a"])]
     assert {core.state_of(key) for key in "abc"} == {CANCELLED}
 
 
@@ -372,7 +372,7 @@ def test_a_finished_task_can_be_cancelled(core):
     core.done(worker, "a")
     core.done(worker, "b", b"1")
     core.said(client), core.said(worker)
-    core.happens(core.state.cancel, client, ["a"])
+    core.happens(core.state.cancel, client, False, ["a"])
     assert core.said(client) == [(m.CANCELLED, ["a"])]
     assert core.said(worker) == [(m.FREE, ["a"])]
     assert core.state_of("b") == MEMORY
@@ -383,7 +383,7 @@ def test_what_another_client_wants_too_is_not_cancelled(core):
     one, other = core.client("one"), core.client("other")
     core.submit(one, "shared")
     core.submit(other, "shared")
-    core.happens(core.state.cancel, one, ["shared"])
+    core.happens(core.state.cancel, one, False, ["shared"])
     assert core.state_of("shared") == READY
 
 
@@ -410,7 +410,7 @@ def test_releasing_what_nobody_else_needs_takes_it_back(core):
     core.happens(core.state.release, client, ["a"])
     assert core.state_of("a") == ASSIGNED, "b needs it"
     core.happens(core.state.release, client, ["b"])
-    assert core.said(worker) == [(m.CANCEL, ["a"])]
+    assert core.said(worker) == [(m.CANCEL, False, ["a"])]
     assert not core.state.tasks
 
 
@@ -464,7 +464,7 @@ def test_a_client_that_comes_late_hears_how_a_task_stands(core):
     """Done, failed or cancelled: at once."""
     first, late, worker = core.client("first"), core.client("late"), core.worker()
     core.submit(first, "good", "bad", "unwanted")
-    core.state.cancel(first, ["unwanted"])
+    core.state.cancel(first, False, ["unwanted"])
     core.done(worker, "good", b"1")
     core.happens(core.state.failed, worker, [("bad", FAILURE, 0.1)])
     core.said(first), core.said(worker)
@@ -483,7 +483,7 @@ def test_a_client_that_goes_takes_its_tasks_along(core):
     core.submit(stays, "b")
     core.placed(worker)
     core.happens(core.state.remove_client, goes)
-    assert core.said(worker) == [(m.CANCEL, ["a"])]
+    assert core.said(worker) == [(m.CANCEL, False, ["a"])]
     assert list(core.state.tasks) == ["b"]
 
 
@@ -504,7 +504,7 @@ def test_chains_may_be_longer_than_the_stack(core):
     core.happens(core.state.release, client, keys[:-1])
     core.lose(worker)
     assert core.state_of(keys[0]) == READY
-    core.happens(core.state.cancel, client, [keys[-1]])
+    core.happens(core.state.cancel, client, False, [keys[-1]])
     core.happens(core.state.release, client, [keys[-1]])
     assert not core.state.tasks
     core.said(client)

@@ -102,7 +102,7 @@ class SimulatedWorker:
         self.queue.pop(key, None)
         return there
 
-    def on_cancel(self, keys: Any) -> None:
+    def on_cancel(self, _force: bool, keys: Any) -> None:
         for key in keys:
             self.withdraw(key)
 
@@ -434,7 +434,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def scatter(self, pick: int, size: int) -> None:
         client, key = self.client(pick), self.world.new_name("s")
         client.futures[key] = "pending"
-        self.world.state.scatter(client.record, [(key, value_of(key, size))])
+        self.world.state.scatter(client.record, None, [(key, value_of(key, size))])
         self.world.end_step()
 
     @rule(pick=PICK, which=st.lists(PICK, min_size=1, max_size=5))
@@ -452,7 +452,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         client = self.client(pick)
         if client.futures:
             key = list(client.futures)[which % len(client.futures)]
-            self.world.state.cancel(client.record, [key])
+            self.world.state.cancel(client.record, False, [key])
         self.world.end_step()
 
     @rule(pick=PICK, which=PICK)

@@ -109,7 +109,7 @@ def test_what_is_not_done_yet_is_awaited(core):
     assert (m.FETCHED, "good", b"1") in core.said(client)
     core.happens(core.state.failed, worker, [("bad", FAILURE, 0.1)])
     assert (m.FETCH_FAILED, "bad", FAILURE) in core.said(client)
-    core.happens(core.state.cancel, client, ["unwanted"])
+    core.happens(core.state.cancel, client, False, ["unwanted"])
     refused = next(fields for op, *fields in core.said(client) if op == m.FETCH_FAILED)
     assert isinstance(refused[1].to_exception(), TaskCancelled)
     core.said(worker)
@@ -122,7 +122,7 @@ def test_a_question_ends_with_the_task(core):
     core.submit(client, "b", inputs=["a"])
     ask(core, client)
     core.happens(core.state.release, client, ["a"])
-    core.happens(core.state.cancel, client, ["b"])
+    core.happens(core.state.cancel, client, False, ["b"])
     answers = [fields for op, *fields in core.said(client) if op == m.FETCH_FAILED]
     ((key, failure),) = answers
     assert key == "a"
@@ -167,7 +167,7 @@ def test_the_questions_of_those_who_are_gone_are_forgotten(core):
 def test_a_large_scattered_value_waits_for_the_first_worker(core):
     """Until that says that it has it, it is held here."""
     client = core.client()
-    core.happens(core.state.scatter, client, [("data", b"x" * 5000), ("small", b"1")])
+    core.happens(core.state.scatter, client, None, [("data", b"x" * 5000), ("small", b"1")])
     assert core.said(client) == [(m.FINISHED, [("data", None), ("small", b"1")])]
     first = core.worker("w1")
     assert core.said(first) == [(m.STORE, [("data", b"x" * 5000)])]
@@ -183,7 +183,7 @@ def test_scattered_values_are_spread(core):
     """Each goes to the worker that holds least."""
     client, one, two = core.client(), core.worker("w1"), core.worker("w2")
     for number in range(4):
-        core.happens(core.state.scatter, client, [(f"d{number}", b"x" * 5000)])
+        core.happens(core.state.scatter, client, None, [(f"d{number}", b"x" * 5000)])
         for worker in (one, two):
             for _, items in core.said(worker):
                 core.happens(core.state.copied, worker, [key for key, _ in items], [])
@@ -310,7 +310,7 @@ def test_a_retiring_worker_that_dies_leaves_no_moves_behind(core):
     core.retire(retiring)
     core.said(other)
     core.lose(retiring, charge=False)
-    core.happens(core.state.cancel, client, ["a"])
+    core.happens(core.state.cancel, client, False, ["a"])
     core.happens(core.state.copied, other, [], ["a"])
     assert not core.state.transfers.requests
     assert core.state_of("a") == CANCELLED

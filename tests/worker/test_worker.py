@@ -152,7 +152,7 @@ def test_tasks_are_handed_back_or_cancelled_before_they_begin(fake_scheduler: Ma
             await soon(began)
             for key in ("one", "two", "three"):
                 worker.run(key, divmod, 7, 2)
-            worker.say(m.CANCEL, ["runs", "one"])
+            worker.say(m.CANCEL, False, ["runs", "one"])
             worker.say(m.RECALL, ["runs", "one", "two", "unheard-of"])
             assert await worker.hears(m.RETURNED) == (m.RETURNED, ["two"])
             opened.set()

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from jobqueue.client.loop import LoopThread
+from jobqueue.comm.loop import LoopThread
 from jobqueue.errors import JobQueueError
 
 

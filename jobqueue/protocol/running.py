@@ -1,0 +1,67 @@
+"""What code inside of a task can know of where it runs.
+
+A worker's threads say here what they are running; what stands on the client's side (`get_client`,
+`secede`, …) reads it. So neither imports the other.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from jobqueue.errors import JobQueueError
+
+
+class Host(Protocol):
+    """A worker, as the tasks that it runs see it."""
+
+    name: str
+    clients: dict[str, Any]
+    """For the one client that the tasks of a worker share, and what else belongs to it."""
+
+    @property
+    def scheduler_addresses(self) -> Sequence[str]:
+        """Where the scheduler is, best first."""
+        ...
+
+    @property
+    def credentials(self) -> Any:
+        """The worker's `Credentials`, or None."""
+        ...
+
+    def secede(self) -> None:
+        """Let another task have this thread's place; no effect if it has it already."""
+        ...
+
+    def rejoin(self) -> None:
+        """Wait for a place, and take it."""
+        ...
+
+    def keep_actor(self, key: str, instance: object) -> None:
+        """Keep an object that is the result of the running task, and never leaves this worker."""
+        ...
+
+
+class _Running(threading.local):
+    host: Host | None = None
+    key: str | None = None
+
+
+running = _Running()
+"""What this thread runs: its worker, set once, and the key of its task, set for each."""
+
+
+def host() -> Host:
+    """Return the worker whose task this thread runs.
+
+    Raises
+    ------
+    JobQueueError
+        It runs none.
+    """
+    if running.host is None or running.key is None:
+        raise JobQueueError(
+            "this is not running inside of a task: call it in a function that was given to submit()"
+        )
+    return running.host
