@@ -76,7 +76,29 @@ CANCEL = "cancel"
 what runs is interrupted. Also to workers."""
 
 ASK = "ask"
-"""(ASK, number, question, arguments): answered by (ANSWER, number, answer)."""
+"""(ASK, number, question, arguments): answered by (ANSWER, number, answer), or by REFUSED.
+
+Workers are named by their names; where a list of workers or of keys is None, all are meant. A
+worker in it may also be an address, a host or a job id.
+
+===================  ==========================================  ===================================
+question             arguments                                   answer
+===================  ==========================================  ===================================
+situation            None                                        {"workers", "running", "text"}
+wait-for-workers     how many                                    None, or a failure
+workers              None                                        {worker: {what is known of it}}
+nthreads             [worker, …] or None                         {worker: threads}
+who-has              [key, …] or None                            {key: [worker, …]}
+has-what             [worker, …] or None                         {worker: [key, …]}
+processing           [worker, …] or None                         {worker: [key, …]}
+explain              key                                         text: why it is not done
+replicate            [[key, …], n or None, [worker, …] or None]  None, when the copies are there
+rebalance            [[key, …] or None, [worker, …] or None]     None, when they have moved
+retire-workers       [[worker, …] or None, seconds or None]      [worker, …], when they are gone
+restart              None                                        None, when all were told to
+run-on-scheduler     value: (function, args, kwargs)             value
+===================  ==========================================  ===================================
+"""
 
 # -- scheduler -> client ---------------------------------------------------------------------------
 
