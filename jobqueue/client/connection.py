@@ -68,6 +68,7 @@ class Connection:
             m.FETCH_FAILED: lambda key, failure: self._fetched(key, Failure(*failure)),
             m.OUTAGE: on_outage,
             m.ANSWER: self._answered,
+            m.REFUSED: self._refused,
             m.WELCOME: lambda number: None,
         }
 
@@ -185,17 +186,29 @@ class Connection:
         ------
         CommError
             The connection ends before the answer comes.
+        Exception
+            The scheduler's answer is an exception.
         """
-        if self._comm is None:
-            raise CommError("the connection to the scheduler has ended")
-        self._asked += 1
-        number = self._asked
-        answer = self._questions[number] = self.loop.create_future()
-        self.say((m.ASK, number, question, arguments))
+        number, answer = self.pose(question, arguments)
         try:
             return await answer
         finally:
             self._questions.pop(number, None)
+
+    def pose(self, question: str, arguments: Any = None) -> tuple[int, asyncio.Future[Any]]:
+        """Ask the scheduler something; return the question's number, and where its answer comes.
+
+        Raises
+        ------
+        CommError
+            The connection has ended.
+        """
+        if self._comm is None:
+            raise CommError("the connection to the scheduler has ended")
+        self._asked += 1
+        answer = self._questions[self._asked] = self.loop.create_future()
+        self.say((m.ASK, self._asked, question, arguments))
+        return self._asked, answer
 
     def abort_questions(self, error: Exception) -> None:
         """Let no question wait for its answer any more."""
@@ -242,9 +255,14 @@ class Connection:
             callback(value)
 
     def _answered(self, number: int, answer: Any) -> None:
-        waiting = self._questions.get(number)
+        waiting = self._questions.pop(number, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(answer)
+
+    def _refused(self, number: int, failure: Sequence[Any]) -> None:
+        waiting = self._questions.pop(number, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(Failure(*failure).to_exception())
 
 
 def _closed_client(key: str) -> ClientClosed:
