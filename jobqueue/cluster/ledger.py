@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from jobqueue.comm.scheduler_file import state_directory
 from jobqueue.errors import ConfigError
 
 FILE = "ledger.json"
@@ -28,14 +29,6 @@ VERSION = 1
 
 KEPT = 7 * 86400.0
 """Seconds for which a folder without jobs is kept after its owner's end: somebody may read logs."""
-
-
-def state_directory() -> Path:
-    """Return the folder below which clusters keep theirs."""
-    if own := os.environ.get("JOBQUEUE_STATE_DIRECTORY"):
-        return Path(own).expanduser()
-    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(state).expanduser() / "jobqueue"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -31,10 +31,14 @@ from jobqueue.comm.addresses import (
 from jobqueue.comm.base import Comm, Hello, Listener
 from jobqueue.comm.credentials import Credentials
 from jobqueue.comm.dial import connect, connect_any
-from jobqueue.comm.listener import listen
+from jobqueue.comm.listener import CLIENT_SIDE, SCHEDULER_PEERS, WORKER_SIDE, listen
+from jobqueue.comm.sending import send
 from jobqueue.protocol.frames import Message
 
 __all__ = [
+    "CLIENT_SIDE",
+    "SCHEDULER_PEERS",
+    "WORKER_SIDE",
     "Address",
     "Comm",
     "Credentials",
@@ -47,4 +51,5 @@ __all__ = [
     "interface_address",
     "listen",
     "parse_address",
+    "send",
 ]

@@ -104,11 +104,11 @@ class Credentials:
             The folder is there, and others may enter it.
         """
         root = Path(folder).expanduser()
-        _make_private(root)
+        make_private(root)
         for one in (self, *self.others.values()):
-            _make_private(root / one.role)
+            make_private(root / one.role)
             for name, content in one._files().items():
-                _write_private(root / one.role / name, content)
+                write_private(root / one.role / name, content)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Credentials:
@@ -153,7 +153,14 @@ def require_credentials(credentials: Credentials | None, address: object) -> Cre
     return credentials
 
 
-def _make_private(folder: Path) -> None:
+def make_private(folder: Path) -> None:
+    """Make a folder of mode 0700, or see that the one that is there is private.
+
+    Raises
+    ------
+    AuthenticationFailed
+        Others may enter it.
+    """
     try:
         folder.mkdir(mode=0o700, parents=True)
     except FileExistsError:
@@ -204,7 +211,7 @@ def _read_private(path: Path) -> bytes:
         return file.read(_FILE_MAX)
 
 
-def _write_private(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes) -> None:
     """Write a file that is never there with half its content or for others to read."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -198,8 +198,14 @@ class StreamListener(Listener):
         return f"unix://{self._path}"
 
 
-SCHEDULER_PEERS = frozenset({"client", "worker", "agent"})
-"""The roles of those who connect to a scheduler."""
+WORKER_SIDE = frozenset({"worker", "agent", "task"})
+"""The roles of those who connect to a scheduler from the nodes."""
+
+CLIENT_SIDE = frozenset({"client"})
+"""The roles of those who connect to it from where users are."""
+
+SCHEDULER_PEERS = WORKER_SIDE | CLIENT_SIDE
+"""The roles of all who connect to a scheduler."""
 
 
 async def listen(

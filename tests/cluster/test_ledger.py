@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue.cluster.ledger import FILE, Ledger, Owner, list_ledgers, orphaned, state_directory
+from jobqueue.cluster.ledger import FILE, Ledger, Owner, list_ledgers, orphaned
+from jobqueue.comm.scheduler_file import state_directory
 from jobqueue.errors import ConfigError
 
 
