@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jobqueue.client.states import Book
-from jobqueue.comm import Comm
+from jobqueue.comm import Comm, send
 from jobqueue.errors import ClientClosed, CommError, FrameError, SerializationError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
@@ -135,7 +135,7 @@ class Connection:
         if dropped and (unused := self.book.take_unused(dropped)):
             messages.append((m.RELEASE, unused))
         if self._comm is not None and messages:
-            self._send(messages)
+            send(self._comm, messages, self._refuse)
 
     def _sweep(self) -> None:
         """Tell of futures that are gone: dropping one wakes nobody, see `Future.__del__`."""
@@ -143,25 +143,7 @@ class Connection:
             self._flush()
             self._loop.call_later(SWEEP, self._sweep)
 
-    def _send(self, messages: list[Message]) -> None:
-        """Send messages as one frame, or as several where one would be too large."""
-        assert self._comm is not None
-        try:
-            self._comm.send(messages)
-        except FrameError as error:
-            if len(messages) > 1:
-                pieces = messages
-            else:
-                operation, *fields, items = messages[0]
-                if not isinstance(items, list) or len(items) < 2:
-                    self._refuse(messages[0], error)
-                    return
-                half = len(items) // 2
-                pieces = [(operation, *fields, part) for part in (items[:half], items[half:])]
-            for piece in pieces:
-                self._send([piece])
-
-    def _refuse(self, message: Message, error: FrameError) -> None:
+    def _refuse(self, message: Message, error: FrameError | SerializationError) -> None:
         """Let those wait no more whose message cannot be sent."""
         if message[0] in (m.SUBMIT, m.SCATTER):
             text = f"task {message[-1][0][0]!r} cannot be sent: {error}"
