@@ -158,6 +158,7 @@ class WorkerRecord:
         "job_id",
         "known_functions",
         "level",
+        "measured",
         "moving",
         "name",
         "nthreads",
@@ -196,6 +197,7 @@ class WorkerRecord:
         self.recalled = False  # a RECALL is under way
         self.moving: set[Task] = set()  # results that leave it because it retires
         self.seen = 0.0
+        self.measured: dict[str, Any] = {}  # what it said of itself in its last heartbeat
         self.out: list[Message] = []
         self.out_run: list[tuple[Any, ...]] = []
         self.out_free: list[str] = []
