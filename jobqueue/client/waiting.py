@@ -14,6 +14,7 @@ from jobqueue.client.future import Future
 from jobqueue.client.states import Countdown, State
 from jobqueue.client.waits import EXPLAIN_AFTER, EXPLAIN_AGAIN, Waits
 from jobqueue.errors import ConfigError
+from jobqueue.protocol.running import giving_way
 
 if TYPE_CHECKING:
     from jobqueue.client.client import Client
@@ -276,7 +277,7 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
     def _block(self, waits: Waits) -> None:
         """Wait in this thread until there may be something to yield."""
         waits.check_thread()
-        with waits.guard(self._notify) as guard, self._changed:
+        with giving_way(), waits.guard(self._notify) as guard, self._changed:
             pause = EXPLAIN_AFTER
             while self._stay(guard):
                 if not self._changed.wait(pause):

@@ -21,6 +21,7 @@ from jobqueue.client.states import Book, Countdown, State
 from jobqueue.errors import ClientClosed, CommError, JobQueueError
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized
+from jobqueue.protocol.running import giving_way
 
 logger = logging.getLogger("jobqueue.client")
 
@@ -123,15 +124,16 @@ class Waits:
     def _wait_in_thread(self, done: threading.Event, timeout: float | None, count: int) -> bool:
         end = None if timeout is None else time.monotonic() + timeout
         pause = EXPLAIN_AFTER
-        while True:
-            left = pause if end is None else min(pause, end - time.monotonic())
-            if left <= 0 and not done.is_set():
-                return False
-            if done.wait(max(left, 0)):
-                return True
-            if end is None or time.monotonic() < end:
-                pause = EXPLAIN_AGAIN
-                self.explain(count)
+        with giving_way():
+            while True:
+                left = pause if end is None else min(pause, end - time.monotonic())
+                if left <= 0 and not done.is_set():
+                    return False
+                if done.wait(max(left, 0)):
+                    return True
+                if end is None or time.monotonic() < end:
+                    pause = EXPLAIN_AGAIN
+                    self.explain(count)
 
     def fetch_blocking(self, keys: Sequence[str], timeout: float | None = None) -> Values | None:
         """Get values that did not come along, in this thread; None if the time runs out."""

@@ -7,7 +7,8 @@ A worker's threads say here what they are running; what stands on the client's s
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from jobqueue.errors import JobQueueError
@@ -46,10 +47,12 @@ class Host(Protocol):
 class _Running(threading.local):
     host: Host | None = None
     key: str | None = None
+    away: str | None = None
 
 
 running = _Running()
-"""What this thread runs: its worker, set once, and the key of its task, set for each."""
+"""What this thread runs: its worker, set once, and the key of its task, set for each. `away` is
+that key while the task has left its place to others."""
 
 
 def host() -> Host:
@@ -65,3 +68,36 @@ def host() -> Host:
             "this is not running inside of a task: call it in a function that was given to submit()"
         )
     return running.host
+
+
+def secede() -> None:
+    """Let another task have the running task's place, if it still has it."""
+    where = host()
+    if running.away != running.key:
+        where.secede()
+        running.away = running.key
+
+
+def rejoin() -> None:
+    """Wait until there is a place for the running task again, unless it has one."""
+    where = host()
+    if running.away == running.key:
+        where.rejoin()
+        running.away = None
+
+
+@contextmanager
+def giving_way() -> Iterator[None]:
+    """Let another task run while this thread waits for something.
+
+    So tasks that wait for tasks never keep those from running. No effect outside of tasks, and
+    in one that has seceded already.
+    """
+    if running.host is None or running.key is None or running.away == running.key:
+        yield
+        return
+    secede()
+    try:
+        yield
+    finally:
+        rejoin()
