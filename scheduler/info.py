@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from jobqueue.scheduler.records import WorkerRecord
 
@@ -48,6 +49,10 @@ class WorkerInfo:
     def idle(self) -> bool:
         """Whether it has no task."""
         return not self.processing
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the same as it travels to a client."""
+        return asdict(self)
 
     @classmethod
     def of(cls, worker: WorkerRecord) -> WorkerInfo:

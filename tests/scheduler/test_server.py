@@ -23,7 +23,7 @@ from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.hello import PYTHON, WorkerFacts
 from jobqueue.protocol.messages import Message
 from jobqueue.scheduler.info import WorkerEvent, WorkerJoined, WorkerLeft
-from jobqueue.scheduler.server import Scheduler, send
+from jobqueue.scheduler.server import Scheduler
 
 BOUND = 20.0  # seconds after which a test is broken
 
@@ -168,15 +168,37 @@ def test_another_python_is_refused_in_words():
     run(main())
 
 
-def test_a_role_without_use_is_parted_with():
-    """An agent may prove itself, but has nothing to say here yet."""
+def test_an_agent_may_come_and_look():
+    """It counts neither as a worker nor as a client, and garbage from it ends its connection."""
 
     async def main() -> None:
         async with site() as here:
-            hello = {"role": "agent", "name": "a", "python": PYTHON}
+            hello = {"role": "agent", "python": PYTHON}
             agent = Peer(await connect(here.scheduler.local_address, hello=hello))
-            await agent.ends()
             await here.check_works()
+            assert agent.reason is None
+            agent.say(m.DONE, [])
+            await agent.ends()
+            other = Peer(await connect(here.scheduler.local_address, hello=hello))
+            await here.check_works()
+            await here.scheduler.close()
+            await other.ends()
+
+    run(main())
+
+
+def test_a_client_inside_of_a_task_is_a_client():
+    """It submits and hears of results as all others do."""
+
+    async def main() -> None:
+        async with site() as here:
+            hello = {"role": "task", "name": "t", "python": PYTHON}
+            task = Peer(await connect(here.scheduler.local_address, hello=hello))
+            worker = await here.worker()
+            await here.submit(task, "a")
+            await worker.hears(m.RUN)
+            worker.say(m.DONE, [("a", b"1", 1, 0.1)])
+            assert await task.hears(m.FINISHED) == (m.FINISHED, [("a", b"1")])
 
     run(main())
 
@@ -320,18 +342,6 @@ def test_garbage_ends_a_clients_connection_and_nothing_else(message):
     run(main())
 
 
-def test_a_question_nobody_understands_is_answered_with_nothing():
-    """A newer client may ask an older scheduler."""
-
-    async def main() -> None:
-        async with site() as here:
-            client = await here.client()
-            client.say(m.ASK, 7, "meaning-of-life", None)
-            assert await client.hears(m.ANSWER) == (m.ANSWER, 7, None)
-
-    run(main())
-
-
 # -- what its owner asks ---------------------------------------------------------------------------
 
 
@@ -461,67 +471,6 @@ def test_the_end_of_an_outage_is_known_when_the_call_returns():
     run(main())
 
 
-def test_clients_can_wait_for_workers():
-    """The answer comes when as many are there; retiring ones do not count."""
-
-    async def main() -> None:
-        async with site() as here:
-            client = await here.client()
-            client.say(m.ASK, 1, "wait-for-workers", 2)
-            client.say(m.ASK, 2, "workers", None)
-            assert await client.hears(m.ANSWER) == (m.ANSWER, 2, {})
-            await here.worker("w1")
-            await here.worker("w2", nthreads=4)
-            assert await client.hears(m.ANSWER) == (m.ANSWER, 1, None)
-            client.say(m.ASK, 3, "workers", None)
-            assert await client.hears(m.ANSWER) == (m.ANSWER, 3, {"w1": 1, "w2": 4})
-
-    run(main())
-
-
-def test_who_waits_for_more_workers_than_will_come_is_told_why():
-    """Those that are there are enough for some; nobody waits in vain for the others."""
-
-    async def main() -> None:
-        async with site() as here:
-            client = await here.client()
-            await here.worker("w1")
-            client.say(m.ASK, 1, "wait-for-workers", 2)
-            client.say(m.ASK, 2, "workers", None)
-            assert await client.hears(m.ANSWER) == (m.ANSWER, 2, {"w1": 1})
-            here.scheduler.set_shortage(WorkersUnavailable("the pool has paused"))
-            _, number, failure = await client.hears(m.ANSWER)
-            assert number == 1
-            assert str(Failure(*failure).to_exception()) == "the pool has paused"
-            client.say(m.ASK, 3, "wait-for-workers", 1)
-            assert await client.hears(m.ANSWER) == (m.ANSWER, 3, None)
-
-    run(main())
-
-
-def test_the_situation_says_what_is_waited_for():
-    """Workers, tasks, and what the owner says of jobs under way."""
-
-    async def main() -> None:
-        async with site() as here:
-            here.scheduler.describe_supply = lambda: "2 jobs pending"
-            client = await here.client()
-            await here.worker("w", nthreads=2)
-            await here.submit(client, "a", "b", "c", "d", "e")
-            client.say(m.ASK, 1, "situation", None)
-            _, _, first = await client.hears(m.ANSWER)
-            assert first["workers"] == 1
-            client.say(m.ASK, 2, "situation", None)
-            _, _, answer = await client.hears(m.ANSWER)
-            assert answer["running"] == 4
-            assert answer["text"] == (
-                "1 workers with 2 threads; tasks: 4 assigned, 1 ready; 2 jobs pending"
-            )
-            assert repr(here.scheduler) == "<Scheduler test workers=1 clients=1 tasks=5>"
-
-    run(main())
-
-
 def test_closing_tells_workers_to_end():
     """And clients that nothing more will come; closing twice is as good as once."""
 
@@ -539,33 +488,3 @@ def test_closing_tells_workers_to_end():
     run(main())
 
 
-# -- frames ----------------------------------------------------------------------------------------
-
-
-class SmallFrames:
-    """A connection whose frames hold three items."""
-
-    def __init__(self) -> None:
-        self.frames: list[list[Message]] = []
-
-    def send(self, messages: list[Message]) -> None:
-        if sum(len(items) for _, items in messages) > 3:
-            raise FrameError("too large")
-        self.frames.append(messages)
-
-
-def test_what_does_not_fit_into_a_frame_goes_in_several():
-    """In order: first message by message, then a message item by item."""
-    comm: Any = SmallFrames()
-    send(comm, [(m.FREE, ["a"]), (m.RUN, list("bcdefgh")), (m.FREE, ["i", "j", "k"])])
-    sent = [message for frame in comm.frames for message in frame]
-    assert [key for _, items in sent for key in items] == list("abcdefghijk")
-    assert {operation for operation, _ in sent} == {m.FREE, m.RUN}
-
-
-def test_a_single_item_that_does_not_fit_is_an_error():
-    """There is nothing left to split."""
-    comm: Any = SmallFrames()
-    comm.send = lambda messages: (_ for _ in ()).throw(FrameError("too large"))
-    with pytest.raises(FrameError, match="too large"):
-        send(comm, [(m.RUN, ["a"])])

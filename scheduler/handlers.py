@@ -1,0 +1,66 @@
+"""What each message of a peer leads to: three tables, for clients, workers and job agents.
+
+All handlers are called with the peer's record and the message's fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from jobqueue.protocol import messages as m
+from jobqueue.protocol.failures import Failure
+from jobqueue.scheduler.records import WorkerRecord
+
+if TYPE_CHECKING:
+    from jobqueue.scheduler.connections import Connections
+    from jobqueue.scheduler.server import Scheduler
+
+Handlers = dict[str, Callable[..., object]]
+"""By operation."""
+
+
+def client_handlers(scheduler: Scheduler) -> Handlers:
+    """Return what the messages of clients lead to."""
+    state, transfers = scheduler.state, scheduler.state.transfers
+    return {
+        m.FUNCTIONS: lambda client, functions: state.add_functions(functions),
+        m.SUBMIT: state.submit,
+        m.SCATTER: state.scatter,
+        m.RELEASE: state.release,
+        m.CANCEL: state.cancel,
+        m.FETCH: transfers.fetch,
+        m.CALL: scheduler.calls.call,
+        m.ASK: scheduler.questions.ask,
+    }
+
+
+def worker_handlers(scheduler: Scheduler, connections: Connections) -> Handlers:
+    """Return what the messages of workers lead to."""
+    state, transfers = scheduler.state, scheduler.state.transfers
+
+    def heartbeat(worker: WorkerRecord, numbers: dict[str, Any]) -> None:
+        worker.measured = dict(numbers)
+        worker.say((m.HEARTBEAT, {}))
+
+    return {
+        m.DONE: state.done,
+        m.FAILED: state.failed,
+        m.RETURNED: state.returned,
+        m.INPUT_GONE: state.input_gone,
+        m.COPIED: state.copied,
+        m.RELAY: transfers.relay,
+        m.DATA: transfers.data,
+        m.NO_DATA: lambda worker, number, failure: transfers.no_data(
+            worker, number, Failure(*failure) if failure else None
+        ),
+        m.LEAVING: connections.worker_leaves,
+        m.CALLED: scheduler.calls.called,
+        m.HEARTBEAT: heartbeat,
+    }
+
+
+def agent_handlers(scheduler: Scheduler) -> Handlers:
+    """Return what the messages of job agents lead to."""
+    state = scheduler.state
+    return {m.WORKER_ENDED: lambda agent, *report: state.worker_ended(*report)}

@@ -1,0 +1,189 @@
+"""What clients ask of a scheduler, and what it answers: one table.
+
+`jobqueue.protocol.messages.ASK` says what each question carries and gets. A handler returns the
+answer, or is a coroutine that returns it when it is time; what it raises is the answer, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from jobqueue.errors import ConfigError, JobQueueError
+from jobqueue.protocol import messages as m
+from jobqueue.protocol.failures import Failure
+from jobqueue.protocol.payload import Serialized
+from jobqueue.protocol.serialize import dumps, loads
+from jobqueue.scheduler.explain import explain
+from jobqueue.scheduler.records import ASSIGNED, ClientRecord, WorkerRecord
+
+if TYPE_CHECKING:
+    from jobqueue.scheduler.server import Scheduler
+
+RETIRE_TIMEOUT = 300.0
+"""Seconds that workers get to hand over what they have, unless the client says otherwise."""
+
+
+class Questions:
+    """Answers the questions of a scheduler's clients.
+
+    Parameters
+    ----------
+    scheduler
+        Who is asked.
+    """
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._state = scheduler.state
+        self._pending: dict[ClientRecord, set[asyncio.Task[None]]] = {}
+        self._table: dict[str, Callable[[Any], Any]] = {
+            "situation": self._situation,
+            "wait-for-workers": self._wait_for_workers,
+            "workers": self._workers,
+            "nthreads": lambda names: {w.name: w.nthreads for w in self._named(names)},
+            "task-counts": lambda _: self._scheduler.task_counts(),
+            "who-has": self._who_has,
+            "has-what": lambda names: _keys(self._named(names), lambda w: w.holds),
+            "processing": lambda names: _keys(self._named(names), lambda w: w.assigned),
+            "explain": self._explain,
+            "retire-workers": self._retire,
+            "run-on-scheduler": self._run,
+        }
+
+    def ask(self, client: ClientRecord, number: int, question: str, arguments: Any) -> None:
+        """Take in a question; the answer goes to the client's outbox, now or later."""
+        try:
+            handler = self._table.get(question)
+            if handler is None:
+                raise ConfigError(
+                    f"this scheduler does not know the question {question!r:.100}: is the client's "
+                    "version of jobqueue newer?"
+                )
+            answer = handler(arguments)
+        except Exception as error:  # whatever is wrong with a question, it is the client's
+            client.say((m.REFUSED, number, _failure(error)))
+            return
+        if inspect.iscoroutine(answer):
+            task = asyncio.create_task(self._answer_later(client, number, answer))
+            pending = self._pending.setdefault(client, set())
+            pending.add(task)
+            task.add_done_callback(pending.discard)
+        else:
+            client.say((m.ANSWER, number, answer))
+
+    async def _answer_later(self, client: ClientRecord, number: int, answer: Any) -> None:
+        try:
+            client.say((m.ANSWER, number, await answer))
+        except BaseException as error:  # a client's function may raise SystemExit
+            if client.name not in self._state.clients:
+                raise
+            client.say((m.REFUSED, number, _failure(error)))
+        self._scheduler.schedule_flush()
+
+    def forget_client(self, client: ClientRecord) -> None:
+        """Work on no answer any more for a client that is gone."""
+        for task in self._pending.pop(client, ()):
+            task.cancel()
+
+    # -- how things stand --------------------------------------------------------------------------
+
+    def _situation(self, _: Any) -> dict[str, Any]:
+        """Say what those who wait are waiting for."""
+        workers = self._state.workers.values()
+        threads = sum(worker.nthreads for worker in workers)
+        counts = self._scheduler.task_counts()
+        tasks = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+        parts = [f"{len(workers)} workers with {threads} threads", f"tasks: {tasks or 'none'}"]
+        if supply := self._scheduler.describe_supply():
+            parts.append(supply)
+        running = counts.get(ASSIGNED, 0)
+        return {"workers": len(workers), "running": running, "text": "; ".join(parts)}
+
+    def _workers(self, _: Any) -> dict[str, Any]:
+        return {info.name: info.to_dict() for info in self._scheduler.workers()}
+
+    def _who_has(self, keys: list[str] | None) -> dict[str, list[str]]:
+        tasks = self._state.tasks
+        found = {}
+        for key in tasks if keys is None else keys:
+            task = tasks.get(key)
+            found[key] = sorted(worker.name for worker in (task and task.holders) or ())
+        return found
+
+    def _explain(self, key: str) -> str:
+        scheduler = self._scheduler
+        return explain(self._state, key, supply=scheduler.describe_supply(), now=scheduler.time())
+
+    def _named(self, names: Iterable[str] | None) -> list[WorkerRecord]:
+        """Return the workers that a list of names, addresses, hosts or job ids means."""
+        workers = self._state.workers
+        if names is None:
+            return list(workers.values())
+        found: dict[WorkerRecord, None] = {}
+        for name in names:
+            meant = [workers[name]] if name in workers else _known_as(name, workers.values())
+            if not meant:
+                connected = ", ".join(list(workers)[:5]) or "none"
+                raise ConfigError(f"no worker is known as {name!r}; connected are: {connected}")
+            found.update(dict.fromkeys(meant))
+        return list(found)
+
+    # -- what takes its time -----------------------------------------------------------------------
+
+    async def _wait_for_workers(self, count: int) -> Failure | None:
+        """Return when as many workers are there, or why they will not be."""
+        while True:
+            workers = self._state.workers.values()
+            if sum(not worker.retiring for worker in workers) >= count:
+                return None
+            if self._scheduler.shortage is not None:
+                return self._scheduler.shortage
+            await self._scheduler.wait_for_change()
+
+    async def _retire(self, arguments: tuple[list[str] | None, float | None]) -> list[str]:
+        names, seconds = arguments
+        retired = [worker.name for worker in self._named(names)]
+        timeout = RETIRE_TIMEOUT if seconds is None else seconds
+        await self._scheduler.retire(retired, timeout=timeout)
+        return retired
+
+    async def _run(self, call: Serialized) -> Serialized:
+        """Run a client's function here: the one place where a scheduler unpickles anything."""
+        function, args, kwargs = loads(call)
+        if takes_scheduler(function):
+            kwargs = {"scheduler": self._scheduler, **kwargs}
+        value = function(*args, **kwargs)
+        if inspect.isawaitable(value):
+            value = await value
+        return dumps(value, own=True)
+
+
+def _failure(error: BaseException) -> Failure:
+    """Return what a client is told; where in the scheduler an error of ours arose, says nothing."""
+    if isinstance(error, JobQueueError):
+        error = error.with_traceback(None)
+    return Failure.of(error, where="on the scheduler")
+
+
+def takes_scheduler(function: Callable[..., Any]) -> bool:
+    """Return whether a function has a parameter called `scheduler`."""
+    try:
+        parameter = inspect.signature(function).parameters.get("scheduler")
+    except (TypeError, ValueError):  # some functions written in C do not tell
+        return False
+    return parameter is not None and parameter.kind is not parameter.POSITIONAL_ONLY
+
+
+def _known_as(name: str, workers: Iterable[WorkerRecord]) -> list[WorkerRecord]:
+    return [
+        worker
+        for worker in workers
+        if name in (worker.job_id, worker.facts and worker.facts.host, *worker.addresses)
+    ]
+
+
+def _keys(workers: Iterable[WorkerRecord], of: Callable[[WorkerRecord], Any]) -> dict[str, Any]:
+    return {worker.name: sorted(task.key for task in of(worker)) for worker in workers}
