@@ -27,6 +27,7 @@ class Reference(Protocol):
 
 class _Tables(threading.local):
     found: list[Any] | None = None
+    mentioned: list[Any] | None = None
     inputs: Mapping[str, Any] | None = None
 
 
@@ -43,6 +44,21 @@ def recording() -> Iterator[list[Any]]:
         yield found
     finally:
         _tables.found = outer
+
+
+@contextmanager
+def mentioning() -> Iterator[list[Any]]:
+    """Collect the references that are pickled in this thread as part of values, not of arguments.
+
+    Whoever unpickles such a value gets futures, and not what they stand for.
+    """
+    mentioned: list[Any] = []
+    outer = _tables.mentioned
+    _tables.mentioned = mentioned
+    try:
+        yield mentioned
+    finally:
+        _tables.mentioned = outer
 
 
 def reduce_reference(reference: Reference) -> tuple[Any, tuple[str]]:
