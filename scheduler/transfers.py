@@ -5,9 +5,13 @@ Part of the core: pure, like `state.py`, which owns tasks and their states. Thre
 - A *request*: somebody (a client, a worker that cannot reach a holder, or the scheduler itself)
   needs a value. The scheduler asks one holder after another until one answers, and passes the
   answer on unopened. What is not in memory yet is awaited.
-- A *copy*: a worker is told to get a result from a holder and keep it.
+- *Unloading*: a value that a client scattered goes to a worker, or to several, since it is too
+  large to be held here for long.
 - *Retiring*: a worker hands its tasks back, its unique results are copied to others (or held by
   the scheduler, where there is no other worker or the copy fails), and then it is told to end.
+  An actor is no result, and ends with its worker.
+
+How copies are made stands in `copies.py`; those that clients ask for, in `spreading.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Payload, Serialized
 from jobqueue.scheduler.causes import no_value, unknown_key
+from jobqueue.scheduler.copies import FAILED, GONE, MADE, Copies
+from jobqueue.scheduler.levelling import LeastFilled, known_as, movable
 from jobqueue.scheduler.records import (
     MEMORY,
     UNFINISHED,
@@ -26,6 +32,7 @@ from jobqueue.scheduler.records import (
     Task,
     WorkerRecord,
 )
+from jobqueue.scheduler.spreading import Spreading
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState
@@ -53,9 +60,8 @@ class Transfers:
         self._number = 0
         self.requests: dict[int, Request] = {}
         self.awaited: dict[Task, list[Requester]] = {}
-        # Copies under way, by what they spare: a worker that retires (two of them may hold the
-        # same result), or None for the scheduler itself. The worker that gets it is the value.
-        self.copies: dict[Task, dict[WorkerRecord | None, WorkerRecord]] = {}
+        self.copies = Copies(state)
+        self.spreading = Spreading(state, self.copies)
         self._unloading: set[Task] = set()  # scattered values that wait for a worker
 
     # -- requests ----------------------------------------------------------------------------------
@@ -166,22 +172,11 @@ class Transfers:
         for number, request in broken:
             del self.requests[number]
             self._again(request.task, request.requester)
-        ended = [
-            (task, source)
-            for task, copies in self.copies.items()
-            for source, target in copies.items()
-            if worker is source or worker is target
-        ]
-        for task, source in ended:
-            self._drop_copy(task, source)
-            if source is None:
-                self.unload(task)
-            elif source is not worker:
-                self._move(task, source)
+        self.copies.forget_worker(worker)
 
     def forget_task(self, task: Task) -> None:
         """Forget moves of a result that nobody needs any more."""
-        self.copies.pop(task, None)
+        self.copies.forget_task(task)
         self._unloading.discard(task)
         for requester in self.awaited.pop(task, ()):
             self._refuse(task, requester, no_value(task))
@@ -189,55 +184,67 @@ class Transfers:
     # -- copies ------------------------------------------------------------------------------------
 
     def unload(self, task: Task) -> None:
-        """Give a value held here to a worker, as soon as there is one."""
-        target = self._target()
-        if target is None:
-            self._unloading.add(task)
+        """Give a value held here to the workers it is meant for, as soon as there is one."""
+        targets = self._targets_of(task)
+        if targets:
+            self.copies.make(task, targets, relieves=[None])
         else:
-            assert task.value is not None
-            self.copies.setdefault(task, {})[None] = target
-            target.say((m.STORE, [(task.key, task.value)]))
+            self._unloading.add(task)
 
     def unload_all(self) -> None:
-        """Give away what waited for the first worker."""
+        """Give away what waited for a worker."""
         waiting, self._unloading = self._unloading, set()
         for task in waiting:
             if task.state is MEMORY and task.value is not None:
                 self.unload(task)
 
-    def _target(self) -> WorkerRecord | None:
-        candidates = [w for w in self._state.workers.values() if not w.retiring]
-        return min(candidates, key=lambda w: (w.stored, w.name), default=None)
+    def _targets_of(self, task: Task) -> list[WorkerRecord]:
+        """Return the workers that a scattered value is to go to."""
+        options = task.options or {}
+        open_ones = self._open_workers()
+        if (wanted := options.get("workers")) is not None:
+            chosen = [worker for worker in open_ones if known_as(worker, wanted)]
+            if chosen or not options.get("allow_other_workers"):
+                open_ones = chosen
+        # `True` is all of them, a number that many; without it, one.
+        broadcast = options.get("broadcast") or 1
+        count = len(open_ones) if broadcast is True else int(broadcast)
+        return LeastFilled(open_ones, self.copies.expected).several(count, task.nbytes)
+
+    def _open_workers(self) -> list[WorkerRecord]:
+        return [worker for worker in self._state.workers.values() if not worker.retiring]
 
     def copies_ended(
         self, worker: WorkerRecord, keys: Iterable[str], failed: Iterable[str]
     ) -> None:
         """Take in how copies at a worker have ended."""
-        for key in keys:
-            self._copy_ended(key, worker, made=True)
-        for key in failed:
-            self._copy_ended(key, worker, made=False)
+        self.copies.reported(worker, keys, made=True)
+        self.copies.reported(worker, failed, made=False)
 
-    def _copy_ended(self, key: str, worker: WorkerRecord, *, made: bool) -> None:
-        task = self._state.tasks.get(key)
-        if task not in self.copies:
-            return
-        copies = self.copies[task]
-        for source in [source for source, target in copies.items() if target is worker]:
-            self._drop_copy(task, source)
-            if source is None:
-                if made:
-                    self._state.release_held(task)
-            elif made:
-                source.moving.discard(task)
-            else:
-                self._pull(task, source)
+    def relieve(self, task: Task, source: WorkerRecord | None, outcome: str) -> None:
+        """Draw the conclusions, for one who need not hold a result any more, if a copy is made."""
+        if source is None:
+            if outcome is GONE and task.value is not None and not task.holders:
+                self.unload(task)
+            elif outcome is MADE and not self.copies.sent_from_here(task):
+                self._state.release_held(task)
+        elif not source.retiring:
+            if outcome is MADE:
+                self._let_go(task, source)
+        elif outcome is MADE:
+            source.moving.discard(task)
+        elif outcome is GONE:
+            self._move([task], source)
+        elif outcome is FAILED and task in source.moving:
+            self._pull(task, source)
 
-    def _drop_copy(self, task: Task, source: WorkerRecord | None) -> None:
-        copies = self.copies[task]
-        del copies[source]
-        if not copies:
-            del self.copies[task]
+    def _let_go(self, task: Task, worker: WorkerRecord) -> None:
+        """Free a result at a worker, unless that is its last place or a task there is to use it."""
+        holders = task.holders or ()
+        used = any(dependent.worker is worker for dependent in task.dependents or ())
+        if worker in holders and len(holders) > 1 and not used:
+            worker.free(task.key)
+            self._state.holder_lost(task, worker)
 
     # -- retiring ----------------------------------------------------------------------------------
 
@@ -254,28 +261,34 @@ class Transfers:
 
     def continue_retiring(self, worker: WorkerRecord) -> None:
         """Move what only this worker holds; tell it to end once it has nothing left."""
-        for task in list(worker.holds):
-            if task not in worker.moving and self._is_unique(task, worker):
-                worker.moving.add(task)
-                self._move(task, worker)
-        if not worker.assigned and not worker.recalled and not worker.moving:
+        moving = worker.moving
+        unique = [t for t in worker.holds if t not in moving and self._is_unique(t, worker)]
+        if unique:
+            moving.update(unique)
+            self._move(unique, worker)
+        if not worker.assigned and not worker.recalled and not moving:
             self._state.retiring.discard(worker)
             worker.say((m.END, "retired"))
 
     def _is_unique(self, task: Task, worker: WorkerRecord) -> bool:
-        if task.value is not None:
+        if task.value is not None or not movable(task):
             return False
         return all(holder is worker or holder.retiring for holder in task.holders or ())
 
-    def _move(self, task: Task, source: WorkerRecord) -> None:
-        if task not in source.moving:
-            return
-        target = self._target()
-        if target is None:
-            self._pull(task, source)
-        else:
-            self.copies.setdefault(task, {})[source] = target
-            target.say((m.COPY, [(task.key, [source.addresses])]))
+    def _move(self, tasks: Iterable[Task], source: WorkerRecord) -> None:
+        """Have results copied from a worker that retires to the ones that hold least."""
+        room: LeastFilled | None = None
+        for task in tasks:
+            if task not in source.moving:
+                continue
+            target = next((w for w in self.copies.of(task) if not w.retiring), None)
+            if target is None:  # it is not on its way to somewhere anyway
+                room = room or LeastFilled(self._open_workers(), self.copies.expected)
+                target = room.take(task.nbytes)
+            if target is None:
+                self._pull(task, source)
+            else:
+                self.copies.make(task, [target], relieves=[source])
 
     def _pull(self, task: Task, source: WorkerRecord) -> None:
         self._number += 1

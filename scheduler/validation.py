@@ -28,6 +28,7 @@ def validate(state: SchedulerState) -> None:
         for task in client.wants:
             assert state.tasks.get(task.key) is task, (client, task)
             assert client in task.clients, (client, task)
+    _check_copies(state)
     held = sum(task.nbytes for task in state.tasks.values() if task.value is not None)
     assert held == state.held_bytes, (held, state.held_bytes)
 
@@ -84,7 +85,9 @@ def _check_worker(state: SchedulerState, worker: WorkerRecord) -> None:
     assert abs(worker.occupancy - sum(worker.assigned.values())) < 1e-6, worker
     assert worker.moving <= worker.holds, worker
     assert worker.retiring or not worker.moving, worker
-    on_their_way = {task for task, copies in state.transfers.copies.items() if worker in copies}
+    on_their_way = {
+        task for task, _, copy in state.transfers.copies.items() if worker in copy.relieves
+    }
     on_their_way |= {
         request.task
         for request in state.transfers.requests.values()
@@ -94,3 +97,24 @@ def _check_worker(state: SchedulerState, worker: WorkerRecord) -> None:
     if worker.level is not None:
         assert not worker.retiring, worker
         assert worker.level == len(worker.assigned) // worker.nthreads, worker
+
+
+def _check_copies(state: SchedulerState) -> None:
+    copies = state.transfers.copies
+    arriving: dict[WorkerRecord, int] = {}
+    for task, target, copy in copies.items():
+        assert state.tasks.get(task.key) is task, task
+        assert state.workers.get(target.name) is target, (task, target)
+        assert (copy.load is None) == (target in copies.waiting.get(task, ())), (task, target)
+        arriving[target] = arriving.get(target, 0) + copy.nbytes
+    assert arriving == copies.arriving
+    for source, load in copies.loads.items():
+        sent = [task for task, _, copy in copies.items() if copy.load is load]
+        assert load.nbytes == sum(c.nbytes for _, _, c in copies.items() if c.load is load), source
+        assert load.sending == {task: sent.count(task) for task in sent}, source
+        assert sent or not load.line, source
+    lines = {task for load in copies.loads.values() for task in load.line}
+    for task, waiting in copies.waiting.items():
+        assert waiting, task
+        begun = any(copy.load is not None for copy in copies.of(task).values())
+        assert begun or task in lines, f"copies of {task} wait for nobody"
