@@ -178,7 +178,11 @@ class SchedulerState:
         options: dict[str, Any] | None,
         items: Iterable[tuple[str, Serialized]],
     ) -> None:
-        """Take in values that a client had; large ones go to the least loaded workers."""
+        """Take in values that a client had; large ones go to workers.
+
+        Options: ``broadcast`` (True for all, or how many; without it, one: the one that holds
+        least); ``workers`` that are meant, and ``allow_other_workers`` if those are not there.
+        """
         for key, value in items:
             if key in self.tasks:
                 self._want(client, self.tasks[key])
@@ -188,6 +192,7 @@ class SchedulerState:
             self.tasks[key] = task
             client.wants.add(task)
             task.state = MEMORY
+            task.options = options
             task.nbytes = nbytes(value)
             # Held here until a worker says that it has a copy: nothing is lost on the way.
             self._hold(task, value)
