@@ -64,6 +64,13 @@ class Connections:
         self._client_handlers = client_handlers(scheduler)
         self._worker_handlers = worker_handlers(scheduler, self)
         self._agent_handlers = agent_handlers(scheduler)
+        self._remove_worker = self._state.remove_worker
+        self._log = log = scheduler.event_log
+        if log is not None:
+            self._client_handlers = log.watch(self._client_handlers)
+            self._worker_handlers = log.watch(self._worker_handlers)
+            self._agent_handlers = log.watch(self._agent_handlers)
+            self._remove_worker = log.watch_removal(self._remove_worker)
 
     def __contains__(self, peer: Peer) -> bool:
         return peer in self._comms
@@ -109,6 +116,8 @@ class Connections:
         self._clients += 1
         self._comms[client] = comm
         self._state.add_client(client)
+        if self._log is not None:
+            self._log.write("client-joined", client=client.name, address=comm.peer_address)
         if self._scheduler.outage is not None:
             client.say((m.OUTAGE, self._scheduler.outage))
         comm.start(
@@ -147,6 +156,8 @@ class Connections:
 
     def _on_client_closed(self, client: ClientRecord, reason: CommError) -> None:
         del self._comms[client]
+        if self._log is not None:
+            self._log.write("client-left", client=client.name, cause=str(reason))
         self._state.remove_client(client)
         self._scheduler.calls.forget_client(client)
         self._scheduler.questions.forget_client(client)
@@ -161,7 +172,7 @@ class Connections:
             said = "retired"
         info = WorkerInfo.of(worker)
         cause = said or f"its connection ended: {reason}"
-        self._state.remove_worker(worker, cause=cause, charge=said is None)
+        self._remove_worker(worker, cause=cause, charge=said is None)
         self._scheduler.calls.forget_worker(worker, cause)
         level = logging.INFO if said else logging.WARNING
         if not self._closing:
@@ -205,6 +216,8 @@ class Connections:
         """Send what stood in a peer's outbox; nothing if it is gone."""
         comm = self._comms.get(peer)
         if comm is not None:
+            if self._log is not None:
+                self._log.sent(peer, messages)
             send(comm, messages, partial(self._undeliverable, peer))
 
     def _undeliverable(

@@ -1,14 +1,19 @@
-"""What a scheduler tells its owner (a cluster, a dashboard) of its workers."""
+"""What a scheduler tells its owner (a cluster, a dashboard) and its clients of its workers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from jobqueue.scheduler.records import WorkerRecord
 
+RUNNING: Final = "running"
+RETIRING: Final = "retiring"
+"""What a worker can be said to do."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerInfo:
     """One worker, as it stands.
 
@@ -24,14 +29,24 @@ class WorkerInfo:
         Where other workers get its results.
     nthreads
         Tasks that may run at the same time.
-    memory_limit
-        Bytes, or None.
+    resources
+        Amounts that tasks may ask for, by name.
+    status
+        ``running``, ``paused`` (short of memory), ``suspect`` (not heard of for some time),
+        ``set aside`` (for long: its tasks run elsewhere), or ``retiring`` (about to end).
     processing
         Tasks it has been given and not finished.
+    running
+        How many of them run, as far as can be told from here; the others wait.
     stored_bytes
         Bytes of results it holds.
-    retiring
-        Whether it is about to end.
+    memory_limit
+        Bytes, or None.
+    memory, spilled
+        Bytes that its process has in memory, and bytes of results that it has put on disk, when it
+        was last heard; None before that.
+    cpu
+        Processor time it uses, in percent of one core; None before it was heard.
     """
 
     name: str
@@ -40,24 +55,39 @@ class WorkerInfo:
     pid: int
     addresses: tuple[str, ...]
     nthreads: int
-    memory_limit: int | None
+    resources: Mapping[str, float]
+    status: str
     processing: int
+    running: int
     stored_bytes: int
-    retiring: bool
+    memory_limit: int | None
+    memory: int | None
+    spilled: int | None
+    cpu: float | None
 
     @property
     def idle(self) -> bool:
         """Whether it has no task."""
         return not self.processing
 
+    @property
+    def waiting(self) -> int:
+        """How many of its tasks have not begun."""
+        return self.processing - self.running
+
+    @property
+    def retiring(self) -> bool:
+        """Whether it is about to end."""
+        return self.status == RETIRING
+
     def to_dict(self) -> dict[str, Any]:
         """Return the same as it travels to a client."""
-        return asdict(self)
+        return {**asdict(self), "addresses": list(self.addresses), "waiting": self.waiting}
 
     @classmethod
     def of(cls, worker: WorkerRecord) -> WorkerInfo:
         """Describe a worker of the core."""
-        facts = worker.facts
+        facts, measured = worker.facts, worker.measured
         return cls(
             name=worker.name,
             job_id=worker.job_id,
@@ -65,11 +95,23 @@ class WorkerInfo:
             pid=facts.pid if facts else 0,
             addresses=worker.addresses,
             nthreads=worker.nthreads,
-            memory_limit=facts.memory_limit if facts else None,
+            resources=dict(facts.resources) if facts else {},
+            status=status_of(worker),
             processing=len(worker.assigned),
+            running=min(len(worker.assigned), worker.nthreads),
             stored_bytes=worker.stored,
-            retiring=worker.retiring,
+            memory_limit=facts.memory_limit if facts else None,
+            memory=measured.get("memory"),
+            spilled=measured.get("spilled"),
+            cpu=measured.get("cpu"),
         )
+
+
+def status_of(worker: WorkerRecord) -> str:
+    """Return what a worker can be said to do, in a word or two; see `WorkerInfo`."""
+    if worker.retiring:
+        return RETIRING
+    return RUNNING
 
 
 @dataclass(frozen=True, slots=True)

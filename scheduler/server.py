@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Final
@@ -28,6 +29,7 @@ from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.hello import PYTHON, refusal
 from jobqueue.scheduler.calls import Calls
 from jobqueue.scheduler.connections import Connections
+from jobqueue.scheduler.event_log import EventLog
 from jobqueue.scheduler.info import WorkerEvent, WorkerInfo
 from jobqueue.scheduler.questions import Questions
 from jobqueue.scheduler.state import ALLOWED_FAILURES, SchedulerState
@@ -61,6 +63,8 @@ class Scheduler:
         Workers that may die under a task before it fails.
     worker_ttl
         Seconds of silence after which a worker is given up.
+    event_log
+        A file to which events are appended, as lines of JSON; None for none.
 
     Examples
     --------
@@ -80,10 +84,12 @@ class Scheduler:
         listen_clients: Sequence[str] = (),
         allowed_failures: int = ALLOWED_FAILURES,
         worker_ttl: float = WORKER_TTL,
+        event_log: str | os.PathLike[str] | None = None,
     ) -> None:
         self.name = name
         self.credentials = credentials
         self.state = SchedulerState(allowed_failures=allowed_failures)
+        self.event_log = None if event_log is None else EventLog(event_log, self.state)
         self.calls = Calls(self.state)
         self.questions = Questions(self)
         self.connections = Connections(self)
@@ -113,8 +119,12 @@ class Scheduler:
         ------
         CommError
             An address is taken, or not this machine's.
+        ConfigError
+            The event log cannot be written.
         """
         self._loop = asyncio.get_running_loop()
+        if self.event_log is not None:
+            self.event_log.open()
         addresses: dict[Collection[str], list[str]] = {SCHEDULER_PEERS: []}
         try:
             self.local_address = (await self._listen("memory://", SCHEDULER_PEERS)).address
@@ -124,12 +134,19 @@ class Scheduler:
         except BaseException:
             for listener in self._listeners:
                 listener.close()
+            if self.event_log is not None:
+                self.event_log.close()
             raise
         everybody = addresses[SCHEDULER_PEERS]
         self.addresses = tuple(addresses.get(WORKER_SIDE, everybody))
         self.client_addresses = tuple(addresses.get(CLIENT_SIDE, everybody))
         self._ticker = self._loop.call_later(TICK, self._tick)
         logger.info("scheduler started name=%s addresses=%s", self.name, ",".join(self.addresses))
+        if self.event_log is not None:
+            self.subscribe(self.event_log.on_worker)
+            self.event_log.write(
+                "scheduler-started", name=self.name, addresses=self.addresses, pid=os.getpid()
+            )
 
     async def _listen(self, address: str, roles: Collection[str]) -> Listener:
         listener = await listen(
@@ -155,6 +172,9 @@ class Scheduler:
         await self.connections.close()
         for listener in self._listeners:
             await listener.wait_closed()
+        if self.event_log is not None:
+            self.event_log.write("scheduler-closed", name=self.name)
+            self.event_log.close()
         logger.info("scheduler closed name=%s", self.name)
 
     def __repr__(self) -> str:
@@ -259,6 +279,8 @@ class Scheduler:
         state.talking.clear()
         for worker in talking:
             self.connections.send(worker, worker.take_messages())
+        if self.event_log is not None:
+            self.event_log.flush()
 
     def _tick(self) -> None:
         self._ticker = self._loop.call_later(TICK, self._tick)
@@ -267,4 +289,6 @@ class Scheduler:
             if now - worker.seen > self._worker_ttl:
                 self.connections.drop_worker(worker, f"silent for {self._worker_ttl:g} s")
         self.state.rebalance()
+        if self.event_log is not None:
+            self.event_log.look()
         self.schedule_flush()

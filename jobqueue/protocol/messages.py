@@ -95,7 +95,9 @@ explain              key                                         text: why it is
 replicate            [[key, …], n or None, [worker, …] or None]  None, when the copies are there
 rebalance            [[key, …] or None, [worker, …] or None]     None, when they have moved
 retire-workers       [[worker, …] or None, seconds or None]      [worker, …], when they are gone
-restart              None                                        None, when all were told to
+restart              seconds or None                             None, when all are back; it is an
+                                                                 error if not within these seconds
+task-counts          None                                        {state: how many tasks}
 run-on-scheduler     value: (function, args, kwargs)             value
 ===================  ==========================================  ===================================
 """
@@ -218,7 +220,11 @@ RELAY = "relay"
 """(RELAY, key): this worker cannot reach those that hold the key; send it through here."""
 
 HEARTBEAT = "heartbeat"
-"""(HEARTBEAT, numbers): a dict of what the worker measured of itself. Also the answer to one."""
+"""(HEARTBEAT, numbers): what the worker measured of itself; each may be missing. Empty, the answer.
+
+- ``memory``, ``spilled``: bytes that its process has in memory, and that it has put on disk
+- ``cpu``: processor time it uses, in percent of one core
+"""
 
 # -- job agent -> scheduler ------------------------------------------------------------------------
 
