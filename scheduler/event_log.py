@@ -1,9 +1,9 @@
 """What happens in a scheduler, as lines of JSON in a file; off unless a file is named.
 
-`docs/event-log.md` has the table of events and their fields. Costs nothing when off: nobody asks for
-it; when it is on, it puts itself in front of the handlers of messages. Lines are written once per
-turn of the event loop. A file that cannot be written to, on a full disk, ends the log and hurts
-nothing else.
+`docs/event-log.md` has the table of events and their fields. Off, it costs nothing; on, it puts
+itself in front of the handlers of messages. Lines are written once per turn of the event loop. A
+file that cannot be written to, on a full disk, ends the log and hurts nothing else.
+"""
 
 from __future__ import annotations
 
