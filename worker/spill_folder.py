@@ -1,0 +1,228 @@
+"""Serialized values as files, in a folder that only its owner may enter.
+
+A file holds the pickle and the buffers beside it, each written from and read into its own memory:
+
+    length of the pickle, number of buffers, length of each (8 bytes each, little-endian)
+    the pickle, the buffers
+
+The folder is made when it is first needed, inside of the worker's ``local_directory``. As long as
+its process lives, the kernel holds a lock on it; so what a killed process has left is known by not
+being locked, and `sweep` removes it. Agents do so when a worker of theirs has ended, and workers
+before they make a folder of their own: with that goes what an agent left that was killed itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import struct
+import threading
+from collections.abc import Iterable
+from itertools import count
+from typing import BinaryIO
+
+from jobqueue.protocol.payload import Buffer, Payload, Serialized
+from jobqueue.protocol.serialize import LARGE_HEAD
+
+PREFIX = "jobqueue-spill-"
+"""What the names of folders begin with that are locked while they are in use."""
+
+_UNLOCKED = "jobqueue-unlocked-"  # on file systems that know no locks: nobody sweeps these
+_NEW = ".jobqueue-new-"
+_MOST_BUFFERS = 2**20  # more than any value has: the file is not ours, or damaged
+
+
+class SpillFolder:
+    """A folder of files with one value each. Its methods may be called from any thread.
+
+    Parameters
+    ----------
+    parent
+        Folder to make it in, itself made if it is missing.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as parent:
+    ...     folder = SpillFolder(parent)
+    ...     number = folder.write(b"a pickle")
+    ...     folder.read(number)
+    ...     folder.close()
+    b'a pickle'
+    """
+
+    def __init__(self, parent: str) -> None:
+        self.parent = parent
+        self.path: str | None = None
+        self._lock = -1  # descriptor of the folder
+        self._opening = threading.Lock()
+        self._numbers = count(1)
+
+    def __repr__(self) -> str:
+        """``<SpillFolder /tmp/jobqueue-spill-5f0c…>``."""
+        return f"<SpillFolder {self.path or f'not yet in {self.parent}'}>"
+
+    def _open(self) -> None:
+        os.makedirs(self.parent, exist_ok=True)
+        sweep(self.parent)
+        token = os.urandom(8).hex()
+        new = os.path.join(self.parent, _NEW + token)
+        os.mkdir(new, 0o700)
+        # Locked before it gets its name, lest somebody sweep it in between.
+        self._lock = os.open(new, os.O_RDONLY)
+        prefix = PREFIX if _lock(self._lock) else _UNLOCKED
+        path = os.path.join(self.parent, prefix + token)
+        os.rename(new, path)
+        self.path = path
+
+    def write(self, serialized: Serialized) -> int:
+        """Write a value into a new file.
+
+        Parameters
+        ----------
+        serialized
+            The value.
+
+        Returns
+        -------
+        int
+            The file's number.
+
+        Raises
+        ------
+        OSError
+            The disk is full, the folder gone, …; no part of the file is left then.
+        """
+        with self._opening:
+            if self.path is None:
+                self._open()
+        head, buffers = _parts(serialized)
+        views = [memoryview(part).cast("B") for part in (head, *buffers)]
+        lengths = [len(view) for view in views]
+        header = struct.pack(f"<{len(lengths) + 1}Q", lengths[0], len(buffers), *lengths[1:])
+        number = next(self._numbers)
+        descriptor = self._create(number)
+        try:
+            with open(descriptor, "wb", buffering=0) as file:
+                for part in (memoryview(header), *views):
+                    while part:
+                        part = part[file.write(part) :]
+        except BaseException:
+            self.remove([number])
+            raise
+        return number
+
+    def _create(self, number: int) -> int:
+        try:
+            return os.open(self._file(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileNotFoundError:  # somebody has tidied up; what was in there is lost
+            self.close()  # and the next value gets a new one
+            raise
+
+    def read(self, number: int) -> Serialized:
+        """Read a value, with buffers of its own.
+
+        Raises
+        ------
+        OSError
+            The file is gone, too short, …
+        """
+        with open(self._file(number), "rb", buffering=0) as file:
+            length, buffers = struct.unpack("<2Q", _read_exactly(file, 16))
+            left = os.fstat(file.fileno()).st_size - 16 - length - 8 * buffers
+            if buffers > _MOST_BUFFERS or left < 0:
+                raise OSError(f"{file.name} is damaged")
+            lengths = struct.unpack(f"<{buffers}Q", _read_exactly(file, 8 * buffers))
+            if sum(lengths) != left:
+                raise OSError(f"{file.name} is damaged")
+            head = _read_exactly(file, length)
+            if not buffers and length <= LARGE_HEAD:
+                return bytes(head)
+            return Payload(head, [_read_exactly(file, size) for size in lengths])
+
+    def remove(self, numbers: Iterable[int]) -> None:
+        """Remove files; those that are gone are no error."""
+        for number in numbers:
+            with contextlib.suppress(OSError):
+                os.unlink(self._file(number))
+
+    def close(self) -> None:
+        """Remove the folder with all that is in it."""
+        with self._opening:
+            path, self.path = self.path, None
+            if path is not None:
+                os.close(self._lock)
+        if path is not None:
+            _remove_tree(path)
+
+    def _file(self, number: int) -> str:
+        if self.path is None:
+            raise FileNotFoundError("there is no folder for spilled values any more")
+        return os.path.join(self.path, str(number))
+
+
+def sweep(parent: str) -> list[str]:
+    """Remove what processes of this user that are no more have left in a folder.
+
+    Parameters
+    ----------
+    parent
+        A worker's ``local_directory``.
+
+    Returns
+    -------
+    list of str
+        The folders removed. What cannot be removed stays, without an error.
+    """
+    try:
+        with os.scandir(parent) as entries:
+            found = [entry.path for entry in entries if entry.name.startswith(PREFIX)]
+    except OSError:
+        return []
+    return [path for path in found if _remove_if_left(path)]
+
+
+def _remove_if_left(path: str) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:  # somebody else's, or gone
+        return False
+    try:
+        if os.fstat(descriptor).st_uid != os.geteuid() or not _lock(descriptor):
+            return False
+        _remove_tree(path)
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _remove_tree(path: str) -> None:
+    import shutil  # imported late, as the agent, which sweeps, is to start light
+
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _parts(serialized: Serialized) -> tuple[Buffer, tuple[Buffer, ...]]:
+    if isinstance(serialized, Payload):
+        return serialized.head, tuple(serialized.buffers)
+    return serialized, ()
+
+
+def _read_exactly(file: BinaryIO, size: int) -> bytearray:
+    data = bytearray(size)
+    view = memoryview(data)
+    while view:
+        count = file.readinto(view)  # type: ignore[attr-defined]
+        if not count:
+            raise OSError(f"{file.name} is damaged")
+        view = view[count:]
+    return data
