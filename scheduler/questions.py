@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jobqueue.errors import ConfigError, JobQueueError
@@ -17,13 +18,23 @@ from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized
 from jobqueue.protocol.serialize import dumps, loads
 from jobqueue.scheduler.explain import explain
+from jobqueue.scheduler.levelling import known_as
 from jobqueue.scheduler.records import ASSIGNED, ClientRecord, WorkerRecord
+from jobqueue.scheduler.spreading import Then
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.server import Scheduler
 
 RETIRE_TIMEOUT = 300.0
 """Seconds that workers get to hand over what they have, unless the client says otherwise."""
+
+
+class Refusal(Exception):
+    """A question is answered by a failure that stands already."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.summary)
+        self.failure = failure
 
 
 class Questions:
@@ -49,6 +60,8 @@ class Questions:
             "has-what": lambda names: _keys(self._named(names), lambda w: w.holds),
             "processing": lambda names: _keys(self._named(names), lambda w: w.assigned),
             "explain": self._explain,
+            "replicate": self._replicate,
+            "rebalance": self._rebalance,
             "retire-workers": self._retire,
             "run-on-scheduler": self._run,
         }
@@ -124,7 +137,8 @@ class Questions:
             return list(workers.values())
         found: dict[WorkerRecord, None] = {}
         for name in names:
-            meant = [workers[name]] if name in workers else _known_as(name, workers.values())
+            meant = [workers[name]] if name in workers else []
+            meant = meant or [worker for worker in workers.values() if known_as(worker, [name])]
             if not meant:
                 connected = ", ".join(list(workers)[:5]) or "none"
                 raise ConfigError(f"no worker is known as {name!r}; connected are: {connected}")
@@ -142,6 +156,29 @@ class Questions:
             if self._scheduler.shortage is not None:
                 return self._scheduler.shortage
             await self._scheduler.wait_for_change()
+
+    async def _replicate(self, arguments: tuple[list[str], int | None, list[str] | None]) -> None:
+        keys, n, names = arguments
+        workers = None if names is None else self._named(names)
+        await self._copied(partial(self._state.transfers.spreading.replicate, keys, n, workers))
+
+    async def _rebalance(self, arguments: tuple[list[str] | None, list[str] | None]) -> None:
+        keys, names = arguments
+        workers = None if names is None else self._named(names)
+        await self._copied(partial(self._state.transfers.spreading.rebalance, keys, workers))
+
+    async def _copied(self, begin: Callable[[Then], None]) -> None:
+        """Have copies made; return when that has ended."""
+        ended: asyncio.Future[Failure | None] = asyncio.get_running_loop().create_future()
+
+        def then(failure: Failure | None) -> None:
+            if not ended.done():
+                ended.set_result(failure)
+
+        begin(then)
+        self._scheduler.schedule_flush()
+        if (failure := await ended) is not None:
+            raise Refusal(failure)
 
     async def _retire(self, arguments: tuple[list[str] | None, float | None]) -> list[str]:
         names, seconds = arguments
@@ -163,6 +200,8 @@ class Questions:
 
 def _failure(error: BaseException) -> Failure:
     """Return what a client is told; where in the scheduler an error of ours arose, says nothing."""
+    if isinstance(error, Refusal):
+        return error.failure
     if isinstance(error, JobQueueError):
         error = error.with_traceback(None)
     return Failure.of(error, where="on the scheduler")
@@ -175,14 +214,6 @@ def takes_scheduler(function: Callable[..., Any]) -> bool:
     except (TypeError, ValueError):  # some functions written in C do not tell
         return False
     return parameter is not None and parameter.kind is not parameter.POSITIONAL_ONLY
-
-
-def _known_as(name: str, workers: Iterable[WorkerRecord]) -> list[WorkerRecord]:
-    return [
-        worker
-        for worker in workers
-        if name in (worker.job_id, worker.facts and worker.facts.host, *worker.addresses)
-    ]
 
 
 def _keys(workers: Iterable[WorkerRecord], of: Callable[[WorkerRecord], Any]) -> dict[str, Any]:

@@ -1,16 +1,23 @@
-"""The scheduler core with nobody around it, driven by hand."""
+"""The scheduler core with nobody around it, driven by hand; and its shell, with fake peers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
 
+from jobqueue.comm import Comm, connect
+from jobqueue.errors import CommError
 from jobqueue.protocol import messages as m
+from jobqueue.protocol.hello import PYTHON, WorkerFacts
 from jobqueue.protocol.messages import Message
 from jobqueue.protocol.payload import Serialized
+from jobqueue.scheduler.info import WorkerEvent
 from jobqueue.scheduler.records import ClientRecord, Task, WorkerRecord
+from jobqueue.scheduler.server import Scheduler
 from jobqueue.scheduler.state import SchedulerState
 from jobqueue.scheduler.validation import validate
 
@@ -152,3 +159,149 @@ def make_core() -> Iterator[Callable[..., Core]]:
 def core(make_core: Callable[..., Core]) -> Core:
     """A scheduler core with nobody around it."""
     return make_core()
+
+
+# -- the shell, with fake workers and clients over connections in memory --------------------------
+
+BOUND = 20.0  # seconds after which a test is broken
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock can be put forward."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead
+
+    def jump(self, seconds: float) -> None:
+        self.ahead += seconds
+
+
+class FakePeer:
+    """A worker or client that says what the test says, and notes down what it hears."""
+
+    def __init__(self, comm: Comm) -> None:
+        self.comm = comm
+        self.heard: list[Message] = []
+        self.reason: CommError | None = None
+        self._changed = asyncio.Event()
+        comm.start(self._on_messages, self._on_closed)
+
+    def _on_messages(self, messages: tuple[Message, ...]) -> None:
+        self.heard.extend(messages)
+        self._changed.set()
+
+    def _on_closed(self, reason: CommError) -> None:
+        self.reason = reason
+        self._changed.set()
+
+    def say(self, *message: Any) -> None:
+        self.comm.send([message])
+
+    async def wait_for(self, condition: Callable[[FakePeer], Any]) -> Any:
+        async with asyncio.timeout(BOUND):
+            while not (value := condition(self)):
+                self._changed.clear()
+                await self._changed.wait()
+        return value
+
+    async def hears(self, operation: str) -> Message:
+        """Wait for the next message of a kind, and take it and what stands before it."""
+        message = await self.wait_for(
+            lambda peer: next((each for each in peer.heard if each[0] == operation), None)
+        )
+        del self.heard[: self.heard.index(message) + 1]
+        return message
+
+    async def ends(self) -> str:
+        await self.wait_for(lambda peer: peer.reason)
+        return str(self.reason)
+
+
+class Site:
+    """A scheduler, and who connects to it."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
+        self.events: list[WorkerEvent] = []
+        scheduler.subscribe(self.events.append)
+
+    async def worker(self, name: str = "w", nthreads: int = 1, **changes: Any) -> FakePeer:
+        hello = {**WorkerFacts(name, nthreads).to_hello(), **changes}
+        peer = FakePeer(await connect(self.scheduler.local_address, hello=hello))
+        await peer.hears(m.INLINE_LIMIT)
+        return peer
+
+    async def client(self, role: str = "client") -> FakePeer:
+        hello = {"role": role, "name": "c", "python": PYTHON}
+        peer = FakePeer(await connect(self.scheduler.local_address, hello=hello))
+        await peer.hears(m.WELCOME)
+        return peer
+
+    async def agent(self) -> FakePeer:
+        hello = {"role": "agent", "python": PYTHON}
+        return FakePeer(await connect(self.scheduler.local_address, hello=hello))
+
+    async def submit(self, client: FakePeer, *keys: str) -> None:
+        client.say(m.FUNCTIONS, [(b"f", "f", b"pickle")])
+        client.say(m.SUBMIT, b"f", None, [(key, b"arguments", None) for key in keys])
+
+    async def check_works(self) -> None:
+        """A task still finds its way through."""
+        client, worker = await self.client(), await self.worker("good")
+        await self.submit(client, "check")
+        _, ((key, *_),) = await worker.hears(m.RUN)
+        worker.say(m.DONE, [(key, b"result", 6, 0.1)])
+        assert await client.hears(m.FINISHED) == (m.FINISHED, [("check", b"result")])
+        for peer in (client, worker):
+            peer.comm.close()
+            await peer.comm.wait_closed()
+
+
+@asynccontextmanager
+async def _site(**options: Any) -> AsyncIterator[Site]:
+    scheduler = Scheduler(name="test", **options)
+    await scheduler.start()
+    try:
+        yield Site(scheduler)
+    finally:
+        await scheduler.close()
+
+
+def _run(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run a test; nothing may reach the event loop's exception handler."""
+    errors: list[dict[str, Any]] = []
+
+    async def watched() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+        async with asyncio.timeout(2 * BOUND):
+            await coroutine
+
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        runner.run(watched())
+    assert errors == []
+
+
+def _jump(seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, JumpingLoop)
+    loop.jump(seconds)
+
+
+@pytest.fixture
+def site() -> Callable[..., AbstractAsyncContextManager[Site]]:
+    """Make a scheduler that fake workers and clients can connect to."""
+    return _site
+
+
+@pytest.fixture
+def run() -> Callable[[Coroutine[Any, Any, None]], None]:
+    """Run a coroutine; nothing may reach the event loop's exception handler."""
+    return _run
+
+
+@pytest.fixture
+def jump() -> Callable[[float], None]:
+    """Put the event loop's clock forward, by seconds."""
+    return _jump

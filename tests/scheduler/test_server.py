@@ -4,153 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
-from jobqueue.comm import Comm, connect
+from jobqueue.comm import connect
 from jobqueue.errors import (
     CommError,
-    FrameError,
     HandshakeRefused,
     KilledWorker,
     WorkersUnavailable,
 )
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
-from jobqueue.protocol.hello import PYTHON, WorkerFacts
-from jobqueue.protocol.messages import Message
-from jobqueue.scheduler.info import WorkerEvent, WorkerJoined, WorkerLeft
-from jobqueue.scheduler.server import Scheduler
-
-BOUND = 20.0  # seconds after which a test is broken
-
-
-class JumpingLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock can be put forward."""
-
-    ahead = 0.0
-
-    def time(self) -> float:
-        return super().time() + self.ahead
-
-    def jump(self, seconds: float) -> None:
-        self.ahead += seconds
-
-
-class Peer:
-    """A worker or client that says what the test says, and notes down what it hears."""
-
-    def __init__(self, comm: Comm) -> None:
-        self.comm = comm
-        self.heard: list[Message] = []
-        self.reason: CommError | None = None
-        self._changed = asyncio.Event()
-        comm.start(self._on_messages, self._on_closed)
-
-    def _on_messages(self, messages: tuple[Message, ...]) -> None:
-        self.heard.extend(messages)
-        self._changed.set()
-
-    def _on_closed(self, reason: CommError) -> None:
-        self.reason = reason
-        self._changed.set()
-
-    def say(self, *message: Any) -> None:
-        self.comm.send([message])
-
-    async def wait_for(self, condition: Callable[[Peer], Any]) -> Any:
-        async with asyncio.timeout(BOUND):
-            while not (value := condition(self)):
-                self._changed.clear()
-                await self._changed.wait()
-        return value
-
-    async def hears(self, operation: str) -> Message:
-        """Wait for the next message of a kind, and take it and what stands before it."""
-        message = await self.wait_for(
-            lambda peer: next((each for each in peer.heard if each[0] == operation), None)
-        )
-        del self.heard[: self.heard.index(message) + 1]
-        return message
-
-    async def ends(self) -> str:
-        await self.wait_for(lambda peer: peer.reason)
-        return str(self.reason)
-
-
-class Site:
-    """A scheduler, and who connects to it."""
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        self.scheduler = scheduler
-        self.events: list[WorkerEvent] = []
-        scheduler.subscribe(self.events.append)
-
-    async def worker(self, name: str = "w", nthreads: int = 1, **changes: Any) -> Peer:
-        hello = {**WorkerFacts(name, nthreads).to_hello(), **changes}
-        peer = Peer(await connect(self.scheduler.local_address, hello=hello))
-        await peer.hears(m.INLINE_LIMIT)
-        return peer
-
-    async def client(self) -> Peer:
-        hello = {"role": "client", "name": "c", "python": PYTHON}
-        peer = Peer(await connect(self.scheduler.local_address, hello=hello))
-        await peer.hears(m.WELCOME)
-        return peer
-
-    async def submit(self, client: Peer, *keys: str) -> None:
-        client.say(m.FUNCTIONS, [(b"f", "f", b"pickle")])
-        client.say(m.SUBMIT, b"f", None, [(key, b"arguments", None) for key in keys])
-
-    async def check_works(self) -> None:
-        """A task still finds its way through."""
-        client, worker = await self.client(), await self.worker("good")
-        await self.submit(client, "check")
-        _, ((key, *_),) = await worker.hears(m.RUN)
-        worker.say(m.DONE, [(key, b"result", 6, 0.1)])
-        assert await client.hears(m.FINISHED) == (m.FINISHED, [("check", b"result")])
-        for peer in (client, worker):
-            peer.comm.close()
-            await peer.comm.wait_closed()
-
-
-@asynccontextmanager
-async def site(**options: Any) -> AsyncIterator[Site]:
-    scheduler = Scheduler(name="test", **options)
-    await scheduler.start()
-    try:
-        yield Site(scheduler)
-    finally:
-        await scheduler.close()
-
-
-def run(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run a test; nothing may reach the event loop's exception handler."""
-    errors: list[dict[str, Any]] = []
-
-    async def watched() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
-        async with asyncio.timeout(2 * BOUND):
-            await coroutine
-
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
-        runner.run(watched())
-    assert errors == []
-
-
-def jump(seconds: float) -> None:
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, JumpingLoop)
-    loop.jump(seconds)
-
+from jobqueue.protocol.hello import PYTHON
+from jobqueue.scheduler.info import WorkerJoined, WorkerLeft
 
 # -- who may come ----------------------------------------------------------------------------------
 
 
-def test_another_python_is_refused_in_words():
+def test_another_python_is_refused_in_words(site, run):
     """Pickled functions do not run there; whoever started it reads why."""
 
     async def main() -> None:
@@ -168,18 +40,17 @@ def test_another_python_is_refused_in_words():
     run(main())
 
 
-def test_an_agent_may_come_and_look():
+def test_an_agent_may_come_and_look(site, run):
     """It counts neither as a worker nor as a client, and garbage from it ends its connection."""
 
     async def main() -> None:
         async with site() as here:
-            hello = {"role": "agent", "python": PYTHON}
-            agent = Peer(await connect(here.scheduler.local_address, hello=hello))
+            agent = await here.agent()
             await here.check_works()
             assert agent.reason is None
             agent.say(m.DONE, [])
             await agent.ends()
-            other = Peer(await connect(here.scheduler.local_address, hello=hello))
+            other = await here.agent()
             await here.check_works()
             await here.scheduler.close()
             await other.ends()
@@ -187,13 +58,12 @@ def test_an_agent_may_come_and_look():
     run(main())
 
 
-def test_a_client_inside_of_a_task_is_a_client():
+def test_a_client_inside_of_a_task_is_a_client(site, run):
     """It submits and hears of results as all others do."""
 
     async def main() -> None:
         async with site() as here:
-            hello = {"role": "task", "name": "t", "python": PYTHON}
-            task = Peer(await connect(here.scheduler.local_address, hello=hello))
+            task = await here.client(role="task")
             worker = await here.worker()
             await here.submit(task, "a")
             await worker.hears(m.RUN)
@@ -203,7 +73,7 @@ def test_a_client_inside_of_a_task_is_a_client():
     run(main())
 
 
-def test_workers_that_come_and_go_are_told_of():
+def test_workers_that_come_and_go_are_told_of(site, run):
     """With what is known of them, and of why they went."""
 
     async def main() -> None:
@@ -224,7 +94,7 @@ def test_workers_that_come_and_go_are_told_of():
     run(main())
 
 
-def test_a_worker_that_comes_again_under_its_name_takes_its_own_place():
+def test_a_worker_that_comes_again_under_its_name_takes_its_own_place(site, run):
     """Its tasks are run anew, without blame; the old connection is told to end."""
 
     async def main() -> None:
@@ -251,7 +121,7 @@ def test_a_worker_that_comes_again_under_its_name_takes_its_own_place():
     run(main())
 
 
-def test_a_silent_worker_is_given_up():
+def test_a_silent_worker_is_given_up(site, run, jump):
     """One that says something from time to time is not."""
 
     async def main() -> None:
@@ -292,7 +162,7 @@ def test_a_silent_worker_is_given_up():
     ],
     ids=repr,
 )
-def test_garbage_ends_a_workers_connection_and_nothing_else(message, caplog):
+def test_garbage_ends_a_workers_connection_and_nothing_else(message, caplog, site, run):
     """Its task goes to another worker, and the log tells of it."""
 
     async def main() -> None:
@@ -327,7 +197,7 @@ def test_garbage_ends_a_workers_connection_and_nothing_else(message, caplog):
     ],
     ids=repr,
 )
-def test_garbage_ends_a_clients_connection_and_nothing_else(message):
+def test_garbage_ends_a_clients_connection_and_nothing_else(message, site, run):
     """What it had submitted goes with it."""
 
     async def main() -> None:
@@ -345,7 +215,7 @@ def test_garbage_ends_a_clients_connection_and_nothing_else(message):
 # -- what its owner asks ---------------------------------------------------------------------------
 
 
-def test_retiring_returns_when_the_workers_are_gone():
+def test_retiring_returns_when_the_workers_are_gone(site, run):
     """What they hold alone has moved before."""
 
     async def main() -> None:
@@ -357,7 +227,7 @@ def test_retiring_returns_when_the_workers_are_gone():
             await client.hears(m.FINISHED)
             stays = await here.worker("stays")
             retiring = asyncio.create_task(
-                here.scheduler.retire(["goes", "unheard-of"], timeout=BOUND)
+                here.scheduler.retire(["goes", "unheard-of"], timeout=20.0)
             )
             assert (await stays.hears(m.COPY))[1] == [("a", [()])]
             assert not retiring.done()
@@ -371,7 +241,7 @@ def test_retiring_returns_when_the_workers_are_gone():
     run(main())
 
 
-def test_retiring_has_an_end():
+def test_retiring_has_an_end(site, run, jump):
     """A worker that goes on with its task is told to end, and the task runs elsewhere."""
 
     async def main() -> None:
@@ -392,7 +262,7 @@ def test_retiring_has_an_end():
     run(main())
 
 
-def test_a_worker_that_says_it_leaves_is_retired():
+def test_a_worker_that_says_it_leaves_is_retired(site, run):
     """What it holds alone moves, then it is told to end; its tasks are not to blame."""
 
     async def main() -> None:
@@ -414,7 +284,7 @@ def test_a_worker_that_says_it_leaves_is_retired():
     run(main())
 
 
-def test_a_worker_that_dies_is_blamed_on_what_it_ran():
+def test_a_worker_that_dies_is_blamed_on_what_it_ran(site, run):
     """The client hears after as many as are allowed."""
 
     async def main() -> None:
@@ -434,7 +304,7 @@ def test_a_worker_that_dies_is_blamed_on_what_it_ran():
     run(main())
 
 
-def test_an_outage_is_told_to_all_clients():
+def test_an_outage_is_told_to_all_clients(site, run):
     """To those that come later as well, until it is over."""
 
     async def main() -> None:
@@ -452,7 +322,7 @@ def test_an_outage_is_told_to_all_clients():
     run(main())
 
 
-def test_the_end_of_an_outage_is_known_when_the_call_returns():
+def test_the_end_of_an_outage_is_known_when_the_call_returns(site, run):
     """Who scales in one thread and then waits is not told of trouble that is over."""
 
     async def main() -> None:
@@ -471,7 +341,7 @@ def test_the_end_of_an_outage_is_known_when_the_call_returns():
     run(main())
 
 
-def test_closing_tells_workers_to_end():
+def test_closing_tells_workers_to_end(site, run):
     """And clients that nothing more will come; closing twice is as good as once."""
 
     async def main() -> None:
@@ -486,5 +356,3 @@ def test_closing_tells_workers_to_end():
                 await here.client()
 
     run(main())
-
-
