@@ -26,5 +26,8 @@ class ExitCode(enum.IntEnum):
     CRASHED = 5
     """Agent only: its workers crash again and again, or are not to be restarted; it gave up."""
 
+    RESTART = 6
+    """It asks for another in its place: it was told to begin anew, or a task would not end."""
+
     TERMINATED = 143
     """Asked to end by a signal (128 + SIGTERM, as a shell would report it)."""
