@@ -44,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from jobqueue.cli import scheduler  # asyncio, which `jobqueue worker` starts without
+
     parser = argparse.ArgumentParser(
         prog="jobqueue", description="Interactive, futures-style Python on HPC batch queues."
     )
@@ -75,6 +77,14 @@ def _parser() -> argparse.ArgumentParser:
         help="also of programs on other machines, of which cannot be seen here whether they run",
     )
     cleanup.set_defaults(run=_cleanup)
+    scheduler.add_arguments(
+        commands.add_parser(
+            "scheduler",
+            help="a scheduler by itself, for workers and clients from wherever they are",
+            description="Run a scheduler until SIGINT or SIGTERM, which end it in order (status "
+            "0). Status 1: it could not begin.",
+        )
+    )
     commands.add_parser("worker", help="what job scripts start: a job agent and its workers")
     return parser
 

@@ -48,6 +48,11 @@ class Core:
         self._closing: asyncio.Task[None] | None = None
 
     @property
+    def title(self) -> str:
+        """What it is, for the log."""
+        return f"cluster={self.plan.name}"
+
+    @property
     def scheduler(self) -> Scheduler:
         """The scheduler of a cluster that was started."""
         if self._scheduler is None:

@@ -1,4 +1,6 @@
-"""Who ends a running cluster that nobody has closed: garbage collection, or the interpreter's exit.
+"""Who ends what runs and nobody has closed: garbage collection, or the interpreter's exit.
+
+That is clusters, and schedulers and workers that users made as objects.
 
 A child of a fork owns nothing of its parent's.
 """
@@ -9,15 +11,37 @@ import asyncio
 import atexit
 import logging
 import os
+from typing import Any, Protocol
 
-from jobqueue.cluster.core import Core
 from jobqueue.comm.loop import LoopThread
 
 logger = logging.getLogger("jobqueue.cluster")
 
 
+class Running(Protocol):
+    """What has to be ended: all that runs behind a handle."""
+
+    @property
+    def title(self) -> str:
+        """What it is, for the log."""
+        ...
+
+    @property
+    def status(self) -> str:
+        """``closed`` and ``failed`` mean that there is nothing to end."""
+        ...
+
+    async def close(self) -> Any:
+        """End it in order."""
+        ...
+
+    def abandon(self) -> None:
+        """Leave nothing behind, when its event loop is gone."""
+        ...
+
+
 class Ownership:
-    """Sees to it that a running cluster does not outlive its handle, or the interpreter.
+    """Sees to it that what runs does not outlive its handle, or the interpreter.
 
     Parameters
     ----------
@@ -29,7 +53,7 @@ class Ownership:
 
     _all: set[Ownership] = set()  # noqa: RUF012 - one for the process
 
-    def __init__(self, core: Core, loop: LoopThread | None) -> None:
+    def __init__(self, core: Running, loop: LoopThread | None) -> None:
         self._core = core
         self._loop = loop
         self._event_loop = asyncio.get_running_loop()
@@ -42,7 +66,7 @@ class Ownership:
         if self._core.status in ("closed", "failed"):
             self._all.discard(self)
             return
-        logger.info("cluster=%s closes: its handle was collected", self._core.plan.name)
+        logger.info("%s closes: its handle was collected", self._core.title)
         try:
             self._event_loop.call_soon_threadsafe(self._close_soon)
         except RuntimeError:  # the event loop is closed
@@ -68,11 +92,11 @@ class Ownership:
             else:
                 self._core.abandon()
         except Exception as error:
-            logger.error("cluster=%s was not closed: %s", self._core.plan.name, error)
+            logger.error("%s was not closed: %s", self._core.title, error)
 
     @classmethod
     def finish_all(cls) -> None:
-        """Close every cluster that is left."""
+        """Close whatever is left."""
         for ownership in list(cls._all):
             ownership.finish()
 

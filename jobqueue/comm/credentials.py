@@ -149,7 +149,10 @@ def require_credentials(credentials: Credentials | None, address: object) -> Cre
         There are none.
     """
     if credentials is None:
-        raise ConfigError(f"{address} needs credentials; pass Credentials.load(folder)")
+        raise ConfigError(
+            f"{address} needs credentials, and no running scheduler of this user has left any for "
+            "it: is the address right, and the scheduler running? else pass their folder"
+        )
     return credentials
 
 

@@ -24,7 +24,8 @@ def test_the_help_names_every_command(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
-    assert [name for name in ("demo", "config", "cleanup", "worker") if name not in text] == []
+    names = ("demo", "config", "cleanup", "scheduler", "worker")
+    assert [name for name in names if name not in text] == []
 
 
 @pytest.mark.parametrize("arguments", [[], ["nosuch"], ["demo", "--jobs", "0"]])
