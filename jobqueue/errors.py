@@ -19,6 +19,7 @@ The tree:
     │   ├── TaskCancelled        it was cancelled (also a concurrent.futures.CancelledError)
     │   ├── KilledWorker         it was running on too many workers that died
     │   └── DataLost             its value existed only on workers that are gone
+    ├── CoordinationError        a lock, semaphore or queue that cannot be used like this
     └── ClientClosed             the client behind a future is closed
 
 and its warnings:
@@ -160,6 +161,10 @@ class KilledWorker(TaskError):
 
 class DataLost(TaskError):
     """The value existed only on workers that are gone, and cannot be computed again."""
+
+
+class CoordinationError(JobQueueError, RuntimeError):
+    """A lock or semaphore is not held, something was closed, or there is no room for more."""
 
 
 class ClientClosed(JobQueueError):
