@@ -1,0 +1,251 @@
+"""How clients begin, live and end; `Client` is built upon it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import threading
+import weakref
+from collections.abc import Awaitable, Callable, Generator
+from copy import copy
+from typing import Any, ClassVar, Self
+
+from jobqueue.client import destination
+from jobqueue.client.connection import Connection
+from jobqueue.client.destination import Destination
+from jobqueue.client.protocols import ClusterLike
+from jobqueue.client.results import Results
+from jobqueue.client.submission import Submission
+from jobqueue.client.waits import Waits
+from jobqueue.comm import Comm, connect_any
+from jobqueue.comm.loop import LoopThread
+from jobqueue.errors import ClientClosed, ConfigError, JobQueueError
+from jobqueue.protocol.hello import PYTHON
+from jobqueue.protocol.running import Host, running
+
+CONNECT_TIMEOUT = 30.0
+"""Seconds to reach a scheduler."""
+
+
+class Session:
+    """A client's life: see `jobqueue.client.client.Client` for its parameters."""
+
+    default_cluster: ClassVar[Callable[..., ClusterLike] | None] = None
+    """Makes the cluster of a client that was given none; set by the package."""
+
+    def __init__(
+        self,
+        address: ClusterLike | Destination | str | None = None,
+        *,
+        scheduler_file: str | os.PathLike[str] | None = None,
+        credentials: str | os.PathLike[str] | None = None,
+        asynchronous: bool = False,
+        timeout: float = CONNECT_TIMEOUT,
+        name: str = "client",
+    ) -> None:
+        self.name = name
+        self.asynchronous = asynchronous
+        self.cluster: ClusterLike | None = None
+        self._owns_cluster = False
+        self._where: object = address
+        self._scheduler_file = scheduler_file
+        self._credentials = credentials
+        self._timeout = timeout
+        if address is not None and scheduler_file is not None:
+            raise ConfigError(
+                f"address {address!r} and scheduler_file={os.fspath(scheduler_file)!r}: pass one "
+                "of them"
+            )
+        if scheduler_file is not None:
+            self._where = f"scheduler_file={os.fspath(scheduler_file)}"
+        elif address is None:
+            if self.default_cluster is None:
+                raise ConfigError("there is no default cluster: pass one, or an address")
+            self.cluster = self._where = self.default_cluster(asynchronous=asynchronous)
+            self._owns_cluster = True
+        elif not isinstance(address, str | Destination):
+            destination.check_cluster(address, asynchronous)
+            self.cluster = address
+        # What lives in the event loop does not hold the client: one that nobody has any more is
+        # collected, and lets its cluster be.
+        connection = self._connection = Connection(
+            on_outage=lambda failure: waits.on_outage(failure),
+            on_closed=lambda reason: waits.on_closed(reason),
+        )
+        waits = self._waits = Waits(connection)
+        weakref.finalize(self, connection.end_soon).atexit = False
+        self._book = connection.book
+        self._submission = Submission(connection)
+        self._results = Results(waits, asynchronous=asynchronous)
+        self._loop_thread: LoopThread | None = None
+        self._started = False
+        self._forked = False
+        self._number = next(_numbers)
+        _sessions[self._number] = self
+        if not asynchronous:
+            self._loop_thread = LoopThread.shared()
+            try:
+                self._loop_thread.run(self._start())
+            except BaseException:
+                if self._owns_cluster and self.cluster is not None:
+                    self.cluster.close()
+                raise
+
+    # -- beginning ---------------------------------------------------------------------------------
+
+    async def _start(self) -> Self:
+        if not self._started:
+            self._started = True
+            if self.cluster is not None and isinstance(self.cluster, Awaitable):
+                await self.cluster
+            await self._connection.start(await self._connect())
+            self._submission.start()
+        return self
+
+    async def _connect(self) -> Comm:
+        where = await self._destination()
+        hello = {"role": where.role, "name": self.name, "python": PYTHON}
+        return await connect_any(
+            where.addresses, hello=hello, credentials=where.credentials, timeout=self._timeout
+        )
+
+    async def _destination(self) -> Destination:
+        if isinstance(self._where, Destination):
+            return self._where
+        if self.cluster is not None:
+            return destination.of_cluster(self.cluster, self._loop_thread)
+        if self._scheduler_file is not None:
+            return await destination.of_file(self._scheduler_file, self._credentials, self._timeout)
+        return await destination.of_address(str(self._where), self._credentials)
+
+    # -- finding one -------------------------------------------------------------------------------
+
+    @classmethod
+    def current(cls) -> Self:
+        """Return the client that code here means if it names none.
+
+        Inside of a task that is the one of its worker; elsewhere the last one that was made and is
+        open. One that lives in the running event loop comes before all others.
+
+        Raises
+        ------
+        ClientClosed
+            There is none.
+
+        Examples
+        --------
+        >>> Client.current() is client  # doctest: +SKIP
+        True
+        """
+        if running.host is not None and running.key is not None:
+            return cls._in_task(running.host)
+        clients = [one for one in list(_sessions.values()) if isinstance(one, cls) and one._open]
+        if not clients:
+            raise ClientClosed("no client is open in this process: make one, Client(cluster)")
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = None
+        return max(clients, key=lambda one: one._nearness(loop))
+
+    def _nearness(self, loop: asyncio.AbstractEventLoop | None) -> tuple[bool, int, int]:
+        """Return what is largest for the client that is meant where this event loop runs."""
+        here = self.asynchronous and self._connection.loop is loop
+        of_task = isinstance(self._where, Destination) and self._where.role == "task"
+        return not of_task, 2 if here else not self.asynchronous, self._number
+
+    @classmethod
+    def _in_task(cls, host: Host) -> Self:
+        """Return the client that all tasks of a worker share; made when the first one wants it."""
+        with _in_task_lock:
+            client = host.clients.get("client")
+            if client is None or client._book.closed is not None:
+                where = Destination(tuple(host.scheduler_addresses), host.credentials, "task")
+                client = host.clients["client"] = cls(where, name=f"tasks of {host.name}")
+            return client
+
+    # -- ending ------------------------------------------------------------------------------------
+
+    def close(self) -> Any:
+        """End the connection; futures that are pending will never come.
+
+        A cluster that the client made for itself ends too. To be awaited if the client is
+        asynchronous.
+        """
+        if self._forked:
+            return None
+        return self._sync(self._close())
+
+    async def _close(self) -> None:
+        self._waits.end(ClientClosed("the client is closed: make a new one, and submit again"))
+        await self._connection.close()
+        if self._owns_cluster and self.cluster is not None:
+            if self.cluster.loop is None:
+                await self.cluster.close()
+            else:
+                await asyncio.to_thread(self.cluster.close)
+
+    def _disown(self) -> None:
+        """Become a closed client, in the child of a fork."""
+        error = ClientClosed(
+            "this client belongs to the process that was forked: make a new one in this process"
+        )
+        self._forked = True
+        self._results.disown()
+        self._connection.disown(error)
+        self._waits.outage = error
+
+    def __enter__(self) -> Self:
+        if self.asynchronous:
+            raise JobQueueError("this client is asynchronous: use 'async with'")
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return await self._start()
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._close()
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self._start().__await__()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._book.closed else "open"
+        where = "forked" if self._forked else self._where
+        return f"<Client {state}, {len(self._book.states)} futures, {where}>"
+
+    # -- for what is built upon it -----------------------------------------------------------------
+
+    @property
+    def _open(self) -> bool:
+        return self._started and self._book.closed is None
+
+    def _check_open(self) -> None:
+        if self._book.closed is not None:
+            raise copy(self._book.closed)
+        if not self._started:
+            raise ClientClosed("the client is not started: await it first")
+
+    def _sync(self, coroutine: Any) -> Any:
+        """Run a coroutine: in the loop's thread, or by whoever awaits it."""
+        if self._forked:
+            coroutine.close()
+            self._check_open()
+        return coroutine if self._loop_thread is None else self._loop_thread.run(coroutine)
+
+
+_numbers = itertools.count()
+_sessions: weakref.WeakValueDictionary[int, Session] = weakref.WeakValueDictionary()
+_in_task_lock = threading.Lock()
+
+
+def _disown_sessions() -> None:
+    for session in list(_sessions.values()):
+        session._disown()
+
+
+os.register_at_fork(after_in_child=_disown_sessions)

@@ -1,0 +1,1 @@
+"""What clients ask of their scheduler about workers, and have them do."""
