@@ -1,25 +1,37 @@
 """The threads that run tasks.
 
-Items come through a C queue and results leave through a deque, so that the event loop is woken once
-for a batch of results and not once for each.
+Items come through a C queue and results leave through deques, so that the event loop is woken once
+for a batch of results and not once for each. What happens seldom (a task that leaves its place, one
+that is interrupted or abandoned) costs the others one look at a flag, `Runner.odd`.
+
+`put`, `withdraw`, `abandon`, `pause`, `resume`, `start_over` and `close` are called from the event
+loop; `secede`, `rejoin` and `keep_here` by tasks, in their threads.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable
-from queue import SimpleQueue
+from collections.abc import Callable, Container
+from queue import Empty, SimpleQueue
 from time import perf_counter
+from types import CoroutineType
 from typing import Any, NamedTuple
 
-from jobqueue.errors import SerializationError, TaskError
-from jobqueue.protocol.failures import Failure
+from jobqueue.errors import SerializationError, TaskCancelled
 from jobqueue.protocol.payload import Serialized
-from jobqueue.protocol.references import resolving
-from jobqueue.protocol.serialize import dumps_if_small, loads
+from jobqueue.protocol.references import mentioning, resolving
+from jobqueue.protocol.running import Host, running
+from jobqueue.protocol.serialize import dumps, dumps_if_small, loads
+from jobqueue.worker.functions import Functions
+from jobqueue.worker.outcomes import Done, Outcomes, Taken, failure_of, unsendable
+from jobqueue.worker.runner import Runner
 from jobqueue.worker.sizeof import sizeof
 from jobqueue.worker.store import Store
+
+REJOIN_SLICE = 0.2
+"""Seconds that a thread which waits for a place cannot be interrupted."""
 
 
 class Inputs(NamedTuple):
@@ -38,18 +50,35 @@ class Item(NamedTuple):
     inputs: Inputs | None
 
 
-Done = tuple[str, Serialized | None, int, float]
-"""Key, value or None if it stays here, bytes, seconds."""
+class Run(NamedTuple):
+    """A run of a task that goes on although nobody wants its result."""
 
-Failed = tuple[str, Failure, float]
-"""Key, why, seconds."""
+    runner: Runner
+    item: Item
 
-Gone = tuple[str, str]
-"""Key, and the input without which it could not be run."""
+    def interrupt(self) -> bool:
+        """Raise TaskCancelled in it, see `Runner.interrupt`; return whether it has not ended."""
+        return self.runner.interrupt(self.item)
 
 
 class _InputGone(Exception):
     pass
+
+
+class _Place:
+    """What a thread that wants its place back waits for."""
+
+    __slots__ = ("free", "runner")
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
+        self.free = threading.Event()
+
+
+def _wanted(runner: Runner) -> str | None:
+    """Return the key of what a thread runs, if its result is wanted."""
+    item = runner.item
+    return None if item is None or runner.abandoned is item else item.key
 
 
 class Executor:
@@ -58,7 +87,7 @@ class Executor:
     Parameters
     ----------
     nthreads
-        How many.
+        How many items run at the same time, apart from those that have left their place.
     store
         Where inputs are, and where large results go.
     where
@@ -66,148 +95,315 @@ class Executor:
     wake
         Called, from any thread, when there is something for `take_results` after there was
         nothing.
+    host
+        The worker, as tasks find it.
+
+    Attributes
+    ----------
+    functions
+        What items name by their `fid`.
+    inline_limit
+        Bytes up to which a result is sent along; larger ones stay in the store.
     """
 
     def __init__(
-        self, nthreads: int, store: Store, *, where: str, wake: Callable[[], object]
+        self,
+        nthreads: int,
+        store: Store,
+        *,
+        where: str,
+        wake: Callable[[], object],
+        host: Host | None = None,
     ) -> None:
+        self.functions = Functions()
         self.inline_limit = 0
         self._store = store
         self._where = where
         self._wake = wake
+        self._host = host
         self._awake = False
-        self._pickles: dict[bytes, tuple[str, bytes]] = {}
-        self._functions: dict[bytes, Callable[..., Any]] = {}
-        # Items leave the queue only by `get`; whoever removes one from here first has it.
+        # Items leave the queue only by `get`; whoever removes one from here first has it. A None
+        # in the queue has a thread look up.
         self._waiting: dict[str, Item] = {}
         self._queue: SimpleQueue[Item | None] = SimpleQueue()
-        self._done: deque[Done] = deque()
-        self._failed: deque[Failed] = deque()
-        self._gone: deque[Gone] = deque()
-        self._busy = bytearray(nthreads)  # one byte a thread: no lock needed
-        for number in range(nthreads):
-            name = f"jobqueue-task-{number}"
-            threading.Thread(target=self._main, args=(number,), name=name, daemon=True).start()
+        self._enqueue: Callable[[Item], object] = self._queue.put
+        self._held: deque[Item] | None = None  # while paused: what the queue would hold
+        self._outcomes = Outcomes()
+        self._runners: dict[int, Runner] = {}  # by thread
+        self._rejoining: deque[_Place] = deque()
+        self._closed = False
+        self._started = 0
+        for _ in range(nthreads):
+            self._start_thread()
 
-    def add_function(self, fid: bytes, name: str, pickle: bytes) -> None:
-        """Take in a function that items name."""
-        self._pickles[fid] = (name, pickle)
+    # -- items -------------------------------------------------------------------------------------
 
     def put(self, item: Item) -> None:
         """Run an item when a thread is free."""
         self._waiting[item.key] = item
-        self._queue.put(item)
+        self._enqueue(item)
 
     def withdraw(self, key: str) -> bool:
         """Take an item back; return whether it had not begun."""
         return self._waiting.pop(key, None) is not None
 
-    def withdraw_all(self) -> None:
-        """Take all items back that have not begun."""
-        self._waiting.clear()
+    def abandon(self, keys: Container[str] | None = None) -> list[Run]:
+        """Want the results of items (all items) that run no more; return those runs.
+
+        The same keys may be put again, and are other items then.
+        """
+        runs = []
+        for runner in list(self._runners.values()):
+            item = runner.item
+            if item is not None and (keys is None or item.key in keys):
+                runner.abandon(item)
+                runs.append(Run(runner, item))
+        return runs
+
+    def take_results(self) -> Taken:
+        """Return, and forget, the results that have come since the last call."""
+        self._awake = False  # before looking: what comes from now on wakes again
+        return self._outcomes.take()
 
     @property
     def idle(self) -> bool:
-        """Whether nothing runs and nothing waits."""
-        return not any(self._busy) and not self._waiting
+        """Whether nothing runs, not even abandoned, and nothing waits."""
+        runners = list(self._runners.values())
+        return not self._waiting and all(runner.item is None for runner in runners)
+
+    def pause(self) -> None:
+        """Begin no more items; those that run go on."""
+        if self._held is not None:
+            return
+        held = self._held = deque()
+        self._enqueue = held.append
+        looks = 0
+        with contextlib.suppress(Empty):
+            while True:
+                item = self._queue.get_nowait()
+                if item is None:
+                    looks += 1
+                else:
+                    held.append(item)
+        for _ in range(looks):
+            self._queue.put(None)
+
+    def resume(self) -> None:
+        """Begin items again, in the order in which they were put."""
+        held, self._held = self._held, None
+        self._enqueue = self._queue.put
+        for item in held or ():
+            self._queue.put(item)
+
+    def start_over(self) -> None:
+        """Forget all items and functions; those that run are interrupted, and others take over."""
+        self._waiting.clear()
+        self.resume()
+        self.functions.clear()
+        self._outcomes = Outcomes()
+        for runner in list(self._runners.values()):
+            item = runner.item
+            if item is not None:
+                if not runner.away:
+                    runner.away = True
+                    self._start_thread()
+                runner.abandon(item)
+                runner.interrupt(item)
 
     def close(self) -> None:
         """Let the threads end: those that run a task, after it."""
-        self.withdraw_all()
-        for _ in self._busy:
+        self._closed = True
+        self._waiting.clear()
+        self._have_threads_look_up(len(self._runners))
+
+    # -- what tasks ask for ------------------------------------------------------------------------
+
+    def secede(self) -> str | None:
+        """Leave this thread's place to another; return the key to tell the scheduler, if any."""
+        runner = self._runners.get(threading.get_ident())
+        if runner is None or runner.away or runner.item is None:
+            return None
+        runner.away = runner.odd = True
+        self._start_thread()
+        return _wanted(runner)
+
+    def rejoin(self) -> str | None:
+        """Wait for a place; return the key to tell the scheduler, if any."""
+        runner = self._runners.get(threading.get_ident())
+        if runner is None or not runner.away or _wanted(runner) is None:
+            return None
+        place = _Place(runner)
+        self._rejoining.append(place)
+        self._have_threads_look_up(1)
+        try:
+            while not (place.free.wait(REJOIN_SLICE) or self._closed):
+                pass
+        except BaseException:
+            # Either nobody gives it a place any more, or it has it.
+            try:
+                self._rejoining.remove(place)
+            except ValueError:
+                place.free.wait()
+            raise
+        return _wanted(runner)
+
+    def keep_here(self) -> None:
+        """Have the result of the item that this thread runs stay in the store, however small."""
+        runner = self._runners.get(threading.get_ident())
+        if runner is not None:
+            runner.stays = runner.odd = True
+
+    # -- threads -----------------------------------------------------------------------------------
+
+    def _start_thread(self) -> None:
+        name = f"jobqueue-task-{self._started}"
+        self._started += 1
+        threading.Thread(target=self._main, args=(Runner(),), name=name, daemon=True).start()
+
+    def _have_threads_look_up(self, count: int) -> None:
+        """Have all threads put themselves in order, and `count` of those that wait for items."""
+        for runner in list(self._runners.values()):
+            runner.odd = True
+        for _ in range(count):
             self._queue.put(None)
 
-    def take_results(self) -> tuple[list[Done], list[Failed], list[Gone]]:
-        """Return, and forget, the results that have come since the last call."""
-        self._awake = False  # before looking: what comes from now on wakes again
-        return _drain(self._done), _drain(self._failed), _drain(self._gone)
+    def _main(self, runner: Runner) -> None:
+        runner.ident = threading.get_ident()
+        self._runners[runner.ident] = runner
+        runner.odd = True  # perhaps it is to end already
+        running.host = self._host
+        try:
+            with mentioning() as met:
+                while True:
+                    try:
+                        self._work(runner, met)
+                        return
+                    except TaskCancelled:  # it has hit when its task had ended
+                        runner.calm()
+                        runner.item = None
+                        self._tell()
+        finally:
+            del self._runners[runner.ident]
 
-    def _main(self, number: int) -> None:
-        get, waiting, busy = self._queue.get, self._waiting, self._busy
-        while True:
+    def _work(self, runner: Runner, met: list[Any]) -> None:
+        """Run items until this thread is to end."""
+        get, waiting = self._queue.get, self._waiting
+        while not (runner.odd and self._leaves(runner)):
             item = get()
             if item is None:
-                return
-            if waiting.get(item.key) is not item or waiting.pop(item.key, None) is None:
-                continue  # withdrawn, perhaps put again
-            busy[number] = True
-            self._run(item)
-            busy[number] = False
+                runner.odd = True
+                continue
+            runner.item = item
+            found = waiting.pop(item.key, None)
+            if found is not None:  # it was not withdrawn
+                # Withdrawn and put again, it runs here, and what comes for it later is void.
+                runner.item = found
+                running.key = found.key
+                self._run(runner, found, met)
+            runner.item = None
             if not self._awake:
-                self._awake = True
-                self._wake()
+                self._tell()
 
-    def _run(self, item: Item) -> None:
+    def _tell(self) -> None:
+        if not self._awake:
+            self._awake = True
+            self._wake()
+
+    def _leaves(self, runner: Runner) -> bool:
+        """Put a thread in order between two items; return whether it is to end."""
+        runner.odd = runner.stays = False
+        runner.abandoned = None
+        if runner.away or self._closed:
+            return True
+        try:
+            place = self._rejoining.popleft()
+        except IndexError:
+            return False
+        place.runner.away = False
+        place.free.set()
+        return True
+
+    # -- running -----------------------------------------------------------------------------------
+
+    def _run(self, runner: Runner, item: Item, met: list[Any]) -> None:
+        outcomes = self._outcomes
         started = perf_counter()
         try:
-            value = self._call(item)
+            function = self.functions.loaded.get(item.fid)
+            if function is None:
+                function = self.functions.load(item.fid)
+            arguments = self._arguments(item)
+            runner.calling = item
+            if type(arguments) is tuple:
+                value = function(*arguments)
+            else:
+                value = function(*arguments[0], **arguments[1])
+            if type(value) is CoroutineType:
+                value = runner.complete(value)
+            runner.calling = None
+            if runner.odd:
+                runner.calm()
         except _InputGone as gone:
-            self._gone.append((item.key, str(gone)))
+            outcomes.gone.append((item.key, str(gone)))
             return
         except BaseException as error:
-            self._failed.append((item.key, self._failure(error), perf_counter() - started))
+            seconds = perf_counter() - started
+            runner.calling = None
+            if runner.odd:
+                runner.calm()
+            if runner.abandoned is not item:
+                outcomes.failed.append((item.key, failure_of(error, self._where), seconds))
             return
         seconds = perf_counter() - started
+        if met:
+            met.clear()  # of what the task itself has pickled
         try:
-            self._done.append(self._keep(item.key, value, seconds))
+            done = self._keep(runner, item, value, seconds)
+            if met:
+                done = self._keep_mentions(item, value, met, done, outcomes)
+            if runner.abandoned is not item:
+                outcomes.done.append(done)
+            elif done[1] is None:
+                self._store.discard(item.key)
         except SerializationError as error:
-            text = f"the result of task {item.key!r} cannot be sent: {error}"
-            self._failed.append((item.key, Failure.of(SerializationError(text)), seconds))
+            outcomes.failed.append((item.key, unsendable(item.key, value, error), seconds))
         except BaseException as error:  # of the value's own code, or of the user's mapping
-            self._failed.append((item.key, self._failure(error), seconds))
+            outcomes.failed.append((item.key, failure_of(error, self._where), seconds))
 
-    def _keep(self, key: str, value: Any, seconds: float) -> Done:
-        """Pack a small result to be sent; put a large one into the store."""
-        small = dumps_if_small(value, self.inline_limit)
-        if small is not None:
-            return key, small, len(small), seconds
-        self._store.put(key, value)
-        return key, None, sizeof(value), seconds
-
-    def _call(self, item: Item) -> Any:
-        function = self._functions.get(item.fid)
-        if function is None:
-            function = self._load(item.fid)
+    def _arguments(self, item: Item) -> Any:
+        """Return an item's arguments: a tuple, or a list of a tuple and a dict."""
         if item.inputs is None:
-            arguments = loads(item.arguments)
-        else:
-            values = {key: loads(value) for key, value in item.inputs.inline}
-            for key in item.inputs.stored:
-                try:
-                    values[key] = self._store.get(key)
-                except KeyError:  # freed while this task waited: news that crossed on their way
-                    raise _InputGone(key) from None
-            with resolving(values):
-                arguments = loads(item.arguments)
-        if type(arguments) is tuple:
-            return function(*arguments)
-        positional, named = arguments
-        return function(*positional, **named)
+            return loads(item.arguments)
+        values = {key: loads(value) for key, value in item.inputs.inline}
+        for key in item.inputs.stored:
+            try:
+                values[key] = self._store.get(key)
+            except KeyError:  # freed while this task waited: news that crossed on their way
+                raise _InputGone(key) from None
+        with resolving(values):
+            return loads(item.arguments)
 
-    def _load(self, fid: bytes) -> Callable[..., Any]:
-        name, pickle = self._pickles[fid]
-        try:
-            function: Callable[..., Any] = loads(pickle)
-        except SerializationError as error:
-            raise SerializationError(f"function {name!r}: {error}") from error.__cause__
-        self._functions[fid] = function
-        return function
+    def _keep(self, runner: Runner, item: Item, value: Any, seconds: float) -> Done:
+        """Pack a small result to be sent; put a large one into the store."""
+        if not runner.stays:
+            small = dumps_if_small(value, self.inline_limit)
+            if small is not None:
+                return item.key, small, len(small), seconds
+        if runner.abandoned is not item:
+            self._store.put(item.key, value)
+        return item.key, None, sizeof(value), seconds
 
-    def _failure(self, error: BaseException) -> Failure:
-        # The frames above the task's own are of no use to its author.
-        traceback = error.__traceback__
-        for _ in range(2):
-            if traceback is not None and traceback.tb_next is not None:
-                traceback = traceback.tb_next
-        error = error.with_traceback(traceback)
-        where = f"Traceback on worker {self._where}:"
-        if not isinstance(error, Exception):
-            # As itself it would end the client's program instead of the task.
-            text = f"the task raised {type(error).__name__}: {error}"
-            error = TaskError(text).with_traceback(traceback)
-        return Failure.of(error, where=where)
+    def _keep_mentions(
+        self, item: Item, value: Any, met: list[Any], done: Done, outcomes: Outcomes
+    ) -> Done:
+        """Note which futures a result holds; a large one is pickled to the end to find all.
 
-
-def _drain(source: deque[Any]) -> list[Any]:
-    # Only as many as there are now: other threads go on appending.
-    return [source.popleft() for _ in range(len(source))]
+        It is kept as that pickle, for otherwise it would hold the futures itself, and with them
+        this worker's client.
+        """
+        if done[1] is None:
+            met.clear()
+            self._store.put_serialized(item.key, dumps(value))
+        outcomes.mentions.append((item.key, list(met)))
+        met.clear()
+        return done

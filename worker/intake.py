@@ -100,13 +100,12 @@ class Intake:
             self._unwanted.add(key)
 
     def clear(self) -> None:
-        """Forget all tasks that have not begun."""
+        """Forget all tasks that wait here."""
         for fetching in self._fetching.values():
             fetching.cancel()
         self._fetching.clear()
         self._waiting.clear()
         self._unwanted.clear()
-        self._executor.withdraw_all()
 
     def _fetch(self, source: str, holders: Sequence[Sequence[str]]) -> None:
         self._unwanted.discard(source)

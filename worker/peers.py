@@ -9,16 +9,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import count
+from pathlib import PurePosixPath
 
-from jobqueue.comm import Comm, Credentials, Listener, connect_any, contact_addresses, listen
+from jobqueue.comm import (
+    Comm,
+    Credentials,
+    Listener,
+    connect_any,
+    contact_addresses,
+    interface_address,
+    listen,
+    parse_address,
+)
 from jobqueue.errors import CommError, JobQueueError, SerializationError, TaskError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.hello import PYTHON
 from jobqueue.protocol.messages import Message
 from jobqueue.protocol.payload import Serialized
+from jobqueue.worker.options import WorkerOptions
 from jobqueue.worker.store import Store
 
 logger = logging.getLogger("jobqueue.worker")
@@ -48,6 +61,27 @@ def answer_message(number: int, answer: Answer) -> Message:
     if answer is None or isinstance(answer, Failure):
         return (m.NO_DATA, number, answer)
     return (m.DATA, number, answer)
+
+
+_numbers = count()
+
+
+def peer_address(options: WorkerOptions) -> str:
+    """Return where a worker listens for others: by the same transport as its scheduler.
+
+    Raises
+    ------
+    ConfigError
+        The interface does not exist.
+    """
+    scheduler = parse_address(options.addresses[0])
+    if scheduler.scheme == "memory":
+        return "memory://"
+    if scheduler.scheme == "unix":
+        name = f"{options.slot}-{os.getpid()}-{next(_numbers)}.peer"
+        return f"unix://{PurePosixPath(scheduler.path).with_name(name)}"
+    host = interface_address(options.interface) if options.interface else "0.0.0.0"
+    return f"{scheduler.scheme}://{f'[{host}]' if ':' in host else host}:0"
 
 
 class PeerServer:

@@ -1,9 +1,11 @@
-"""Code of the user's that a worker executes before its first task."""
+"""Where the user's code is found, and what of it a worker executes before its first task."""
 
 from __future__ import annotations
 
 import importlib
+import os
 import runpy
+import sys
 from collections.abc import Iterable
 
 from jobqueue.errors import ConfigError
@@ -32,3 +34,8 @@ def preload(names: Iterable[str]) -> None:
             raise ConfigError(
                 f"--preload {name}: {type(error).__name__}: {error}; is it on this node?"
             ) from error
+
+
+def import_from(folders: Iterable[str]) -> None:
+    """Have modules looked for in these folders, too, after all others."""
+    sys.path.extend(f for f in folders if f not in sys.path and os.path.isdir(f))

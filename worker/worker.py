@@ -1,34 +1,41 @@
-"""One worker: its connection to the scheduler, and what it does with what it is told."""
+"""One worker: its connection to the scheduler, and what it does with what it is told.
+
+It lives in whichever event loop it is made in: alone in a process of its own, or as one of several
+in a user's program.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
-import sys
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
-from pathlib import PurePosixPath
+from collections.abc import Callable, Coroutine, Iterable, MutableMapping, Sequence
 from typing import Any, Final
 
-from jobqueue.comm import (
-    Comm,
-    Credentials,
-    connect_any,
-    interface_address,
-    parse_address,
-)
+from jobqueue.comm import Comm, Credentials, connect_any
 from jobqueue.errors import AuthenticationFailed, CommError, HandshakeRefused
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.hello import WorkerFacts
 from jobqueue.protocol.messages import Message
 from jobqueue.protocol.payload import Serialized
+from jobqueue.worker.calls import Calls, start_thread
 from jobqueue.worker.executor import Executor
 from jobqueue.worker.exit_codes import ExitCode
 from jobqueue.worker.intake import Intake
+from jobqueue.worker.interrupts import Interrupts, wait_ended
 from jobqueue.worker.options import WorkerOptions
-from jobqueue.worker.peers import Answer, Peers, PeerServer, answer_message, serialized_from
+from jobqueue.worker.peers import (
+    Answer,
+    Peers,
+    PeerServer,
+    answer_message,
+    peer_address,
+    serialized_from,
+)
+from jobqueue.worker.preload import import_from
 from jobqueue.worker.store import Store
 
 logger = logging.getLogger("jobqueue.worker")
@@ -45,16 +52,27 @@ RETRY: Final = 0.5
 DRAIN: Final = 8.0
 """Seconds to hand over results after SIGTERM; the agent waits a little longer before it kills."""
 
+CLOSE: Final = 2.0
+"""Seconds for the connections of its tasks to end."""
+
 
 class Worker:
-    """Runs tasks that a scheduler gives it.
+    """Runs tasks that a scheduler gives it. Tasks see it as their `Host`.
 
     Parameters
     ----------
     options
-        What the agent said.
+        Its name, its threads, where its scheduler is.
     data
         Where results are kept; a dict by default.
+    shares_process
+        Whether other things live in its process. Then `run` goes on after a restart, and waits a
+        little for tasks that do not want to end; the owner of a whole process ends that instead.
+
+    Attributes
+    ----------
+    clients
+        What its tasks need for talking to the scheduler; all of it is closed with the connection.
 
     Examples
     --------
@@ -63,9 +81,16 @@ class Worker:
     """
 
     def __init__(
-        self, options: WorkerOptions, *, data: MutableMapping[str, Any] | None = None
+        self,
+        options: WorkerOptions,
+        *,
+        data: MutableMapping[str, Any] | None = None,
+        shares_process: bool = False,
     ) -> None:
         self.options = options
+        self.name = options.name
+        self.clients: dict[str, Any] = {}
+        self._shares_process = shares_process
         self._loop = asyncio.get_running_loop()
         self._credentials = (
             Credentials.load(options.credentials) if options.credentials is not None else None
@@ -75,23 +100,29 @@ class Worker:
             options.nthreads,
             self._store,
             where=options.name,
-            wake=lambda: self._loop.call_soon_threadsafe(self._send_results),
+            wake=lambda: self._in_loop(self._send_results),
+            host=self,
         )
         self._relays: dict[str, asyncio.Future[Answer]] = {}
         self._peers = Peers(self._credentials, self._relay)
         self._server = PeerServer(self._store, self._credentials)
         self._intake = Intake(self._executor, self._store, self._peers, self._say)
+        self._calls = Calls(self, self._say)
+        self._interrupts = Interrupts(self._on_stuck)
+        self._mentioned: dict[str, list[Any]] = {}  # futures that a result holds, until it is told
         self._answering: set[asyncio.Task[None]] = set()
         self._comm: Comm | None = None
         self._outbox: list[Message] = []
-        self._ended = asyncio.Event()  # told to end
+        self._ended = asyncio.Event()  # told to end, or to start again
         self._lost = asyncio.Event()  # the connection to the scheduler is gone
         self._end_reason = ""
+        self._code = ExitCode.TOLD_TO_END
         self._parted = "it was never reached"  # how contact with the scheduler ended
         self._last_error = ""  # of the last attempt to connect since then
         self._handlers: dict[str, Callable[..., None]] = {
             m.RUN: self._intake.run,
             m.FUNCTIONS: self._add_functions,
+            m.FORGET_FUNCTIONS: self._executor.functions.forget,
             m.FREE: self._free,
             m.CANCEL: self._cancel,
             m.RECALL: self._recall,
@@ -99,16 +130,56 @@ class Worker:
             m.STORE: self._keep,
             m.COPY: self._intake.copy,
             m.RELAYED: self._relayed,
+            m.CALL: self._calls.call,
+            m.MENTIONED: self._forget_mentioned,
             m.INLINE_LIMIT: self._set_inline_limit,
             m.HEARTBEAT: lambda numbers: None,
             m.IMPORT_FROM: import_from,
+            m.RESTART: self._restart,
             m.END: self._end,
         }
 
     @property
     def idle(self) -> bool:
         """Whether it has nothing to run."""
-        return self._executor.idle and self._intake.idle
+        return self._executor.idle and self._intake.idle and self._calls.idle
+
+    # -- as its tasks see it -----------------------------------------------------------------------
+
+    @property
+    def scheduler_addresses(self) -> Sequence[str]:
+        """Where the scheduler is, the one that is connected first."""
+        addresses = self.options.addresses
+        comm = self._comm
+        if comm is None or comm.peer_address not in addresses:
+            return addresses
+        return (comm.peer_address, *(a for a in addresses if a != comm.peer_address))
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """What proves that it belongs to its cluster."""
+        return self._credentials
+
+    def secede(self) -> None:
+        """See `Host.secede`."""
+        key = self._executor.secede()
+        if key is not None:
+            self._in_loop(self._say, (m.SECEDED, key))
+
+    def rejoin(self) -> None:
+        """See `Host.rejoin`."""
+        key = self._executor.rejoin()
+        if key is not None:
+            self._in_loop(self._say, (m.REJOINED, key))
+
+    def keep_actor(self, key: str, instance: object) -> None:
+        """See `Host.keep_actor`."""
+        self._executor.keep_here()
+        self._calls.keep_actor(key, instance)
+
+    def _in_loop(self, function: Callable[..., object], *arguments: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # closed, while a task still ran
+            self._loop.call_soon_threadsafe(function, *arguments)
 
     # -- life --------------------------------------------------------------------------------------
 
@@ -120,43 +191,87 @@ class Worker:
         ExitCode
             Why it ended. The reason in words is logged.
         """
-        options = self.options
-        await self._server.start(peer_address(options))
+        await self._server.start(peer_address(self.options))
         heartbeat = asyncio.create_task(self._beat())
-        alone_since = self._loop.time()
         try:
-            while not self._ended.is_set():
-                left = alone_since + options.death_timeout - self._loop.time()
-                if left <= 0:
-                    logger.error(
-                        "worker ends name=%s cause=no scheduler for %g s; %s; %s",
-                        options.name,
-                        options.death_timeout,
-                        self._parted,
-                        self._last_error,
-                    )
-                    return ExitCode.NO_SCHEDULER
-                try:
-                    comm = await self._connect(left)
-                except (AuthenticationFailed, HandshakeRefused) as error:
-                    logger.error("worker ends name=%s cause=refused: %s", options.name, error)
-                    return ExitCode.REFUSED
-                except CommError as error:
-                    self._last_error = str(error)
-                    await self._pause(RETRY)
-                    continue
-                await self._serve(comm)
-                alone_since = self._loop.time()
-            logger.info("worker ends name=%s cause=%s", options.name, self._end_reason)
-            return ExitCode.TOLD_TO_END
+            while True:
+                code = await self._work()
+                if code is not ExitCode.RESTART or not self._shares_process:
+                    return code
+                await self._part()
+                self._forget()
+                self._ended.clear()
+                self._end_reason, self._code = "", ExitCode.TOLD_TO_END
         finally:
             heartbeat.cancel()
-            self._executor.close()
-            self._peers.close()
-            self._server.close()
-            if self._comm is not None:
-                self._comm.close()
-                await asyncio.wait([asyncio.create_task(self._comm.wait_closed())], timeout=1.0)
+            self._ended.set()
+            await self._close()
+
+    async def _work(self) -> ExitCode:
+        """Work for whichever scheduler is there; return why to end, or to start again."""
+        options = self.options
+        alone_since = self._loop.time()
+        while not self._ended.is_set():
+            left = alone_since + options.death_timeout - self._loop.time()
+            if left <= 0:
+                logger.error(
+                    "worker ends name=%s cause=no scheduler for %g s; %s; %s",
+                    options.name,
+                    options.death_timeout,
+                    self._parted,
+                    self._last_error,
+                )
+                return ExitCode.NO_SCHEDULER
+            try:
+                comm = await self._connect(left)
+            except (AuthenticationFailed, HandshakeRefused) as error:
+                logger.error("worker ends name=%s cause=refused: %s", options.name, error)
+                return ExitCode.REFUSED
+            except CommError as error:
+                self._last_error = str(error)
+                await self._pause(RETRY)
+                continue
+            await self._serve(comm)
+            alone_since = self._loop.time()
+        logger.info("worker ends name=%s cause=%s", options.name, self._end_reason)
+        return self._code
+
+    async def _part(self) -> None:
+        """End the connection to the scheduler in order."""
+        comm, self._comm = self._comm, None
+        if comm is not None:
+            comm.close()
+            await asyncio.wait([asyncio.create_task(comm.wait_closed())], timeout=1.0)
+
+    async def _close(self) -> None:
+        self._interrupts.clear()
+        self._executor.close()
+        self._peers.close()
+        self._server.close()
+        await self._part()
+        runs = self._executor.abandon()
+        if self._shares_process and not await wait_ended(runs):
+            logger.warning("a task does not end name=%s key=%s", self.name, runs[0].item.key)
+        await self._close_clients()
+        self._calls.clear()
+
+    async def _close_clients(self) -> None:
+        """Close what tasks have opened, in a thread: it may block, or need this event loop."""
+        clients = list(self.clients.values())
+        self.clients.clear()
+        if clients:
+            closed = asyncio.Event()
+            start_thread("jobqueue-close", self._close_each, clients, closed)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(closed.wait(), CLOSE)
+
+    def _close_each(self, clients: Iterable[Any], closed: asyncio.Event) -> None:
+        for client in clients:
+            try:
+                client.close()
+            except Exception as error:
+                logger.warning("not closed client=%r error=%r", client, error)
+        self._in_loop(closed.set)
 
     async def _connect(self, left: float) -> Comm:
         options = self.options
@@ -206,14 +321,17 @@ class Worker:
             await asyncio.sleep(HEARTBEAT)
             self._say((m.HEARTBEAT, {"results": len(self._store)}))
 
-    def drain(self, cause: str) -> None:
+    def drain(self, cause: str, then: ExitCode = ExitCode.TOLD_TO_END) -> None:
         """Ask the scheduler to take over what is only here, then end; at the latest in `DRAIN` s.
 
         Parameters
         ----------
         cause
             Why, for messages.
+        then
+            `ExitCode.RESTART` to begin anew afterwards.
         """
+        self._code = then
         self._say((m.LEAVING, cause))
         if self._comm is None or self._comm.closed:
             self._end(cause)
@@ -234,12 +352,15 @@ class Worker:
             self._comm.send(outbox)
 
     def _send_results(self) -> None:
-        done, failed, gone = self._executor.take_results()
+        done, failed, gone, mentions = self._executor.take_results()
         if self._comm is None:  # what ends while there is no scheduler, nobody will ask for
             for key, *_ in done:
                 self._store.discard(key)
             return
         messages: list[Message] = []
+        for key, futures in mentions:
+            self._mentioned[key] = futures  # alive until the scheduler keeps what they stand for
+            messages.append((m.MENTIONS, key, [future.key for future in futures]))
         if done:
             messages.append((m.DONE, done))
         if failed:
@@ -259,36 +380,59 @@ class Worker:
         self._lost.set()
         if self._ended.is_set():
             return
-        # Whatever it asked for will be done by others; a scheduler that comes back knows nothing
-        # of what is here.
         logger.warning("scheduler lost name=%s reason=%s", self.options.name, reason)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop everything that the scheduler has brought about.
+
+        Whatever it asked for will be done by others; one that comes back knows nothing of what is
+        here, and uses the same keys for something else.
+        """
+        self._interrupts.clear()
         self._intake.clear()
+        self._executor.start_over()
         self._store.clear()
+        self._calls.clear()
+        self._mentioned.clear()
         for relay in self._relays.values():
             relay.cancel()
         self._relays.clear()
         self._outbox.clear()
+        self._do(self._close_clients())
+
+    def _do(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
 
     def _add_functions(self, functions: Iterable[tuple[bytes, str, bytes]]) -> None:
         for fid, name, pickle in functions:
-            self._executor.add_function(fid, name, pickle)
+            self._executor.functions.add(fid, name, pickle)
 
     def _free(self, keys: Iterable[str]) -> None:
         for key in keys:
             self._store.discard(key)
             self._intake.freed(key)
+            self._calls.drop_actor(key)
 
     def _cancel(self, force: bool, keys: Iterable[str]) -> None:
+        self._send_results()  # they were computed before this was heard
+        keys = set(keys)
         for key in keys:
             self._intake.withdraw(key)
+        runs = self._executor.abandon(keys)
+        if force and runs:
+            self._interrupts.add(runs)
+
+    def _on_stuck(self, key: str) -> None:
+        self.drain(f"task {key!r} was cancelled and does not end", ExitCode.RESTART)
 
     def _recall(self, keys: Iterable[str]) -> None:
         self._say((m.RETURNED, [key for key in keys if self._intake.withdraw(key)]))
 
     def _send(self, number: int, key: str) -> None:
-        task = asyncio.create_task(self._answer(number, key))
-        self._answering.add(task)
-        task.add_done_callback(self._answering.discard)
+        self._do(self._answer(number, key))
 
     async def _answer(self, number: int, key: str) -> None:
         self._say(answer_message(number, await serialized_from(self._store, key)))
@@ -313,27 +457,14 @@ class Worker:
     def _set_inline_limit(self, limit: int) -> None:
         self._executor.inline_limit = limit
 
+    def _forget_mentioned(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self._mentioned.pop(key, None)
+
+    def _restart(self, reason: str) -> None:
+        self._code = ExitCode.RESTART
+        self._end(reason)
+
     def _end(self, reason: str) -> None:
         self._end_reason = self._end_reason or reason
         self._ended.set()
-
-
-def import_from(folders: Iterable[str]) -> None:
-    """Have modules looked for in these folders, too, after all others."""
-    sys.path.extend(f for f in folders if f not in sys.path and os.path.isdir(f))
-
-
-def peer_address(options: WorkerOptions) -> str:
-    """Return where a worker listens for others: by the same transport as its scheduler.
-
-    Raises
-    ------
-    ConfigError
-        The interface does not exist.
-    """
-    scheduler = parse_address(options.addresses[0])
-    if scheduler.scheme == "unix":
-        name = f"{options.slot}-{os.getpid()}.peer"
-        return f"unix://{PurePosixPath(scheduler.path).with_name(name)}"
-    host = interface_address(options.interface) if options.interface else "0.0.0.0"
-    return f"{scheduler.scheme}://{f'[{host}]' if ':' in host else host}:0"

@@ -38,6 +38,7 @@ class Bench:
         self.done: dict[str, Any] = {}
         self.failed: dict[str, Failure] = {}
         self.gone: dict[str, str] = {}
+        self.mentions: list[tuple[str, list[Any]]] = []
         self.wakes = 0
         self._woken = threading.Semaphore(0)
         self.executor = Executor(nthreads, self.store, where="w-0", wake=self._wake)
@@ -51,14 +52,15 @@ class Bench:
         self, key: str, function: Callable[..., Any], *args: Any, inputs: Inputs | None = None
     ) -> None:
         fid, pickle = dumps_function(function)
-        self.executor.add_function(fid, function.__name__, pickle)
+        self.executor.functions.add(fid, function.__name__, pickle)
         self.executor.put(Item(key, fid, dumps(args), inputs))
 
     def take(self) -> None:
-        done, failed, gone = self.executor.take_results()
+        done, failed, gone, mentions = self.executor.take_results()
         self.done.update((key, fields) for key, *fields in done)
         self.failed.update((key, failure) for key, failure, _ in failed)
         self.gone.update(gone)
+        self.mentions.extend(mentions)
 
     def wait(self, count: int) -> None:
         """Wait for as many results."""
@@ -135,7 +137,7 @@ def test_results_come_back(bench):
 def test_keywords(bench):
     """A list of a tuple and a dict stands for a call with keywords."""
     fid, pickle = dumps_function(sorted)
-    bench.executor.add_function(fid, "sorted", pickle)
+    bench.executor.functions.add(fid, "sorted", pickle)
     bench.executor.put(Item("k", fid, dumps([([3, 1, 2],), {"reverse": True}]), None))
     bench.wait(1)
     assert loads(bench.done["k"][0]) == [3, 2, 1]
@@ -191,18 +193,20 @@ def test_what_has_not_begun_can_be_taken_back(bench):
     assert bench.executor.idle
 
 
-def test_everything_can_be_taken_back(bench):
-    """When the scheduler is lost, nothing more begins."""
+def test_everything_can_be_forgotten(bench, wait_until):
+    """When the scheduler is lost nothing more begins, and nothing comes of what runs."""
     gate = Gate()
     bench.put("runs", pass_through, gate.number)
     gate.wait_begun()
     for number in range(5):
         bench.put(f"t{number}", divmod, 7, 2)
-    bench.executor.withdraw_all()
+    bench.executor.start_over()
+    assert bench.run(divmod, 1, 1) == (1, 0), "although a thread is not free yet"
     gate.opened.set()
-    bench.wait(1)
-    assert bench.run(divmod, 1, 1) == (1, 0)
-    assert set(bench.done) == {"runs", "task-1"}
+    wait_until(lambda: bench.executor.idle)
+    bench.take()
+    assert set(bench.done) == {"task-0"}
+    assert not bench.failed
 
 
 def test_nobody_is_woken_twice_for_what_waits(bench):
@@ -313,7 +317,7 @@ def test_an_input_that_cannot_be_read_fails_the_task(bench):
 
 def test_a_function_that_cannot_be_read_fails_each_of_its_tasks(bench):
     """With its name, which the user knows."""
-    bench.executor.add_function(b"f", "my_function", b"\x80\x04\x8c\x09not_there\x8c\x01f\x93.")
+    bench.executor.functions.add(b"f", "my_function", b"\x80\x04\x8c\x09not_there\x8c\x01f\x93.")
     for number in range(2):
         bench.executor.put(Item(f"t{number}", b"f", dumps(()), None))
     bench.wait(2)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,12 +15,13 @@ import numpy as np
 import pytest
 
 from jobqueue.comm import connect, listen
-from jobqueue.errors import SerializationError, TaskError
+from jobqueue.errors import ConfigError, SerializationError, TaskError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.hello import PYTHON
 from jobqueue.protocol.serialize import loads
-from jobqueue.worker.peers import Answer, Peers, PeerServer, answer_message
+from jobqueue.worker.options import WorkerOptions
+from jobqueue.worker.peers import Answer, Peers, PeerServer, answer_message, peer_address
 from jobqueue.worker.store import Store
 
 BOUND = 20.0  # seconds after which a test is broken
@@ -224,3 +227,30 @@ def test_answers_are_messages():
     assert answer_message(1, b"value") == (m.DATA, 1, b"value")
     assert answer_message(2, None) == (m.NO_DATA, 2, None)
     assert answer_message(3, failure) == (m.NO_DATA, 3, failure)
+
+
+# -- where a worker listens ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "interface", "expected"),
+    [
+        ("tls://10.0.0.1:4000", None, r"tls://0\.0\.0\.0:0"),
+        ("tcp://10.0.0.1:4000", "lo", r"tcp://127\.0\.0\.1:0"),
+        ("unix:///run/x/scheduler", None, rf"unix:///run/x/3-{os.getpid()}-\d+\.peer"),
+        ("memory://1", None, "memory://"),
+    ],
+)
+def test_it_listens_as_its_scheduler_does(scheduler, interface, expected):
+    """By the same transport, on the interface that was asked for, beside others of its process."""
+    options = WorkerOptions((scheduler,), "w", slot=3, interface=interface)
+    first, second = peer_address(options), peer_address(options)
+    assert re.fullmatch(expected, first)
+    assert first != second or not first.startswith("unix")
+
+
+def test_an_interface_that_does_not_exist_is_named():
+    """With those that do."""
+    options = WorkerOptions(("tls://10.0.0.1:4000",), "w", interface="ib7")
+    with pytest.raises(ConfigError, match=r"ib7.*lo"):
+        peer_address(options)

@@ -1,0 +1,131 @@
+"""What one task thread is doing, and how an exception is raised in it from outside.
+
+The interpreter can raise an exception in another thread, but it says neither when nor where: it
+comes at the thread's next instruction that looks for one, and by then the thread may run something
+else. The rules that keep it out of anything but the task it is meant for:
+
+- The thread notes in `calling` what may be interrupted, just before it calls a task's function, and
+  withdraws that just after.
+- Who interrupts says so first (`odd`, `aiming`), then looks at `calling`, then aims. So a thread
+  that finds `odd` unset after it has withdrawn `calling` will not be hit any more.
+- A thread that finds it set calls `calm`, which waits while somebody aims, and takes back what was
+  aimed and has not hit. Whatever slips out before that is caught by the thread's outermost loop.
+
+So an item that nobody interrupts pays two stores and a look for it, and no lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+from jobqueue.errors import TaskCancelled
+
+
+class Runner:
+    """One task thread's record. All but `interrupt` and `abandon` is called by the thread itself.
+
+    Attributes
+    ----------
+    item
+        What it has taken from the queue and not finished, or None.
+    calling
+        The item whose function it is calling, or None: what may be interrupted.
+    abandoned
+        An item whose result nobody wants any more.
+    odd
+        Whether anything out of the ordinary may have happened since it took the item.
+    away
+        Whether it has left its place: it ends with its item.
+    stays
+        Whether the item's result may not leave this worker.
+    """
+
+    __slots__ = (
+        "abandoned",
+        "aiming",
+        "away",
+        "calling",
+        "coroutine",
+        "ident",
+        "item",
+        "odd",
+        "stays",
+    )
+
+    def __init__(self) -> None:
+        self.ident = 0
+        self.item: Any = None
+        self.calling: Any = None
+        self.abandoned: Any = None
+        self.coroutine: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
+        self.odd = self.aiming = self.away = self.stays = False
+
+    def abandon(self, item: object) -> None:
+        """Have an item's result dropped when it comes. From any thread."""
+        self.abandoned = item
+        self.odd = True
+
+    def interrupt(self, item: object) -> bool:
+        """Raise TaskCancelled in an item's function; from one other thread at a time.
+
+        It does not come while the function waits in the operating system, and the function may
+        catch it, so that this has to be repeated.
+
+        Returns
+        -------
+        bool
+            Whether the thread still has to do with that item.
+        """
+        if self.item is not item:
+            return False
+        coroutine = self.coroutine
+        if coroutine is not None:
+            loop, task = coroutine
+            with contextlib.suppress(RuntimeError):  # its loop has just been closed
+                loop.call_soon_threadsafe(task.cancel)
+            return True
+        self.aiming = self.odd = True
+        try:
+            if self.calling is item:
+                _raise_in(self.ident, TaskCancelled)
+        finally:
+            self.aiming = False
+        return True
+
+    def calm(self) -> None:
+        """Return when no exception from outside can come any more."""
+        while True:
+            try:
+                self.calling = None
+                while self.aiming:
+                    time.sleep(0.0001)
+                _raise_in(self.ident, None)
+            except TaskCancelled:
+                continue
+            return
+
+    def complete(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run what an ``async def`` task returned, in an event loop of its own."""
+
+        async def main() -> Any:
+            task = asyncio.current_task()
+            assert task is not None
+            self.coroutine = (asyncio.get_running_loop(), task)
+            return await coroutine
+
+        try:
+            return asyncio.run(main())
+        finally:
+            self.coroutine = None
+
+
+def _raise_in(ident: int, kind: type[BaseException] | None) -> None:
+    """Have an exception raised in a thread; None takes back what has not come yet."""
+    import ctypes  # imported late: most workers never interrupt anything
+
+    exception = ctypes.py_object() if kind is None else ctypes.py_object(kind)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), exception)
