@@ -29,5 +29,8 @@ class ExitCode(enum.IntEnum):
     RESTART = 6
     """It asks for another in its place: it was told to begin anew, or a task would not end."""
 
+    MEMORY = 7
+    """Agent only, of a worker: killed since it took more than its memory limit allows."""
+
     TERMINATED = 143
     """Asked to end by a signal (128 + SIGTERM, as a shell would report it)."""

@@ -23,6 +23,7 @@ _MEANINGS = {
     ExitCode.TOLD_TO_END: "told to end",
     ExitCode.NO_SCHEDULER: "no scheduler within {death_timeout:g} s",
     ExitCode.REFUSED: "refused by the scheduler",
+    ExitCode.RESTART: "to be started again",
     ExitCode.TERMINATED: "ended on SIGTERM",
 }
 

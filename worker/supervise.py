@@ -9,6 +9,7 @@ A worker has a *slot*, which stays when the process in it is replaced. A slot go
 
     RUNNING -> ENDED      it ended for good, or the agent is ending
     RUNNING -> WAITING    it crashed, and is started again after a delay
+    RUNNING -> RUNNING    it asked to be started again, or was killed for its memory: at once
     WAITING -> RUNNING    the delay is over
     WAITING -> ENDED      the agent is ending
     RUNNING -> ENDED      it crashed once too often
@@ -17,6 +18,7 @@ A worker has a *slot*, which stays when the process in it is replaced. A slot go
 from __future__ import annotations
 
 import enum
+import math
 import signal
 from typing import NamedTuple
 
@@ -38,10 +40,15 @@ class Policy(NamedTuple):
     settled
         A worker that ran this long was well: its crash is the first one of a new row.
     restart_delays
-        Delay before each restart in a row of crashes. One crash more, and the slot is given up;
-        with no delays, at the first.
+        Delay before each restart in a row of crashes, and the last for all that follow. One crash
+        more, and the slot is given up, if the worker never got as far as to work; with no delays,
+        at the first, and in any case.
         Even the first is no shorter than batch systems take to signal all processes of a job,
         lest a worker be started again in the middle of the job's end.
+    patience
+        Restarts in a row of crashes of workers that did get to work. They are more, as the worker
+        is well and its tasks are at fault: each bad task kills three workers, or however many the
+        scheduler allows, before it has failed.
     """
 
     grace: float = 10.0
@@ -49,6 +56,7 @@ class Policy(NamedTuple):
     last_wait: float = 10.0
     settled: float = 30.0
     restart_delays: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
+    patience: int = 30
 
 
 class Request(NamedTuple):
@@ -210,7 +218,9 @@ class Supervisor:
             self._lifetime_ends = now + self._lifetime
         return [self._spawn(index, now) for index in range(len(self._slots))]
 
-    def exited(self, index: int, status: int | None, now: float) -> list[Action]:
+    def exited(
+        self, index: int, status: int | None, now: float, *, worked: bool = False
+    ) -> list[Action]:
         """Take note that the worker process in a slot ended.
 
         Parameters
@@ -221,6 +231,8 @@ class Supervisor:
             Its exit status, -n if signal n killed it, or None if it could not even be started.
         now
             The time.
+        worked
+            Whether it had found its scheduler: then it is its tasks that may be at fault.
 
         Raises
         ------
@@ -235,8 +247,11 @@ class Supervisor:
             slot.state = SlotState.ENDED
         elif status in FINAL_STATUSES:
             slot.state, slot.exit_code = SlotState.ENDED, ExitCode(status)
+        elif status == ExitCode.RESTART:
+            slot.crashes = 0
+            actions.append(self._spawn(index, now))
         else:
-            actions.append(self._crashed(index, now))
+            actions.append(self._crashed(index, status, worked, now))
         return actions + self._end_if_all_ended()
 
     def asked_to_end(self, request: Request, now: float) -> list[Action]:
@@ -293,15 +308,19 @@ class Supervisor:
         slot.state, slot.since = SlotState.RUNNING, now
         return Spawn(index)
 
-    def _crashed(self, index: int, now: float) -> Action:
-        slot = self._slots[index]
+    def _crashed(self, index: int, status: int | None, worked: bool, now: float) -> Action:
+        slot, delays = self._slots[index], self.policy.restart_delays
         if now - slot.since >= self.policy.settled:
             slot.crashes = 0
         slot.crashes += 1
-        if slot.crashes > len(self.policy.restart_delays):
+        memory = status == ExitCode.MEMORY and worked  # the worker could do nothing about it
+        patience = math.inf if memory else self.policy.patience if worked else len(delays)
+        if slot.crashes > patience or not delays:
             slot.state, slot.exit_code = SlotState.ENDED, ExitCode.CRASHED
             return GiveUp(index, slot.crashes)
-        delay = self.policy.restart_delays[slot.crashes - 1]
+        if memory and slot.crashes == 1:
+            return self._spawn(index, now)
+        delay = delays[min(slot.crashes, len(delays)) - 1]
         slot.state, slot.since = SlotState.WAITING, now + delay
         return Postpone(index, delay, slot.crashes)
 
@@ -339,7 +358,7 @@ class Supervisor:
         assert self._over or not ending or self.deadline() is not None, "ending without a bound"
         assert self._over or counts[SlotState.RUNNING] or self.deadline() is not None, "stuck"
         for slot in self._slots:
-            assert 0 <= slot.crashes <= len(self.policy.restart_delays) + 1
+            assert slot.crashes >= 0
             assert slot.state is SlotState.ENDED or slot.exit_code is None
             if slot.state is SlotState.ENDED and not ending:
                 assert slot.exit_code is not None, "ended without a reason"

@@ -87,6 +87,66 @@ def test_crashes_in_a_row_wait_longer_and_end_the_agent() -> None:
     assert end == End(ExitCode.CRASHED, "its workers crash again and again")
 
 
+def test_a_worker_may_ask_to_be_started_again() -> None:
+    """At once, as often as it likes: that is no crash, and ends a row of them."""
+    supervisor = Supervisor(1)
+    supervisor.start(0.0)
+    for _ in range(10):
+        assert supervisor.exited(0, ExitCode.RESTART, 1.0, worked=True) == [Spawn(0)]
+    supervisor.exited(0, 1, 1.0)
+    supervisor.tick(2.0)
+    assert supervisor.exited(0, ExitCode.RESTART, 2.0) == [Spawn(0)]
+    assert supervisor.exited(0, 1, 3.0) == [Postpone(0, POLICY.restart_delays[0], 1)]
+
+
+def test_an_ending_agent_starts_no_worker_that_asks_for_it() -> None:
+    """Even one that was told to begin anew a moment before."""
+    supervisor = Supervisor(1)
+    supervisor.start(0.0)
+    supervisor.asked_to_end(TERM, 1.0)
+    assert supervisor.exited(0, ExitCode.RESTART, 1.1) == [End(143, "asked to end by SIGTERM")]
+
+
+def test_workers_that_worked_are_given_more_chances() -> None:
+    """One bad task after another kills them; the node is well, and others have work for it."""
+    supervisor = Supervisor(1)
+    now = 0.0
+    supervisor.start(now)
+    for nth in range(1, POLICY.patience + 1):
+        (postpone,) = supervisor.exited(0, -11, now, worked=True)
+        assert isinstance(postpone, Postpone)
+        assert postpone.delay == POLICY.restart_delays[min(nth, 4) - 1]
+        now += postpone.delay
+        assert supervisor.tick(now) == [Spawn(0)]
+    give_up, _ = supervisor.exited(0, -11, now, worked=True)
+    assert give_up == GiveUp(0, POLICY.patience + 1)
+
+
+def test_workers_killed_for_their_memory_are_never_given_up() -> None:
+    """The first is replaced at once; in a row of them, each a little later."""
+    supervisor = Supervisor(1)
+    now = 0.0
+    supervisor.start(now)
+    assert supervisor.exited(0, ExitCode.MEMORY, now, worked=True) == [Spawn(0)]
+    for nth in range(2, 100):
+        delay = POLICY.restart_delays[min(nth, 4) - 1]
+        assert supervisor.exited(0, ExitCode.MEMORY, now, worked=True) == [Postpone(0, delay, nth)]
+        now += delay
+        assert supervisor.tick(now) == [Spawn(0)]
+
+
+def test_a_limit_that_no_worker_can_keep_ends_the_agent() -> None:
+    """Those that never got to work are crashes like others, whatever killed them."""
+    supervisor = Supervisor(1)
+    now = 0.0
+    supervisor.start(now)
+    for delay in POLICY.restart_delays:
+        supervisor.exited(0, ExitCode.MEMORY, now)
+        now += delay
+        supervisor.tick(now)
+    assert GiveUp(0, 5) in supervisor.exited(0, ExitCode.MEMORY, now)
+
+
 def test_a_long_run_forgives_earlier_crashes() -> None:
     """A worker that crashes now and then is restarted without end."""
     supervisor = Supervisor(1)
@@ -232,14 +292,17 @@ class AgentMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.running)
     @rule(
         data=st.data(),
-        status=st.none() | st.sampled_from([0, 3, 4, 143, -15]) | st.integers(-64, 255),
+        status=st.none() | st.sampled_from([0, 3, 4, 6, 7, 143, -15]) | st.integers(-64, 255),
         ran=st.floats(0, 60),
+        worked=st.booleans(),
     )
-    def a_worker_exits(self, data: st.DataObject, status: int | None, ran: float) -> None:
+    def a_worker_exits(
+        self, data: st.DataObject, status: int | None, ran: float, worked: bool
+    ) -> None:
         slot = data.draw(st.sampled_from(sorted(self.running)))
         self.now += ran
         self.running.discard(slot)
-        self.perform(self.supervisor.exited(slot, status, self.now))
+        self.perform(self.supervisor.exited(slot, status, self.now, worked=worked))
 
     @rule(request=st.sampled_from(list(SIGNAL_REQUESTS.values())))
     def someone_asks(self, request: Request) -> None:
