@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from jobqueue.errors import CommError
+from jobqueue.errors import CommClosed, CommError
 from jobqueue.protocol.frames import Message
+
+logger = logging.getLogger("jobqueue.comm")
 
 Hello = Mapping[str, Any]
 """What a side says of itself in the handshake: at least its `role`, see `handshake.ROLES`."""
@@ -23,8 +26,8 @@ OnClosed = Callable[[CommError], None]
 class Comm(ABC):
     """One connection to a peer that has proved itself.
 
-    Everything happens in the event loop that made the connection; no method may be called from
-    another thread. Nothing is delivered before `start`.
+    Everything happens in the event loop that made the connection; no method but `send_now` may be
+    called from another thread. Nothing is delivered before `start`.
 
     Attributes
     ----------
@@ -32,16 +35,30 @@ class Comm(ABC):
         Where the two ends are, for messages to people.
     peer
         What the peer said of itself in the handshake.
+    HIGH_WATER, LOW_WATER
+        What may be pending before `drain` waits, and what still is when it goes on.
     """
 
     local_address: str
     peer_address: str
     peer: Hello
+    HIGH_WATER: ClassVar[int]
+    LOW_WATER: ClassVar[int]
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_messages: OnMessages | None = None
+        self._on_closed: OnClosed | None = None
+        self._paused = False
+        # Set once, when the connection begins to end.
+        self._reason: CommError | None = None
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._drained: set[asyncio.Future[None]] = set()
 
     @property
-    @abstractmethod
     def closed(self) -> bool:
         """Whether the connection has ended, or is being ended by this side."""
+        return self._reason is not None
 
     @property
     @abstractmethod
@@ -55,7 +72,8 @@ class Comm(ABC):
         Parameters
         ----------
         on_messages
-            Called for every frame, in order. If it raises, the connection ends.
+            Called for every frame, in order, and never from inside another method of this object.
+            If it raises, the connection ends.
         on_closed
             Called exactly once, after the last message, also if this side ends the connection,
             and never from inside another method of this object.
@@ -76,7 +94,22 @@ class Comm(ABC):
             One of the messages holds something that cannot travel; nothing was sent.
         """
 
-    @abstractmethod
+    def send_now(self, messages: Sequence[Message]) -> bool:
+        """Send small messages from any thread, without waking the event loop.
+
+        Returns
+        -------
+        bool
+            False if that cannot be done now, or ever with this transport: then nothing was sent,
+            and `send` in the event loop is the way.
+
+        Raises
+        ------
+        FrameError, SerializationError
+            As for `send`.
+        """
+        return False
+
     async def drain(self) -> None:
         """Wait until the peer has taken so much that it is reasonable to send more.
 
@@ -85,6 +118,15 @@ class Comm(ABC):
         CommError
             The connection has ended.
         """
+        if self._reason is None and self.pending_bytes > self.HIGH_WATER:
+            waiter = self._loop.create_future()
+            self._drained.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._drained.discard(waiter)
+        if self._reason is not None:
+            raise self._reason
 
     @abstractmethod
     def pause(self) -> None:
@@ -108,14 +150,35 @@ class Comm(ABC):
             What `on_closed` is told; by default, that this side closed the connection.
         """
 
-    @abstractmethod
     async def wait_closed(self) -> None:
         """Wait until the connection has ended and its resources are free."""
+        await asyncio.shield(self._ended)
 
     def __repr__(self) -> str:
         role = self.peer.get("role", "?")
         state = "closed" if self.closed else "open"
         return f"<{type(self).__name__} to {role} at {self.peer_address}, {state}>"
+
+    # For the transports.
+
+    def _hand_over(self, messages: tuple[Message, ...]) -> None:
+        """Deliver the messages of one frame."""
+        assert self._on_messages is not None
+        try:
+            self._on_messages(messages)
+        except Exception as error:
+            logger.exception("event=callback-failed peer=%s", self.peer_address)
+            self.abort(CommClosed(f"this side failed to handle a message: {error!r}"))
+
+    def _tell_end(self) -> None:
+        """Deliver the reason of the end, unless that was done."""
+        on_closed, self._on_closed = self._on_closed, None
+        if on_closed is not None:
+            assert self._reason is not None
+            try:
+                on_closed(self._reason)
+            except Exception:
+                logger.exception("event=callback-failed peer=%s", self.peer_address)
 
 
 class Listener(ABC):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -13,42 +12,32 @@ from jobqueue.comm.handshake import Handshake, Terms, introduce
 from jobqueue.errors import CommClosed, CommError
 from jobqueue.protocol.frames import Message
 
-logger = logging.getLogger("jobqueue.comm")
-
-HIGH_WATER = 10_000
-"""Messages that may wait at the peer before `drain` waits."""
-
-LOW_WATER = HIGH_WATER // 4
-"""Messages that still wait when it goes on."""
-
 _listeners: dict[str, MemoryListener] = {}
 _numbers = itertools.count(1)
 
 
 class MemoryComm(Comm):
-    """One end of a connection in memory; made in pairs, by `connect`."""
+    """One end of a connection in memory; made in pairs, by `connect`.
+
+    What is sent is delivered from inside `send`: a turn of the event loop would take longer than
+    everything else. Only if the peer is in the middle of something, it has to wait for one.
+    """
+
+    # Messages, not bytes.
+    HIGH_WATER = 10_000
+    LOW_WATER = HIGH_WATER // 4
 
     def __init__(self, local_address: str, peer_address: str, peer: Hello) -> None:
+        super().__init__()
         self.local_address = local_address
         self.peer_address = peer_address
         self.peer = peer
         self.other: MemoryComm = self
-        self._loop = asyncio.get_running_loop()
         # Frames on their way to this end, and how many messages they hold.
         self._inbox: deque[tuple[Message, ...]] = deque()
         self._waiting = 0
-        self._on_messages: OnMessages | None = None
-        self._on_closed: OnClosed | None = None
-        self._paused = False
+        self._busy = False  # inside of a method, or of a callback
         self._scheduled = False
-        self._reason: CommError | None = None
-        self._ended: asyncio.Future[None] = self._loop.create_future()
-        self._drained: set[asyncio.Future[None]] = set()
-
-    @property
-    def closed(self) -> bool:
-        """See `Comm.closed`."""
-        return self._reason is not None
 
     @property
     def pending_bytes(self) -> int:
@@ -67,19 +56,14 @@ class MemoryComm(Comm):
         other = self.other
         other._inbox.append(tuple(messages))
         other._waiting += len(messages)
-        other._schedule()
-
-    async def drain(self) -> None:
-        """See `Comm.drain`."""
-        if self._reason is None and self.other._waiting > HIGH_WATER:
-            waiter = self._loop.create_future()
-            self._drained.add(waiter)
-            try:
-                await waiter
-            finally:
-                self._drained.discard(waiter)
-        if self._reason is not None:
-            raise self._reason
+        if other._busy:
+            other._schedule()
+            return
+        busy, self._busy = self._busy, True
+        try:
+            other._deliver()
+        finally:
+            self._busy = busy
 
     def pause(self) -> None:
         """See `Comm.pause`."""
@@ -105,10 +89,6 @@ class MemoryComm(Comm):
             self._end(reason or CommClosed("this side closed the connection"))
             self.other._end(CommClosed(f"{self.local_address} closed the connection"))
 
-    async def wait_closed(self) -> None:
-        """See `Comm.wait_closed`."""
-        await asyncio.shield(self._ended)
-
     def _end(self, reason: CommError) -> None:
         """From now on nothing is sent; what stands in the inbox is delivered first."""
         if self._reason is None:
@@ -123,35 +103,30 @@ class MemoryComm(Comm):
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._deliver)
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        self._deliver()
+        if self._reason is not None and not self._inbox:
+            if not self._ended.done():
+                self._ended.set_result(None)
+            self._tell_end()
 
     def _deliver(self) -> None:
-        self._scheduled = False
-        while self._inbox and self._on_messages is not None and not self._paused:
-            messages = self._inbox.popleft()
-            self._took(len(messages))
-            try:
-                self._on_messages(messages)
-            except Exception as error:
-                logger.exception("event=callback-failed peer=%s", self.peer_address)
-                self.abort(CommClosed(f"this side failed to handle a message: {error!r}"))
-        if self._reason is not None and not self._inbox:
-            self._tell_end(self._reason)
+        self._busy = True
+        try:
+            while self._inbox and self._on_messages is not None and not self._paused:
+                messages = self._inbox.popleft()
+                self._took(len(messages))
+                self._hand_over(messages)
+        finally:
+            self._busy = False
 
     def _took(self, count: int) -> None:
         self._waiting -= count
-        if self._waiting <= LOW_WATER:
+        if self._waiting <= self.LOW_WATER:
             wake(self.other._drained)
-
-    def _tell_end(self, reason: CommError) -> None:
-        if not self._ended.done():
-            self._ended.set_result(None)
-        on_closed, self._on_closed = self._on_closed, None
-        if on_closed is not None:
-            try:
-                on_closed(reason)
-            except Exception:
-                logger.exception("event=callback-failed peer=%s", self.peer_address)
 
 
 class MemoryListener(Listener):

@@ -1,9 +1,7 @@
 """Connections over a stream of bytes: Unix sockets, TCP and TLS, all by one asyncio protocol.
 
 Reading: the decoder says where the next bytes belong, so that the socket (or TLS) writes them into
-their final memory. Writing: what the transport does not take at once waits here, as views of the
-messages' own memory, and is fed to it in slices; a transport that got a large buffer whole would
-copy it.
+their final memory. Writing: see `jobqueue.comm.outgoing`.
 
 The end: a side that closes sends what it has, then an empty frame, and goes on reading (and
 dropping) until the peer has closed as well. A socket closed with unread bytes would reset the
@@ -18,13 +16,13 @@ import logging
 import socket
 import ssl
 from asyncio.trsock import TransportSocket
-from collections import deque
 from collections.abc import Sequence
 from typing import cast
 
 from jobqueue.comm.base import Comm, Hello, OnClosed, OnMessages, wake
 from jobqueue.comm.certificates import role_of
 from jobqueue.comm.handshake import LEFT, Handshake
+from jobqueue.comm.outgoing import Outgoing
 from jobqueue.comm.sockets import UNREACHABLE_AFTER, is_unreachable
 from jobqueue.comm.tls import explain
 from jobqueue.errors import CommClosed, CommError, FrameError
@@ -34,20 +32,11 @@ from jobqueue.protocol.payload import Buffer
 
 logger = logging.getLogger("jobqueue.comm")
 
-HIGH_WATER = 4 << 20
-"""Bytes that may wait to be sent before `drain` waits."""
-
-LOW_WATER = 1 << 20
-"""Bytes that still wait when it goes on."""
-
 CLOSE_TIMEOUT = 30.0
 """Seconds that a closed connection may take to flush and to be closed by the peer as well."""
 
 WATCH_INTERVAL = 5.0
 """Seconds between two looks at whether a peer's machine still answers."""
-
-_SLICE = 256 << 10
-"""Bytes handed to the transport at a time."""
 
 _LAST_FRAME = encode(())
 
@@ -71,37 +60,25 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
         Done when the handshake is, or failed with the reason.
     """
 
+    HIGH_WATER = 4 << 20
+    LOW_WATER = 1 << 20
+
     def __init__(self, handshake: Handshake, limits: FrameLimits | None = None) -> None:
+        super().__init__()
         self.local_address = self.peer_address = ""
         self.peer: Hello = {}
-        self._loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[None] = self._loop.create_future()
         self._handshake = handshake
         self._limits = limits or FrameLimits()
         self._decoder = FrameDecoder(HANDSHAKE_LIMITS)
         self._transport: asyncio.Transport | None = None
-        self._on_messages: OnMessages | None = None
-        self._on_closed: OnClosed | None = None
-        self._paused = False
-        # What waits to be sent, beside what the transport itself holds.
-        self._outbox: deque[Buffer] = deque()
-        self._outbox_bytes = 0
-        self._writing_paused = False
-        self._drained: set[asyncio.Future[None]] = set()
-        # Set once, when the connection begins to end.
-        self._reason: CommError | None = None
+        self._outgoing: Outgoing | None = None
         # Whether our last frame is on its way, and whether nothing that comes matters any more.
         self._finished = self._deaf = False
         self._close_timer: asyncio.TimerHandle | None = None
         self._watch_timer: asyncio.TimerHandle | None = None
-        self._ended: asyncio.Future[None] = self._loop.create_future()
 
     # What a user of the connection calls.
-
-    @property
-    def closed(self) -> bool:
-        """See `Comm.closed`."""
-        return self._reason is not None
 
     @property
     def connected(self) -> bool:
@@ -111,8 +88,7 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
     @property
     def pending_bytes(self) -> int:
         """See `Comm.pending_bytes`."""
-        held = self._transport.get_write_buffer_size() if self._transport is not None else 0
-        return self._outbox_bytes + held
+        return self._outgoing.pending_bytes if self._outgoing is not None else 0
 
     def start(self, on_messages: OnMessages, on_closed: OnClosed) -> None:
         """See `Comm.start`."""
@@ -127,17 +103,13 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
         if self._reason is None and messages:
             self._write(encode(messages, self._limits))
 
-    async def drain(self) -> None:
-        """See `Comm.drain`."""
-        if self._reason is None and self.pending_bytes > HIGH_WATER:
-            waiter = self._loop.create_future()
-            self._drained.add(waiter)
-            try:
-                await waiter
-            finally:
-                self._drained.discard(waiter)
-        if self._reason is not None:
-            raise self._reason
+    def send_now(self, messages: Sequence[Message]) -> bool:
+        """See `Comm.send_now`."""
+        outgoing = self._outgoing
+        if self._reason is not None or outgoing is None:
+            return False
+        chunks = encode(messages, self._limits)
+        return len(chunks) == 1 and outgoing.write_now(chunks[0])
 
     def pause(self) -> None:
         """See `Comm.pause`."""
@@ -154,8 +126,7 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
         """See `Comm.close`."""
         if self._reason is None:
             self._end(CommClosed("this side closed the connection"))
-            if not self._outbox:
-                self._finish()
+            self._on_taken()
 
     def abort(self, reason: CommError | None = None) -> None:
         """See `Comm.abort`."""
@@ -165,16 +136,12 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.abort()
 
-    async def wait_closed(self) -> None:
-        """See `Comm.wait_closed`."""
-        await asyncio.shield(self._ended)
-
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake."""
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=_SLICE, low=0)
+        self._outgoing = Outgoing(self._transport, self._on_taken)
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
             self._handshake.certificate_role = role_of(tls.getpeercert())
@@ -211,19 +178,21 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
             if timer is not None:
                 timer.cancel()
         self._deaf = True
-        self._drop_outbox()
+        if self._outgoing is not None:
+            self._outgoing.end()
         if not self._ended.done():
             self._ended.set_result(None)
         self._tell_end()
 
     def pause_writing(self) -> None:
         """The transport holds enough."""
-        self._writing_paused = True
+        assert self._outgoing is not None
+        self._outgoing.hold()
 
     def resume_writing(self) -> None:
         """The transport has sent what it held."""
-        self._writing_paused = False
-        self._feed()
+        assert self._outgoing is not None
+        self._outgoing.go_on(room=True)
 
     # Reading.
 
@@ -276,15 +245,7 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
             if not messages:
                 self._on_last_frame()
             elif self._reason is None:
-                self._handle(messages)
-
-    def _handle(self, messages: tuple[Message, ...]) -> None:
-        assert self._on_messages is not None
-        try:
-            self._on_messages(messages)
-        except Exception as error:
-            logger.exception("event=callback-failed peer=%s", self.peer_address)
-            self.abort(CommClosed(f"this side failed to handle a message: {error!r}"))
+                self._hand_over(messages)
 
     def _on_last_frame(self) -> None:
         """The peer has said everything, and drops whatever it is still sent."""
@@ -301,49 +262,20 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
             self._write(encode(messages, HANDSHAKE_LIMITS))
 
     def _write(self, chunks: list[Buffer]) -> None:
-        transport = self._transport
-        assert transport is not None
-        if not self._outbox and not self._writing_paused and len(chunks) == 1:
-            chunk = chunks[0]
-            if len(chunk) <= _SLICE and not transport.is_closing():
-                transport.write(chunk)
-                return
-        self._outbox.extend(chunks)
-        self._outbox_bytes += sum(map(len, chunks))
-        self._feed()
+        assert self._outgoing is not None
+        self._outgoing.write(chunks)
 
-    def _feed(self) -> None:
-        """Give the transport as much as it takes."""
-        transport = self._transport
-        assert transport is not None
-        while self._outbox and not self._writing_paused and not transport.is_closing():
-            chunk = self._next_slice()
-            self._outbox_bytes -= len(chunk)
-            transport.write(chunk)
-        if self._outbox_bytes <= LOW_WATER and self._drained:
+    def _on_taken(self) -> None:
+        """Let those go on who wait for room, or end a closed connection that is flushed."""
+        waiting = self._outgoing.waiting if self._outgoing is not None else 0
+        if waiting <= self.LOW_WATER and self._drained:
             wake(self._drained)
-        if self._reason is not None and not self._outbox:
+        if self._reason is not None and not waiting:
             self._finish()
 
-    def _next_slice(self) -> Buffer:
-        """Take from the outbox: a slice of a large chunk, or small ones joined."""
-        outbox = self._outbox
-        chunk = outbox.popleft()
-        if len(chunk) > _SLICE:
-            view = memoryview(chunk)
-            outbox.appendleft(view[_SLICE:])
-            return view[:_SLICE]
-        if not outbox or len(chunk) + len(outbox[0]) > _SLICE:
-            return chunk
-        joined, size = [chunk], len(chunk)
-        while outbox and size + len(outbox[0]) <= _SLICE:
-            size += len(outbox[0])
-            joined.append(outbox.popleft())
-        return b"".join(joined)
-
     def _drop_outbox(self) -> None:
-        self._outbox.clear()
-        self._outbox_bytes = 0
+        if self._outgoing is not None:
+            self._outgoing.drop()
 
     def _watch(self, sock: TransportSocket) -> None:
         """See from time to time whether a TCP peer's machine still answers."""
@@ -378,18 +310,7 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
         """Everything is flushed: say so, once, and wait for the peer to close as well."""
         if not self._deaf and not self._finished:
             self._finished = True
-            self._outbox.extend(_LAST_FRAME)
-            self._outbox_bytes = sum(map(len, _LAST_FRAME))
-            self._feed()
-
-    def _tell_end(self) -> None:
-        on_closed, self._on_closed = self._on_closed, None
-        if on_closed is not None:
-            assert self._reason is not None
-            try:
-                on_closed(self._reason)
-            except Exception:
-                logger.exception("event=callback-failed peer=%s", self.peer_address)
+            self._write(_LAST_FRAME)
 
     def _why_lost(self, exc: Exception | None) -> CommError:
         peer, detail = self._peer_name(), f" ({exc})" if exc is not None else ""

@@ -17,6 +17,7 @@ import contextlib
 import mmap
 import struct
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgpack  # type: ignore[import-untyped]
 
@@ -69,6 +70,7 @@ class FrameDecoder:
         "_end",
         "_error",
         "_filled",
+        "_inside",
         "_lengths",
         "_own",
         "_stage",
@@ -91,6 +93,7 @@ class FrameDecoder:
         # Memory of its own for a large piece, and how much of it is filled.
         self._own: memoryview | None = None
         self._filled = 0
+        self._inside = False  # whether a frame's header was taken, and its end was not
         self._body_length = 0
         self._lengths: tuple[int, ...] = ()
         self._body: Buffer = b""
@@ -161,6 +164,8 @@ class FrameDecoder:
         if self._error is not None:
             raise self._error
         try:
+            if not self._inside and (messages := self._small_frame()) is not None:
+                return messages
             while (piece := self._take()) is not None:
                 frame = self._stage(piece)
                 if frame is not None:
@@ -169,6 +174,18 @@ class FrameDecoder:
             self._error = error
             raise
         return None
+
+    def _small_frame(self) -> tuple[Message, ...] | None:
+        """Return a frame that is here as a whole and has no buffers: most are, so this is short."""
+        body = self._start + HEADER.size
+        if body > self._end:
+            return None
+        length, count = HEADER.unpack_from(self._chunk, self._start)
+        end = body + length
+        if count or end > self._end or length > self.limits.body:
+            return None
+        self._start = end
+        return _decode(self._view[body:end], (), self.limits)
 
     def _take(self) -> memoryview | None:
         """Return the piece that is wanted if all of it has come."""
@@ -193,6 +210,10 @@ class FrameDecoder:
     def _expect(self, want: int, stage: Callable[[memoryview], tuple[Message, ...] | None]) -> None:
         self._want, self._stage = want, stage
 
+    def _expect_header(self) -> None:
+        self._inside = False
+        self._expect(HEADER.size, self._on_header)
+
     def _on_header(self, piece: memoryview) -> None:
         body, count = HEADER.unpack(piece)
         if body > self.limits.body:
@@ -203,6 +224,7 @@ class FrameDecoder:
             )
         if count > self.limits.buffers:
             raise FrameError(f"a frame has {count} buffers, the limit is {self.limits.buffers}")
+        self._inside = True
         self._body_length, self._lengths = body, ()
         if count:
             self._expect(count * 8, self._on_lengths)
@@ -228,7 +250,7 @@ class FrameDecoder:
             self._buffers = []
             self._expect(self._lengths[0], self._on_buffer)
             return None
-        self._expect(HEADER.size, self._on_header)
+        self._expect_header()
         return _decode(piece, (), self.limits)
 
     def _on_buffer(self, piece: memoryview) -> tuple[Message, ...] | None:
@@ -238,7 +260,7 @@ class FrameDecoder:
             self._expect(self._lengths[len(buffers)], self._on_buffer)
             return None
         body, self._body, self._buffers = self._body, b"", []
-        self._expect(HEADER.size, self._on_header)
+        self._expect_header()
         return _decode(body, buffers, self.limits)
 
 
@@ -263,26 +285,13 @@ def _allocate(nbytes: int) -> memoryview:
 
 def _decode(body: Buffer, buffers: Sequence[Buffer], limits: FrameLimits) -> tuple[Message, ...]:
     """Unpack a body whose buffers are complete."""
-
-    def unpack_payload(code: int, data: bytes) -> Payload:
-        if code not in (HEAD_INSIDE, HEAD_BESIDE) or len(data) < RUN.size:
-            raise FrameError(f"extension type {code} with {len(data)} bytes is none of ours")
-        first, count = RUN.unpack_from(data)
-        beside = code == HEAD_BESIDE
-        if first + count > len(buffers) or first < beside:
-            raise FrameError(
-                f"a payload refers to buffers {first} to {first + count} of {len(buffers)}"
-            )
-        head = buffers[first - 1] if beside else data[RUN.size :]
-        return Payload(head, buffers[first : first + count])
-
     try:
         messages = msgpack.unpackb(
             body,
             use_list=False,
             strict_map_key=False,
             unicode_errors="surrogatepass",
-            ext_hook=unpack_payload,
+            ext_hook=partial(_unpack_payload, buffers),
             max_array_len=limits.items,
             max_map_len=limits.items,
         )
@@ -295,6 +304,19 @@ def _decode(body: Buffer, buffers: Sequence[Buffer], limits: FrameLimits) -> tup
         ) from error
     _check_messages(messages)
     return messages  # type: ignore[no-any-return]
+
+
+def _unpack_payload(buffers: Sequence[Buffer], code: int, data: bytes) -> Payload:
+    if code not in (HEAD_INSIDE, HEAD_BESIDE) or len(data) < RUN.size:
+        raise FrameError(f"extension type {code} with {len(data)} bytes is none of ours")
+    first, count = RUN.unpack_from(data)
+    beside = code == HEAD_BESIDE
+    if first + count > len(buffers) or first < beside:
+        raise FrameError(
+            f"a payload refers to buffers {first} to {first + count} of {len(buffers)}"
+        )
+    head = buffers[first - 1] if beside else data[RUN.size :]
+    return Payload(head, buffers[first : first + count])
 
 
 def _check_messages(messages: object) -> None:

@@ -71,6 +71,41 @@ def test_many_small_frames_arrive(lab: Any, scheme: str) -> None:
     lab.run(check())
 
 
+def test_other_threads_may_send_at_once(lab: Any, scheme: str) -> None:
+    """Where the transport allows it; each thread's messages stay in order among the loop's own."""
+    count = 2000
+
+    async def check() -> None:
+        async with lab.wire(scheme) as wire:
+            client, server = await wire.pair()
+            refused: list[int] = []
+
+            def send(name: str) -> None:
+                for number in range(count):
+                    while not client.comm.send_now([(name, number)]):
+                        refused.append(number)
+                        if scheme in ("memory", "tls"):
+                            return
+
+            async def send_here() -> None:
+                for number in range(count):
+                    client.comm.send([("loop", number)])
+                    if not number % 10:
+                        await asyncio.sleep(0)
+
+            await asyncio.gather(
+                asyncio.to_thread(send, "a"), asyncio.to_thread(send, "b"), send_here()
+            )
+            senders = ["loop"] if scheme in ("memory", "tls") else ["loop", "a", "b"]
+            messages = await server.wait_messages(count * len(senders))
+            for sender in senders:
+                assert [n for name, n in messages if name == sender] == list(range(count))
+            client.comm.close()
+            assert not client.comm.send_now([("late",)])
+
+    lab.run(check())
+
+
 def test_payloads_with_several_buffers_arrive(lab: Any, scheme: str) -> None:
     """Buffers of all sizes, empty ones too, come back in order beside their heads."""
 
