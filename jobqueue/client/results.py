@@ -17,6 +17,7 @@ from jobqueue.client.waits import Waits
 from jobqueue.errors import ConfigError, SerializationError
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Payload, Serialized
+from jobqueue.protocol.running import giving_way
 from jobqueue.protocol.serialize import loads
 
 logger = logging.getLogger("jobqueue.client")
@@ -80,7 +81,8 @@ class Results:
         """Return the result of a task in any event loop: what ``await future`` does."""
         state = future._state
         if not self._asynchronous and not self._waits.in_loop_thread:
-            return await asyncio.to_thread(self.result, future, timeout)
+            with giving_way():  # a task that is a coroutine
+                return await asyncio.to_thread(self.result, future, timeout)
         end = None if timeout is None else time.monotonic() + timeout
         if not await self._waits.wait([state], timeout):
             raise _not_in_time(future, timeout)

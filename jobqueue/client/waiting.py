@@ -287,7 +287,7 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
     async def _sleep(self, waits: Waits) -> None:
         """Wait in an event loop, the client's or another, until there may be something to yield."""
         loop = asyncio.get_running_loop()
-        with waits.guard(self._notify) as guard:
+        with giving_way(), waits.guard(self._notify) as guard:
             while True:
                 sleeper = asyncio.Event()
                 with self._changed:

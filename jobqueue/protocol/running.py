@@ -48,11 +48,14 @@ class _Running(threading.local):
     host: Host | None = None
     key: str | None = None
     away: str | None = None
+    waits: int = 0
+    gave_way: bool = False
 
 
 running = _Running()
 """What this thread runs: its worker, set once, and the key of its task, set for each. `away` is
-that key while the task has left its place to others."""
+that key while the task has left its place to others; `waits` says how many waits are under way in
+it, which are several if it is a coroutine; `gave_way`, that it left its place because of them."""
 
 
 def host() -> Host:
@@ -63,7 +66,7 @@ def host() -> Host:
     JobQueueError
         It runs none.
     """
-    if running.host is None or running.key is None:
+    if running.host is None:
         raise JobQueueError(
             "this is not running inside of a task: call it in a function that was given to submit()"
         )
@@ -93,11 +96,17 @@ def giving_way() -> Iterator[None]:
     So tasks that wait for tasks never keep those from running. No effect outside of tasks, and
     in one that has seceded already.
     """
-    if running.host is None or running.key is None or running.away == running.key:
+    if running.host is None or running.key is None:
         yield
         return
-    secede()
+    if not running.waits and running.away != running.key:
+        secede()
+        running.gave_way = True
+    running.waits += 1
     try:
         yield
     finally:
-        rejoin()
+        running.waits -= 1
+        if not running.waits and running.gave_way:
+            running.gave_way = False
+            rejoin()

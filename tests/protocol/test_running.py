@@ -39,6 +39,7 @@ def worker() -> Iterator[FakeHost]:
     running.host, running.key = FakeHost(), "task-1"
     yield running.host
     running.host = running.key = running.away = None
+    assert not running.waits
 
 
 def test_outside_of_a_task_there_is_no_worker() -> None:
@@ -64,6 +65,17 @@ def test_a_task_that_has_seceded_stays_away_until_it_rejoins(worker: FakeHost) -
     assert worker.said == ["secede"]
     rejoin()
     rejoin()
+    assert worker.said == ["secede", "rejoin"]
+
+
+def test_a_coroutine_takes_its_place_when_the_last_of_its_waits_is_over(worker: FakeHost) -> None:
+    """Else it would keep the place from what the others still wait for."""
+    first, second = giving_way(), giving_way()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert worker.said == ["secede"]
+    second.__exit__(None, None, None)
     assert worker.said == ["secede", "rejoin"]
 
 
