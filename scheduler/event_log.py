@@ -87,9 +87,8 @@ class EventLog:
         """Write what has come together; on a disk that takes no more, that was all."""
         if self._file is None or not self._lines:
             return
-        lines, self._lines = self._lines, []
         try:
-            self._file.write("".join(f"{line}\n" for line in lines).encode())
+            self._file.write(self._take_lines())
             self._file.flush()
         except OSError as error:
             logger.warning("event log ends path=%s error=%s", self.path, error)
@@ -99,10 +98,14 @@ class EventLog:
         """Write what is left, and end."""
         file, self._file = self._file, None
         if file is not None:
-            with suppress(OSError):  # closing writes, too
-                file.write("".join(f"{line}\n" for line in self._lines).encode())
             with suppress(OSError):
+                file.write(self._take_lines())
+            with suppress(OSError):  # closing writes, too
                 file.close()
+
+    def _take_lines(self) -> bytes:
+        lines, self._lines = self._lines, []
+        return "".join(f"{line}\n" for line in lines).encode()
 
     # -- what peers say ----------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobqueue.protocol.frames import encode
 from jobqueue.protocol.hello import WorkerFacts
 from jobqueue.scheduler.info import WorkerInfo
 from jobqueue.scheduler.records import WorkerRecord
@@ -9,8 +10,11 @@ from jobqueue.scheduler.records import WorkerRecord
 
 def test_a_worker_is_described_as_it_stands(core):
     """What it said of itself, what it runs and what it holds."""
-    facts = WorkerFacts("w-0", 2, ("tls://10.0.0.1:4000",), 10**9, "17_3", "node1", 4242)
+    facts = WorkerFacts("w-0", 2, ("tls://10.0.0.1:4000",), 10**9, "17_3", "node1", 4242)._replace(
+        resources={"GPU": 1.0}
+    )
     worker = WorkerRecord("w-0", 2, addresses=facts.addresses, job_id=facts.job_id, facts=facts)
+    worker.measured = {"memory": 6000, "cpu": 99.5, "unheard of": 1}
     core.state.add_worker(worker, 0.0)
     client = core.client()
     core.submit(client, "a", "b")
@@ -23,10 +27,15 @@ def test_a_worker_is_described_as_it_stands(core):
         pid=4242,
         addresses=("tls://10.0.0.1:4000",),
         nthreads=2,
-        memory_limit=10**9,
+        resources={"GPU": 1.0},
+        status="running",
         processing=1,
+        running=1,
         stored_bytes=5000,
-        retiring=False,
+        memory_limit=10**9,
+        memory=6000,
+        spilled=None,
+        cpu=99.5,
     )
     assert not info.idle
     core.done(worker, "b", b"1")
@@ -34,6 +43,7 @@ def test_a_worker_is_described_as_it_stands(core):
     info = WorkerInfo.of(worker)
     assert info.idle
     assert info.retiring
+    assert info.status == "retiring"
     core.said(client)
 
 
@@ -41,3 +51,15 @@ def test_a_worker_that_said_little_is_described_too():
     """As workers of tests and simulators."""
     info = WorkerInfo.of(WorkerRecord("w", 1))
     assert (info.host, info.pid, info.memory_limit, info.idle) == ("", 0, None, True)
+
+
+def test_what_is_known_of_a_worker_travels(core):
+    """As a dict of plain values, which clients show."""
+    worker = WorkerRecord("w", 1, addresses=("tls://h:1",))
+    core.state.add_worker(worker, 0.0)
+    client = core.client()
+    core.submit(client, "a", "b")
+    told = WorkerInfo.of(worker).to_dict()
+    assert (told["processing"], told["running"], told["waiting"]) == (2, 1, 1)
+    assert told["addresses"] == ["tls://h:1"]
+    assert encode([(told,)])
