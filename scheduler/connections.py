@@ -150,7 +150,7 @@ class Connections:
             logger.warning("connection ended peer=%s said=%s error=%r", peer.name, said, error)
             logger.debug("at length:", exc_info=True)
             self._comms[peer].abort(CommClosed(f"it said {said}, which cannot be: {error!r:.200}"))
-        self._scheduler.schedule_flush()
+        self._scheduler.flush_soon()
 
     # -- who goes ----------------------------------------------------------------------------------
 
