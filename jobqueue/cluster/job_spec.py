@@ -12,7 +12,6 @@ from typing import Any, Self
 
 from jobqueue.batch.base import BatchAdapter
 from jobqueue.batch.command_line import CommandLine, Expanded, Raw
-from jobqueue.batch.render import render
 from jobqueue.batch.units import mebibytes
 from jobqueue.config.units import format_walltime
 from jobqueue.config.warn import warn
@@ -278,6 +277,9 @@ class JobSpec:
             "job_id_expression": adapter.job_id_expression,
             "worker_lines": command.shell_lines(execute=True),
         }
+        # Imported late: Jinja takes longer than anything else that a cluster needs.
+        from jobqueue.batch.render import render
+
         return render(self.template or adapter.template, variables)
 
 
