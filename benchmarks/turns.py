@@ -74,14 +74,15 @@ def environment(contender: str) -> dict[str, str]:
     """Return the environment of a measurement.
 
     The checkout must be importable from anywhere, commands of this interpreter's virtual
-    environment must be found (Parsl starts its workers by name), and no library may use
-    more threads than the contender gives it.
+    environment must be found (Parsl starts its workers by name), no library may use more
+    threads than the contender gives it, and modules are compiled once, as for any user.
     """
     paths = [str(CHECKOUT), os.environ.get("PYTHONPATH", "")]
     programs = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
     return {
         **os.environ,
         **ONE_THREAD,
+        "PYTHONDONTWRITEBYTECODE": "",
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "PATH": os.pathsep.join(programs),
         **CONTENDERS[contender].environment,
