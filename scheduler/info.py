@@ -9,6 +9,9 @@ from typing import Any, Final
 from jobqueue.scheduler.records import WorkerRecord
 
 RUNNING: Final = "running"
+PAUSED: Final = "paused"
+SUSPECT: Final = "suspect"
+SET_ASIDE: Final = "set aside"
 RETIRING: Final = "retiring"
 """What a worker can be said to do."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from jobqueue.cluster.jobs import WAITING, JobRecord, JobState
 from jobqueue.cluster.reconcile import Pause, PoolState
@@ -32,7 +32,7 @@ def describe(pool: PoolState, *, workers: int | None, system: str) -> str:
     if not pool.wanted and not pool.unended():
         parts.append("cluster closed" if pool.closing else "no jobs wanted: call scale()")
     for label, jobs in (
-        ("pending", [job for job in pool.live() if job.state in WAITING]),
+        ("pending", _soonest_first(job for job in pool.live() if job.state in WAITING)),
         ("started without a worker yet", _in_state(pool, JobState.RUNNING)),
     ):
         if jobs:
@@ -132,6 +132,11 @@ def _trouble(pool: PoolState) -> list[str]:
 
 def _in_state(pool: PoolState, state: JobState) -> list[JobRecord]:
     return [job for job in pool.live() if job.state is state]
+
+
+def _soonest_first(jobs: Iterable[JobRecord]) -> list[JobRecord]:
+    """Return jobs whose start is known before others, and those whose reason is before the rest."""
+    return sorted(jobs, key=lambda job: (not job.estimated_start, not job.reason))
 
 
 def _named(jobs: Sequence[JobRecord], system: str) -> str:

@@ -27,6 +27,20 @@ def test_pending_jobs_are_shown_with_their_reasons() -> None:
     )
 
 
+def test_jobs_whose_start_is_known_are_shown_first() -> None:
+    """That is what who waits wants to know; then those of which it is known why they wait."""
+    reports = [
+        JobReport("1", Phase.PENDING),
+        JobReport("2", Phase.PENDING, reason="Priority"),
+        JobReport("3", Phase.PENDING),
+        JobReport("4", Phase.PENDING, reason="Resources", estimated_start="14:05"),
+    ]
+    assert describe(pool_of(*reports), workers=None, system="slurm") == (
+        "4 jobs pending: slurm 4 PENDING (Resources), estimated start 14:05, "
+        "slurm 2 PENDING (Priority), slurm 1 PENDING and 1 more"
+    )
+
+
 def test_a_job_without_a_worker_is_shown() -> None:
     """It runs, and nobody came from it yet."""
     text = describe(pool_of(JobReport("5", Phase.RUNNING)), workers=0, system="slurm")
