@@ -8,7 +8,6 @@ coroutine runs in the worker's event loop.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import threading
 from collections.abc import Callable
@@ -19,10 +18,10 @@ from typing import Any
 from jobqueue.errors import DataLost
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
-from jobqueue.protocol.messages import Message
 from jobqueue.protocol.payload import Serialized
 from jobqueue.protocol.running import Host, running
 from jobqueue.protocol.serialize import dumps, loads
+from jobqueue.worker.link import Link
 from jobqueue.worker.outcomes import failure_of
 
 WORKER_PARAMETERS = ("worker", "dask_worker")
@@ -37,13 +36,13 @@ class Calls:
     ----------
     host
         The worker, as called functions find it.
-    say
-        Sends a message to the scheduler; called in the event loop.
+    link
+        The way to the scheduler.
     """
 
-    def __init__(self, host: Host, say: Callable[[Message], None]) -> None:
+    def __init__(self, host: Host, link: Link) -> None:
         self._host = host
-        self._say = say
+        self._link = link
         self._loop = asyncio.get_running_loop()
         self._actors: dict[str, _Actor] = {}
         self._unanswered: set[int] = set()
@@ -91,7 +90,7 @@ class Calls:
     def _tell(self, number: int, value: Serialized | None, failure: Failure | None) -> None:
         if number in self._unanswered:
             self._unanswered.discard(number)
-            self._say((m.CALLED, number, value, failure))
+            self._link.say((m.CALLED, number, value, failure))
 
     # -- in threads --------------------------------------------------------------------------------
 
@@ -99,7 +98,7 @@ class Calls:
         """Run an actor's methods."""
         for number, call in iter(actor.calls.get, None):
             if actor.dropped:
-                self._in_loop(self._refuse, number, actor.key)
+                self._link.in_loop(self._refuse, number, actor.key)
             else:
                 self._answer(number, actor.key, self._call_method, actor.instance, call)
 
@@ -113,11 +112,7 @@ class Calls:
             value = dumps(function(*arguments))
         except BaseException as error:
             failure = failure_of(error, self._host.name)
-        self._in_loop(self._tell, number, value, failure)
-
-    def _in_loop(self, function: Callable[..., object], *arguments: Any) -> None:
-        with contextlib.suppress(RuntimeError):  # it is closed: nobody waits
-            self._loop.call_soon_threadsafe(function, *arguments)
+        self._link.in_loop(self._tell, number, value, failure)
 
     def _call_function(self, call: Serialized) -> Any:
         function, args, kwargs = loads(call)

@@ -25,8 +25,8 @@ from jobqueue.protocol.references import mentioning, resolving
 from jobqueue.protocol.running import Host, running
 from jobqueue.protocol.serialize import dumps, dumps_if_small, loads
 from jobqueue.worker.functions import Functions
-from jobqueue.worker.outcomes import Done, Outcomes, Taken, failure_of, unsendable
-from jobqueue.worker.runner import Runner
+from jobqueue.worker.outcomes import Outcomes, Taken, failure_of, unsendable
+from jobqueue.worker.runner import Run, Runner
 from jobqueue.worker.sizeof import sizeof
 from jobqueue.worker.store import Store
 
@@ -50,17 +50,6 @@ class Item(NamedTuple):
     inputs: Inputs | None
 
 
-class Run(NamedTuple):
-    """A run of a task that goes on although nobody wants its result."""
-
-    runner: Runner
-    item: Item
-
-    def interrupt(self) -> bool:
-        """Raise TaskCancelled in it, see `Runner.interrupt`; return whether it has not ended."""
-        return self.runner.interrupt(self.item)
-
-
 class _InputGone(Exception):
     pass
 
@@ -73,12 +62,6 @@ class _Place:
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
         self.free = threading.Event()
-
-
-def _wanted(runner: Runner) -> str | None:
-    """Return the key of what a thread runs, if its result is wanted."""
-    item = runner.item
-    return None if item is None or runner.abandoned is item else item.key
 
 
 class Executor:
@@ -225,12 +208,12 @@ class Executor:
             return None
         runner.away = runner.odd = True
         self._start_thread()
-        return _wanted(runner)
+        return runner.wanted
 
     def rejoin(self) -> str | None:
         """Wait for a place; return the key to tell the scheduler, if any."""
         runner = self._runners.get(threading.get_ident())
-        if runner is None or not runner.away or _wanted(runner) is None:
+        if runner is None or not runner.away or runner.wanted is None:
             return None
         place = _Place(runner)
         self._rejoining.append(place)
@@ -245,7 +228,7 @@ class Executor:
             except ValueError:
                 place.free.wait()
             raise
-        return _wanted(runner)
+        return runner.wanted
 
     def keep_here(self) -> None:
         """Have the result of the item that this thread runs stay in the store, however small."""
@@ -332,7 +315,10 @@ class Executor:
             function = self.functions.loaded.get(item.fid)
             if function is None:
                 function = self.functions.load(item.fid)
-            arguments = self._arguments(item)
+            if item.inputs is None:
+                arguments = loads(item.arguments)
+            else:
+                arguments = self._arguments(item, item.inputs)
             runner.calling = item
             if type(arguments) is tuple:
                 value = function(*arguments)
@@ -358,24 +344,25 @@ class Executor:
         if met:
             met.clear()  # of what the task itself has pickled
         try:
-            done = self._keep(runner, item, value, seconds)
+            small = None if runner.stays else dumps_if_small(value, self.inline_limit)
             if met:
-                done = self._keep_mentions(item, value, met, done, outcomes)
+                self._keep_mentions(item, value, small, met, outcomes)
+            elif small is None and runner.abandoned is not item:
+                self._store.put(item.key, value)
+            size = sizeof(value) if small is None else len(small)
             if runner.abandoned is not item:
-                outcomes.done.append(done)
-            elif done[1] is None:
+                outcomes.done.append((item.key, small, size, seconds))
+            elif small is None:
                 self._store.discard(item.key)
         except SerializationError as error:
             outcomes.failed.append((item.key, unsendable(item.key, value, error), seconds))
         except BaseException as error:  # of the value's own code, or of the user's mapping
             outcomes.failed.append((item.key, failure_of(error, self._where), seconds))
 
-    def _arguments(self, item: Item) -> Any:
+    def _arguments(self, item: Item, inputs: Inputs) -> Any:
         """Return an item's arguments: a tuple, or a list of a tuple and a dict."""
-        if item.inputs is None:
-            return loads(item.arguments)
-        values = {key: loads(value) for key, value in item.inputs.inline}
-        for key in item.inputs.stored:
+        values = {key: loads(value) for key, value in inputs.inline}
+        for key in inputs.stored:
             try:
                 values[key] = self._store.get(key)
             except KeyError:  # freed while this task waited: news that crossed on their way
@@ -383,27 +370,16 @@ class Executor:
         with resolving(values):
             return loads(item.arguments)
 
-    def _keep(self, runner: Runner, item: Item, value: Any, seconds: float) -> Done:
-        """Pack a small result to be sent; put a large one into the store."""
-        if not runner.stays:
-            small = dumps_if_small(value, self.inline_limit)
-            if small is not None:
-                return item.key, small, len(small), seconds
-        if runner.abandoned is not item:
-            self._store.put(item.key, value)
-        return item.key, None, sizeof(value), seconds
-
     def _keep_mentions(
-        self, item: Item, value: Any, met: list[Any], done: Done, outcomes: Outcomes
-    ) -> Done:
+        self, item: Item, value: Any, small: Serialized | None, met: list[Any], outcomes: Outcomes
+    ) -> None:
         """Note which futures a result holds; a large one is pickled to the end to find all.
 
         It is kept as that pickle, for otherwise it would hold the futures itself, and with them
         this worker's client.
         """
-        if done[1] is None:
+        if small is None:
             met.clear()
             self._store.put_serialized(item.key, dumps(value))
         outcomes.mentions.append((item.key, list(met)))
         met.clear()
-        return done

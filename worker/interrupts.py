@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from jobqueue.worker.executor import Run
+from jobqueue.worker.runner import Run
 
 INTERVAL: Final = 0.1
 """Seconds between two interruptions of the same task: it may have caught the first."""

@@ -20,7 +20,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobqueue.errors import TaskCancelled
 
@@ -63,6 +63,12 @@ class Runner:
         self.abandoned: Any = None
         self.coroutine: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
         self.odd = self.aiming = self.away = self.stays = False
+
+    @property
+    def wanted(self) -> str | None:
+        """The key of its item, if the result of that is wanted."""
+        item = self.item
+        return None if item is None or self.abandoned is item else item.key
 
     def abandon(self, item: object) -> None:
         """Have an item's result dropped when it comes. From any thread."""
@@ -121,6 +127,17 @@ class Runner:
             return asyncio.run(main())
         finally:
             self.coroutine = None
+
+
+class Run(NamedTuple):
+    """A run of a task that goes on although nobody wants its result."""
+
+    runner: Runner
+    item: Any
+
+    def interrupt(self) -> bool:
+        """Raise TaskCancelled in it, see `Runner.interrupt`; return whether it has not ended."""
+        return self.runner.interrupt(self.item)
 
 
 def _raise_in(ident: int, kind: type[BaseException] | None) -> None:

@@ -11,31 +11,20 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable, Coroutine, Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from typing import Any, Final
 
 from jobqueue.comm import Comm, Credentials, connect_any
 from jobqueue.errors import AuthenticationFailed, CommError, HandshakeRefused
 from jobqueue.protocol import messages as m
-from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.hello import WorkerFacts
 from jobqueue.protocol.messages import Message
-from jobqueue.protocol.payload import Serialized
-from jobqueue.worker.calls import Calls, start_thread
-from jobqueue.worker.executor import Executor
+from jobqueue.worker.calls import start_thread
+from jobqueue.worker.duties import Duties
 from jobqueue.worker.exit_codes import ExitCode
-from jobqueue.worker.intake import Intake
-from jobqueue.worker.interrupts import Interrupts, wait_ended
+from jobqueue.worker.link import Link
 from jobqueue.worker.options import WorkerOptions
-from jobqueue.worker.peers import (
-    Answer,
-    Peers,
-    PeerServer,
-    answer_message,
-    peer_address,
-    serialized_from,
-)
-from jobqueue.worker.preload import import_from
+from jobqueue.worker.peers import PeerServer, peer_address
 from jobqueue.worker.store import Store
 
 logger = logging.getLogger("jobqueue.worker")
@@ -96,23 +85,18 @@ class Worker:
             Credentials.load(options.credentials) if options.credentials is not None else None
         )
         self._store = Store({} if data is None else data)
-        self._executor = Executor(
+        self._server = PeerServer(self._store, self._credentials)
+        self._link = Link()
+        self._duties = Duties(
+            self,
             options.nthreads,
             self._store,
-            where=options.name,
-            wake=lambda: self._in_loop(self._send_results),
-            host=self,
+            credentials=self._credentials,
+            link=self._link,
+            on_stuck=self._on_stuck,
         )
-        self._relays: dict[str, asyncio.Future[Answer]] = {}
-        self._peers = Peers(self._credentials, self._relay)
-        self._server = PeerServer(self._store, self._credentials)
-        self._intake = Intake(self._executor, self._store, self._peers, self._say)
-        self._calls = Calls(self, self._say)
-        self._interrupts = Interrupts(self._on_stuck)
-        self._mentioned: dict[str, list[Any]] = {}  # futures that a result holds, until it is told
-        self._answering: set[asyncio.Task[None]] = set()
-        self._comm: Comm | None = None
-        self._outbox: list[Message] = []
+        self._closing: set[asyncio.Task[None]] = set()  # connections of tasks
+        self._draining: asyncio.TimerHandle | None = None
         self._ended = asyncio.Event()  # told to end, or to start again
         self._lost = asyncio.Event()  # the connection to the scheduler is gone
         self._end_reason = ""
@@ -120,21 +104,8 @@ class Worker:
         self._parted = "it was never reached"  # how contact with the scheduler ended
         self._last_error = ""  # of the last attempt to connect since then
         self._handlers: dict[str, Callable[..., None]] = {
-            m.RUN: self._intake.run,
-            m.FUNCTIONS: self._add_functions,
-            m.FORGET_FUNCTIONS: self._executor.functions.forget,
-            m.FREE: self._free,
-            m.CANCEL: self._cancel,
-            m.RECALL: self._recall,
-            m.SEND: self._send,
-            m.STORE: self._keep,
-            m.COPY: self._intake.copy,
-            m.RELAYED: self._relayed,
-            m.CALL: self._calls.call,
-            m.MENTIONED: self._forget_mentioned,
-            m.INLINE_LIMIT: self._set_inline_limit,
+            **self._duties.handlers,
             m.HEARTBEAT: lambda numbers: None,
-            m.IMPORT_FROM: import_from,
             m.RESTART: self._restart,
             m.END: self._end,
         }
@@ -142,7 +113,7 @@ class Worker:
     @property
     def idle(self) -> bool:
         """Whether it has nothing to run."""
-        return self._executor.idle and self._intake.idle and self._calls.idle
+        return self._duties.idle
 
     # -- as its tasks see it -----------------------------------------------------------------------
 
@@ -150,7 +121,7 @@ class Worker:
     def scheduler_addresses(self) -> Sequence[str]:
         """Where the scheduler is, the one that is connected first."""
         addresses = self.options.addresses
-        comm = self._comm
+        comm = self._link.comm
         if comm is None or comm.peer_address not in addresses:
             return addresses
         return (comm.peer_address, *(a for a in addresses if a != comm.peer_address))
@@ -162,24 +133,20 @@ class Worker:
 
     def secede(self) -> None:
         """See `Host.secede`."""
-        key = self._executor.secede()
+        key = self._duties.executor.secede()
         if key is not None:
-            self._in_loop(self._say, (m.SECEDED, key))
+            self._link.in_loop(self._link.say, (m.SECEDED, key))
 
     def rejoin(self) -> None:
         """See `Host.rejoin`."""
-        key = self._executor.rejoin()
+        key = self._duties.executor.rejoin()
         if key is not None:
-            self._in_loop(self._say, (m.REJOINED, key))
+            self._link.in_loop(self._link.say, (m.REJOINED, key))
 
     def keep_actor(self, key: str, instance: object) -> None:
         """See `Host.keep_actor`."""
-        self._executor.keep_here()
-        self._calls.keep_actor(key, instance)
-
-    def _in_loop(self, function: Callable[..., object], *arguments: Any) -> None:
-        with contextlib.suppress(RuntimeError):  # closed, while a task still ran
-            self._loop.call_soon_threadsafe(function, *arguments)
+        self._duties.executor.keep_here()
+        self._duties.calls.keep_actor(key, instance)
 
     # -- life --------------------------------------------------------------------------------------
 
@@ -200,8 +167,7 @@ class Worker:
                     return code
                 await self._part()
                 self._forget()
-                self._ended.clear()
-                self._end_reason, self._code = "", ExitCode.TOLD_TO_END
+                self._begin_anew()
         finally:
             heartbeat.cancel()
             self._ended.set()
@@ -238,22 +204,25 @@ class Worker:
 
     async def _part(self) -> None:
         """End the connection to the scheduler in order."""
-        comm, self._comm = self._comm, None
+        comm, self._link.comm = self._link.comm, None
         if comm is not None:
             comm.close()
             await asyncio.wait([asyncio.create_task(comm.wait_closed())], timeout=1.0)
 
+    def _begin_anew(self) -> None:
+        self._ended.clear()
+        self._end_reason, self._code = "", ExitCode.TOLD_TO_END
+        if self._draining is not None:
+            self._draining.cancel()
+            self._draining = None
+
     async def _close(self) -> None:
-        self._interrupts.clear()
-        self._executor.close()
-        self._peers.close()
+        self._duties.close()
         self._server.close()
         await self._part()
-        runs = self._executor.abandon()
-        if self._shares_process and not await wait_ended(runs):
-            logger.warning("a task does not end name=%s key=%s", self.name, runs[0].item.key)
         await self._close_clients()
-        self._calls.clear()
+        if self._shares_process and not await self._duties.wait_ended():
+            logger.warning("worker ends name=%s although a task of it does not", self.name)
 
     async def _close_clients(self) -> None:
         """Close what tasks have opened, in a thread: it may block, or need this event loop."""
@@ -271,7 +240,7 @@ class Worker:
                 client.close()
             except Exception as error:
                 logger.warning("not closed client=%r error=%r", client, error)
-        self._in_loop(closed.set)
+        self._link.in_loop(closed.set)
 
     async def _connect(self, left: float) -> Comm:
         options = self.options
@@ -295,7 +264,7 @@ class Worker:
     async def _serve(self, comm: Comm) -> None:
         """Work for a scheduler until the connection, or this worker, ends."""
         self._lost.clear()
-        self._comm = comm
+        self._link.comm = comm
         logger.info("worker connected name=%s to=%s", self.options.name, comm.peer_address)
         comm.start(self._on_messages, self._on_closed)
         await self._first_of(self._lost, self._ended)
@@ -319,7 +288,7 @@ class Worker:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT)
-            self._say((m.HEARTBEAT, {"results": len(self._store)}))
+            self._link.say((m.HEARTBEAT, {"results": len(self._store)}))
 
     def drain(self, cause: str, then: ExitCode = ExitCode.TOLD_TO_END) -> None:
         """Ask the scheduler to take over what is only here, then end; at the latest in `DRAIN` s.
@@ -332,42 +301,15 @@ class Worker:
             `ExitCode.RESTART` to begin anew afterwards.
         """
         self._code = then
-        self._say((m.LEAVING, cause))
-        if self._comm is None or self._comm.closed:
+        self._link.say((m.LEAVING, cause))
+        if self._link.comm is None or self._link.comm.closed:
             self._end(cause)
         else:
-            self._loop.call_later(DRAIN, self._end, f"{cause}; not drained within {DRAIN:g} s")
+            self._draining = self._loop.call_later(
+                DRAIN, self._end, f"{cause}; not drained within {DRAIN:g} s"
+            )
 
     # -- messages ----------------------------------------------------------------------------------
-
-    def _say(self, message: Message) -> None:
-        """Say something to the scheduler, together with all else of this turn of the loop."""
-        if not self._outbox:
-            self._loop.call_soon(self._flush)
-        self._outbox.append(message)
-
-    def _flush(self) -> None:
-        outbox, self._outbox = self._outbox, []
-        if self._comm is not None and outbox:
-            self._comm.send(outbox)
-
-    def _send_results(self) -> None:
-        done, failed, gone, mentions = self._executor.take_results()
-        if self._comm is None:  # what ends while there is no scheduler, nobody will ask for
-            for key, *_ in done:
-                self._store.discard(key)
-            return
-        messages: list[Message] = []
-        for key, futures in mentions:
-            self._mentioned[key] = futures  # alive until the scheduler keeps what they stand for
-            messages.append((m.MENTIONS, key, [future.key for future in futures]))
-        if done:
-            messages.append((m.DONE, done))
-        if failed:
-            messages.append((m.FAILED, failed))
-        messages.extend((m.INPUT_GONE, key, source) for key, source in gone)
-        if messages:
-            self._comm.send(messages)
 
     def _on_messages(self, messages: Sequence[Message]) -> None:
         handlers = self._handlers
@@ -376,7 +318,7 @@ class Worker:
 
     def _on_closed(self, reason: CommError) -> None:
         self._parted, self._last_error = f"the connection ended: {reason}", ""
-        self._comm = None
+        self._link.comm = None
         self._lost.set()
         if self._ended.is_set():
             return
@@ -384,82 +326,14 @@ class Worker:
         self._forget()
 
     def _forget(self) -> None:
-        """Drop everything that the scheduler has brought about.
-
-        Whatever it asked for will be done by others; one that comes back knows nothing of what is
-        here, and uses the same keys for something else.
-        """
-        self._interrupts.clear()
-        self._intake.clear()
-        self._executor.start_over()
-        self._store.clear()
-        self._calls.clear()
-        self._mentioned.clear()
-        for relay in self._relays.values():
-            relay.cancel()
-        self._relays.clear()
-        self._outbox.clear()
-        self._do(self._close_clients())
-
-    def _do(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(coroutine)
-        self._answering.add(task)
-        task.add_done_callback(self._answering.discard)
-
-    def _add_functions(self, functions: Iterable[tuple[bytes, str, bytes]]) -> None:
-        for fid, name, pickle in functions:
-            self._executor.functions.add(fid, name, pickle)
-
-    def _free(self, keys: Iterable[str]) -> None:
-        for key in keys:
-            self._store.discard(key)
-            self._intake.freed(key)
-            self._calls.drop_actor(key)
-
-    def _cancel(self, force: bool, keys: Iterable[str]) -> None:
-        self._send_results()  # they were computed before this was heard
-        keys = set(keys)
-        for key in keys:
-            self._intake.withdraw(key)
-        runs = self._executor.abandon(keys)
-        if force and runs:
-            self._interrupts.add(runs)
+        """Drop everything that the scheduler has brought about."""
+        self._duties.forget()
+        closing = asyncio.create_task(self._close_clients())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     def _on_stuck(self, key: str) -> None:
         self.drain(f"task {key!r} was cancelled and does not end", ExitCode.RESTART)
-
-    def _recall(self, keys: Iterable[str]) -> None:
-        self._say((m.RETURNED, [key for key in keys if self._intake.withdraw(key)]))
-
-    def _send(self, number: int, key: str) -> None:
-        self._do(self._answer(number, key))
-
-    async def _answer(self, number: int, key: str) -> None:
-        self._say(answer_message(number, await serialized_from(self._store, key)))
-
-    def _keep(self, items: Iterable[tuple[str, Serialized]]) -> None:
-        for key, value in items:
-            self._store.put_serialized(key, value)
-            self._say((m.COPIED, [key], []))
-
-    def _relay(self, key: str) -> asyncio.Future[Answer]:
-        waiting = self._relays.get(key)
-        if waiting is None:
-            waiting = self._relays[key] = self._loop.create_future()
-            self._say((m.RELAY, key))
-        return waiting
-
-    def _relayed(self, key: str, value: Serialized | None, failure: Any) -> None:
-        waiting = self._relays.pop(key, None)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(Failure(*failure) if failure else value)
-
-    def _set_inline_limit(self, limit: int) -> None:
-        self._executor.inline_limit = limit
-
-    def _forget_mentioned(self, keys: Iterable[str]) -> None:
-        for key in keys:
-            self._mentioned.pop(key, None)
 
     def _restart(self, reason: str) -> None:
         self._code = ExitCode.RESTART
