@@ -148,6 +148,9 @@ class Connection:
         if message[0] in (m.SUBMIT, m.SCATTER):
             text = f"task {message[-1][0][0]!r} cannot be sent: {error}"
             self.book.fail((item[0], Failure.of(SerializationError(text))) for item in message[-1])
+        elif message[0] == m.ASK:
+            text = f"what was asked ({message[2]}) cannot be sent: {error}"
+            self._refused(message[1], Failure.of(SerializationError(text)))
         else:
             logger.error("a message cannot be sent operation=%s: %s", message[0], error)
 

@@ -99,7 +99,7 @@ restart              seconds or None                             None, when all 
                                                                  error if not within these seconds
 task-counts          None                                        {state: how many tasks}
 run-on-scheduler     value: (function, args, kwargs)             value
-coordinate           [kind, name, operation, arguments]          see `jobqueue.scheduler.coordination`
+coordinate           [kind, name, operation, arguments]          see `scheduler/coordination.py`
 ===================  ==========================================  ===================================
 """
 
