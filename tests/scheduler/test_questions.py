@@ -229,6 +229,40 @@ def test_results_are_rebalanced(site, run):
     run(main())
 
 
+def test_a_lock_is_released_by_a_client_that_goes(site, run):
+    """Whoever waits for it has it then."""
+
+    async def main() -> None:
+        async with site() as here:
+            one, two = await here.client(), await here.client()
+            acquire = ["lock", "x", "acquire", [1]]
+            held = await ask(one, "coordinate", acquire)
+            two.say(m.ASK, 1, "coordinate", acquire)
+            two.say(m.ASK, 2, "nthreads", None)
+            assert await two.hears(m.ANSWER) == (m.ANSWER, 2, {})
+            one.comm.close()
+            assert await two.hears(m.ANSWER) == (m.ANSWER, 1, held)
+            with pytest.raises(ConfigError, match="there is no 'key' to coordinate by"):
+                await ask(two, "coordinate", ["key", "x", "turn", []])
+
+    run(main())
+
+
+def test_a_task_is_explained(site, run):
+    """With what the owner says of workers to come."""
+
+    async def main() -> None:
+        async with site() as here:
+            here.scheduler.describe_supply = lambda: "2 jobs pending"
+            client = await here.client()
+            await here.submit(client, "a")
+            assert await ask(client, "explain", "a") == (
+                "a is ready to run, but no worker is connected; 2 jobs pending."
+            )
+
+    run(main())
+
+
 # -- functions that run in the scheduler -----------------------------------------------------------
 
 
