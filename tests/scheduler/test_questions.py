@@ -242,7 +242,7 @@ def test_a_lock_is_released_by_a_client_that_goes(site, run):
             assert await two.hears(m.ANSWER) == (m.ANSWER, 2, {})
             one.comm.close()
             assert await two.hears(m.ANSWER) == (m.ANSWER, 1, held)
-            with pytest.raises(ConfigError, match="there is no 'key' to coordinate by"):
+            with pytest.raises(ConfigError, match="does not know 'key', 'turn'"):
                 await ask(two, "coordinate", ["key", "x", "turn", []])
 
     run(main())
