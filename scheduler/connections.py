@@ -160,7 +160,6 @@ class Connections:
             self._log.write("client-left", client=client.name, cause=str(reason))
         self._state.remove_client(client)
         self._scheduler.calls.forget_client(client)
-        self._scheduler.coordination.forget_client(client)
         self._scheduler.questions.forget_client(client)
         self._scheduler.schedule_flush()
 

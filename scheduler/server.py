@@ -29,7 +29,6 @@ from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.hello import PYTHON, refusal
 from jobqueue.scheduler.calls import Calls
 from jobqueue.scheduler.connections import Connections
-from jobqueue.scheduler.coordination import Coordination
 from jobqueue.scheduler.event_log import EventLog
 from jobqueue.scheduler.info import WorkerEvent, WorkerInfo
 from jobqueue.scheduler.questions import Questions
@@ -92,7 +91,6 @@ class Scheduler:
         self.state = SchedulerState(allowed_failures=allowed_failures)
         self.event_log = None if event_log is None else EventLog(event_log, self.state)
         self.calls = Calls(self.state)
-        self.coordination = Coordination(self.state)
         self.questions = Questions(self)
         self.connections = Connections(self)
         self.addresses: tuple[str, ...] = ()
