@@ -158,6 +158,7 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
         """Handle the frames that are complete now."""
         if self._deaf:
             return
+        self.received += nbytes
         self._decoder.buffer_updated(nbytes)
         if self._handshake.done:
             self._deliver()
