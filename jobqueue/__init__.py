@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from jobqueue import errors as errors
     from jobqueue.client.client import Client
     from jobqueue.client.future import Future
+    from jobqueue.client.locks import Event, Lock, Semaphore
+    from jobqueue.client.queues import Queue, Variable
     from jobqueue.client.waiting import as_completed, wait
     from jobqueue.cluster.local import LocalCluster
     from jobqueue.cluster.pbs import PBSCluster
@@ -29,10 +31,15 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Client": "jobqueue.client.client",
+    "Event": "jobqueue.client.locks",
     "Future": "jobqueue.client.future",
     "LocalCluster": "jobqueue.cluster.local",
+    "Lock": "jobqueue.client.locks",
     "PBSCluster": "jobqueue.cluster.pbs",
+    "Queue": "jobqueue.client.queues",
     "SLURMCluster": "jobqueue.cluster.slurm",
+    "Semaphore": "jobqueue.client.locks",
+    "Variable": "jobqueue.client.queues",
     "as_completed": "jobqueue.client.waiting",
     "wait": "jobqueue.client.waiting",
 }
@@ -42,10 +49,15 @@ _ROOMS = ("config", "errors")
 
 __all__ = [
     "Client",
+    "Event",
     "Future",
     "LocalCluster",
+    "Lock",
     "PBSCluster",
+    "Queue",
     "SLURMCluster",
+    "Semaphore",
+    "Variable",
     "as_completed",
     "wait",
 ]
