@@ -17,6 +17,7 @@ from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized
 from jobqueue.protocol.serialize import dumps, loads
+from jobqueue.scheduler.coordination import Coordination
 from jobqueue.scheduler.explain import explain
 from jobqueue.scheduler.levelling import known_as
 from jobqueue.scheduler.records import ASSIGNED, ClientRecord, WorkerRecord
@@ -49,6 +50,7 @@ class Questions:
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self._state = scheduler.state
+        self._coordination = Coordination(scheduler.state)
         self._pending: dict[ClientRecord, set[asyncio.Task[None]]] = {}
         self._table: dict[str, Callable[[Any], Any]] = {
             "situation": self._situation,
@@ -70,7 +72,7 @@ class Questions:
         """Take in a question; the answer goes to the client's outbox, now or later."""
         try:
             if question == "coordinate":  # it answers by itself, and others too
-                self._scheduler.coordination.coordinate(client, number, arguments)
+                self._coordination.coordinate(client, number, arguments)
                 return
             handler = self._table.get(question)
             if handler is None:
@@ -100,7 +102,8 @@ class Questions:
         self._scheduler.schedule_flush()
 
     def forget_client(self, client: ClientRecord) -> None:
-        """Work on no answer any more for a client that is gone."""
+        """Work on no answer any more for a client that is gone, and free what it had locked."""
+        self._coordination.forget_client(client)
         for task in self._pending.pop(client, ()):
             task.cancel()
 
