@@ -54,6 +54,8 @@ class Worker:
         Its name, its threads, where its scheduler is.
     data
         Where results are kept; a dict by default.
+    credentials
+        What it proves itself with, instead of what lies in the options' folder.
     shares_process
         Whether other things live in its process. Then `run` goes on after a restart, and waits a
         little for tasks that do not want to end; the owner of a whole process ends that instead.
@@ -62,6 +64,10 @@ class Worker:
     ----------
     clients
         What its tasks need for talking to the scheduler; all of it is closed with the connection.
+    tried
+        Set when the first attempt to connect is over, well or not.
+    refusal
+        Why the scheduler would not have it, if that is why it ended.
 
     Examples
     --------
@@ -74,16 +80,19 @@ class Worker:
         options: WorkerOptions,
         *,
         data: MutableMapping[str, Any] | None = None,
+        credentials: Credentials | None = None,
         shares_process: bool = False,
     ) -> None:
         self.options = options
         self.name = options.name
         self.clients: dict[str, Any] = {}
+        self.tried = asyncio.Event()
+        self.refusal: CommError | None = None
         self._shares_process = shares_process
         self._loop = asyncio.get_running_loop()
-        self._credentials = (
-            Credentials.load(options.credentials) if options.credentials is not None else None
-        )
+        if credentials is None and options.credentials is not None:
+            credentials = Credentials.load(options.credentials)
+        self._credentials = credentials
         self._store = Store({} if data is None else data)
         self._server = PeerServer(self._store, self._credentials)
         self._link = Link()
@@ -192,8 +201,10 @@ class Worker:
                 comm = await self._connect(left)
             except (AuthenticationFailed, HandshakeRefused) as error:
                 logger.error("worker ends name=%s cause=refused: %s", options.name, error)
+                self.refusal = error
                 return ExitCode.REFUSED
             except CommError as error:
+                self.tried.set()
                 self._last_error = str(error)
                 await self._pause(RETRY)
                 continue
