@@ -35,10 +35,13 @@ class Comm(ABC):
         Where the two ends are, for messages to people.
     peer
         What the peer said of itself in the handshake.
+    received
+        Bytes that have come so far over a stream: while it grows, a large message is on its way.
     HIGH_WATER, LOW_WATER
         What may be pending before `drain` waits, and what still is when it goes on.
     """
 
+    received: int = 0
     local_address: str
     peer_address: str
     peer: Hello
