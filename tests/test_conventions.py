@@ -40,6 +40,8 @@ TESTED_THROUGH = {
     "jobqueue/client/results.py": "client/test_future.py",
     # its words are compared where tasks end without a result
     "scheduler/causes.py": "scheduler/test_state.py",
+    # what messages lead to is seen where peers say them
+    "scheduler/handlers.py": "scheduler/test_connections.py",
     # what an agent holds of a worker
     "worker/child.py": "worker/test_agent.py",
     # where errors are raised, their words are compared

@@ -1,0 +1,270 @@
+"""Peers of a scheduler: how they come, speak and go."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from jobqueue.comm import connect
+from jobqueue.errors import FrameError, HandshakeRefused, KilledWorker
+from jobqueue.protocol import messages as m
+from jobqueue.protocol.failures import Failure
+from jobqueue.protocol.hello import PYTHON
+from jobqueue.scheduler.info import WorkerJoined, WorkerLeft
+
+
+def test_another_python_is_refused_in_words(site, run):
+    """Pickled functions do not run there; whoever started it reads why."""
+
+    async def main() -> None:
+        async with site() as here:
+            with pytest.raises(HandshakeRefused, match=rf"worker runs Python 2\.7.*{PYTHON}"):
+                await here.worker(python="2.7")
+            with pytest.raises(HandshakeRefused, match="0 threads"):
+                await here.worker(nthreads=0)
+            hello = {"role": "worker", "name": "w", "nthreads": 1, "python": PYTHON}
+            with pytest.raises(HandshakeRefused, match="did not say its 'addresses'"):
+                await connect(here.scheduler.local_address, hello=hello)
+            assert here.scheduler.workers() == []
+            await here.check_works()
+
+    run(main())
+
+
+def test_an_agent_may_come_and_look(site, run):
+    """It counts neither as a worker nor as a client, and garbage from it ends its connection."""
+
+    async def main() -> None:
+        async with site() as here:
+            agent = await here.agent()
+            await here.check_works()
+            assert agent.reason is None
+            agent.say(m.DONE, [])
+            await agent.ends()
+            other = await here.agent()
+            await here.check_works()
+            await here.scheduler.close()
+            await other.ends()
+
+    run(main())
+
+
+def test_a_client_inside_of_a_task_is_a_client(site, run):
+    """It submits and hears of results as all others do."""
+
+    async def main() -> None:
+        async with site() as here:
+            task = await here.client(role="task")
+            worker = await here.worker()
+            await here.submit(task, "a")
+            await worker.hears(m.RUN)
+            worker.say(m.DONE, [("a", b"1", 1, 0.1)])
+            assert await task.hears(m.FINISHED) == (m.FINISHED, [("a", b"1")])
+
+    run(main())
+
+
+def test_workers_that_come_and_go_are_told_of(site, run):
+    """With what is known of them, and of why they went."""
+
+    async def main() -> None:
+        async with site() as here:
+            worker = await here.worker("w", nthreads=3)
+            (info,) = here.scheduler.workers()
+            assert (info.name, info.nthreads, info.idle) == ("w", 3, True)
+            worker.comm.abort()
+            await worker.comm.wait_closed()
+            await here.check_works()
+            joined, left = here.events[:2]
+            assert joined == WorkerJoined(info)
+            assert isinstance(left, WorkerLeft)
+            assert left.worker == info
+            assert not left.expected
+            assert left.reason.startswith("its connection ended")
+
+    run(main())
+
+
+def test_a_worker_that_comes_again_under_its_name_takes_its_own_place(site, run):
+    """Its tasks are run anew, without blame; the old connection is told to end."""
+
+    async def main() -> None:
+        async with site() as here:
+            client, old = await here.client(), await here.worker("w")
+            await here.submit(client, "a")
+            await old.hears(m.RUN)
+            new = await here.worker("w")
+            assert (await old.hears(m.END))[1] == "it connected anew"
+            await old.ends()
+            _, ((key, *_),) = await new.hears(m.RUN)
+            assert here.scheduler.state.tasks[key].deaths == 0
+            assert [info.name for info in here.scheduler.workers()] == ["w"]
+            old.say(m.DONE, [("a", b"too late", 8, 0.1)])
+            new.say(m.DONE, [("a", b"in time", 7, 0.1)])
+            assert await client.hears(m.FINISHED) == (m.FINISHED, [("a", b"in time")])
+            assert [type(event) for event in here.events] == [
+                WorkerJoined,
+                WorkerLeft,
+                WorkerJoined,
+            ]
+            assert here.events[1].expected
+
+    run(main())
+
+
+def test_a_worker_that_says_it_leaves_is_retired(site, run):
+    """What it holds alone moves, then it is told to end; its tasks are not to blame."""
+
+    async def main() -> None:
+        async with site() as here:
+            client, leaving = await here.client(), await here.worker("leaving")
+            await here.submit(client, "a", "b")
+            await leaving.hears(m.RUN)
+            leaving.say(m.LEAVING, "SIGTERM")
+            assert (await leaving.hears(m.RECALL))[1] == ["a", "b"]
+            leaving.say(m.RETURNED, ["b"])
+            leaving.comm.close()
+            await leaving.ends()
+            other = await here.worker("other", nthreads=2)
+            await other.hears(m.RUN)
+            assert here.scheduler.state.tasks["a"].deaths == 0
+            assert here.events[1].reason == "SIGTERM"
+            assert here.events[1].expected
+
+    run(main())
+
+
+def test_a_worker_that_dies_is_blamed_on_what_it_ran(site, run):
+    """The client hears after as many as are allowed."""
+
+    async def main() -> None:
+        async with site(allowed_failures=2) as here:
+            client = await here.client()
+            await here.submit(client, "a")
+            for name in ("w1", "w2"):
+                worker = await here.worker(name)
+                await worker.hears(m.RUN)
+                worker.comm.abort()
+                await worker.comm.wait_closed()
+            _, ((_, failure),) = await client.hears(m.FAILED)
+            error = Failure(*failure).to_exception()
+            assert isinstance(error, KilledWorker)
+            assert "2 workers that died, the last of them w2" in str(error)
+
+    run(main())
+
+
+# -- garbage ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        ("unheard-of", 1),
+        (m.DONE,),
+        (m.DONE, [("a", b"1")]),
+        (m.DONE, [], "too much"),
+        (m.DONE, 5),
+        (m.DONE, [("a", b"1", "many", 0.1)]),
+        (m.DONE, [("a", None, "many", 0.1)]),
+        (m.DONE, [("a", b"1", 1, "long")]),
+        (m.FAILED, [("a", (b"", "no summary"), 0.1)]),
+        (m.FAILED, [("a", None, 0.1)]),
+        (m.COPIED, ["a"]),
+        (m.SUBMIT, b"f", None, []),  # a client's message
+        (["unhashable"],),
+        (),
+    ],
+    ids=repr,
+)
+def test_garbage_ends_a_workers_connection_and_nothing_else(message, caplog, site, run):
+    """Its task goes to another worker, and the log tells of it."""
+
+    async def main() -> None:
+        async with site() as here:
+            client, bad = await here.client(), await here.worker("bad")
+            await here.submit(client, "a")
+            await bad.hears(m.RUN)
+            bad.comm.send([message])
+            await bad.ends()
+            other = await here.worker("other")
+            _, ((key, *_),) = await other.hears(m.RUN)
+            other.say(m.DONE, [(key, b"1", 1, 0.1)])
+            assert await client.hears(m.FINISHED) == (m.FINISHED, [("a", b"1")])
+            await here.check_works()
+
+    with caplog.at_level(logging.WARNING):
+        run(main())
+    assert "worker left name=bad" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        ("unheard-of",),
+        (m.SUBMIT, b"a function that nobody sent", None, [("k", b"", None)]),
+        (m.SUBMIT, b"f", {"priority": "high"}, [("k", b"", None)]),
+        (m.SUBMIT, b"f", {"priority": float("nan")}, [("k", b"", None)]),
+        (m.SUBMIT, b"f", None, [("k",)]),
+        (m.SCATTER, None, [("k", 5)]),
+        (m.ASK, 1),
+        (m.DONE, []),
+    ],
+    ids=repr,
+)
+def test_garbage_ends_a_clients_connection_and_nothing_else(message, site, run):
+    """What it had submitted goes with it."""
+
+    async def main() -> None:
+        async with site() as here:
+            client = await here.client()
+            await here.submit(client, "a")
+            client.comm.send([message])
+            await client.ends()
+            await here.check_works()
+            assert here.scheduler.task_counts() == {}
+
+    run(main())
+
+
+# -- what cannot be said ---------------------------------------------------------------------------
+
+
+def narrow(comm, *operations: str) -> None:
+    """Let no message of these kinds through."""
+    send = comm.send
+
+    def refuse(messages):
+        if any(message[0] in operations for message in messages):
+            raise FrameError("too large")
+        send(messages)
+
+    comm.send = refuse
+
+
+def test_who_waits_for_what_cannot_be_sent_is_told(site, run, caplog):
+    """A task that fits into no frame fails; so do answers and values."""
+
+    async def main() -> None:
+        async with site() as here:
+            client, worker = await here.client(), await here.worker()
+            comms = here.scheduler.connections._comms
+            (to_client,) = (comms[peer] for peer in here.scheduler.state.clients.values())
+            (to_worker,) = (comms[peer] for peer in here.scheduler.state.workers.values())
+            narrow(to_worker, m.RUN)
+            await here.submit(client, "a")
+            _, ((key, failure),) = await client.hears(m.FAILED)
+            assert key == "a"
+            assert isinstance(Failure(*failure).to_exception(), FrameError)
+            client.say(m.SCATTER, None, [("b", b"value")])
+            narrow(to_client, m.FETCHED, m.ANSWER)
+            client.say(m.FETCH, ["b"])
+            assert (await client.hears(m.FETCH_FAILED))[1] == "b"
+            client.say(m.ASK, 7, "nthreads", None)
+            assert (await client.hears(m.REFUSED))[1] == 7
+            assert worker.reason is None
+
+    with caplog.at_level(logging.WARNING):
+        run(main())
+    assert "cannot be sent message=run to=w error=too large" in caplog.text
