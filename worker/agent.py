@@ -25,26 +25,22 @@ import selectors
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from functools import partial
 
 import jobqueue
 from jobqueue.worker.agent_log import Log
-from jobqueue.worker.arguments import AUTO, AgentOptions, parse_arguments
+from jobqueue.worker.arguments import AgentOptions, parse_arguments
 from jobqueue.worker.child import Child
+from jobqueue.worker.endings import Seen, judge
+from jobqueue.worker.errands import Errands
 from jobqueue.worker.exit_codes import ExitCode
-from jobqueue.worker.exit_record import (
-    ExitRecord,
-    WorkerEnd,
-    describe_status,
-    write_atomically,
-)
+from jobqueue.worker.exit_record import ExitRecord, WorkerEnd, write_atomically
 from jobqueue.worker.launch import start_worker, worker_argv
-from jobqueue.worker.limits import available_cpus, available_memory, memory_per_worker
-from jobqueue.worker.options import WorkerOptions
+from jobqueue.worker.limits import available_cpus, available_memory, process_limit
+from jobqueue.worker.overuse import KernelKills, Overuse
+from jobqueue.worker.shares import staggered_lifetime, worker_options
 from jobqueue.worker.signals import wakeup_pipe
 from jobqueue.worker.supervise import (
     SIGNAL_REQUESTS,
@@ -59,56 +55,33 @@ from jobqueue.worker.supervise import (
 )
 from jobqueue.worker.watch import Watch
 
-# Ends after which nobody asks for a worker's last words.
-_UNREMARKABLE = (ExitCode.TOLD_TO_END, ExitCode.TERMINATED, -signal.SIGTERM)
-
 # Reads of 64 KiB that empty the largest pipe there is, and some.
 _PIPE_READS = 20
 
-# Seconds to ask for the scheduler.
-_ASK_TIMEOUT = 10.0
+# Seconds at the end for telling the scheduler of ended workers, and removing what they left.
+_LAST_ERRANDS = 3.0
+
+# Ends after which nobody asks for a worker's last words.
+_UNREMARKABLE = (
+    ExitCode.TOLD_TO_END,
+    ExitCode.RESTART,
+    ExitCode.TERMINATED,
+    -signal.SIGTERM,
+)
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = "python -m jobqueue.worker") -> int:
     """Run a job agent, as its command does, and return its exit status."""
     options = parse_arguments(sys.argv[1:] if argv is None else argv, prog=prog)
+    if options.credentials is None or options.scheduler_file is not None:
+        from jobqueue.worker.contact import find_scheduler
+
+        found = find_scheduler(options)
+        if isinstance(found, str):
+            Log().line("ends", exit_code=int(ExitCode.NO_SCHEDULER), cause=found)
+            return ExitCode.NO_SCHEDULER
+        options = found
     return Agent(options).run()
-
-
-def worker_options(options: AgentOptions, *, cpus: int, memory: int) -> list[WorkerOptions]:
-    """Share what the agent was given among its workers.
-
-    Parameters
-    ----------
-    options
-        The agent's own.
-    cpus
-        CPUs that may be used.
-    memory
-        Bytes that may be used.
-    """
-    limit = options.memory_limit
-    if limit is not None:
-        asked = None if limit == AUTO else limit
-        limit = memory_per_worker(options.nworkers, asked=asked, total=memory)
-    return [
-        WorkerOptions(
-            addresses=options.addresses,
-            name=f"{options.name}-{slot}",
-            nthreads=options.nthreads or max(1, cpus // options.nworkers),
-            memory_limit=limit,
-            credentials=options.credentials,
-            job_id=options.job_id,
-            slot=slot,
-            death_timeout=options.death_timeout,
-            local_directory=options.local_directory,
-            interface=options.interface,
-            resources=options.resources,
-            preload=options.preload,
-            agent_pid=os.getpid(),
-        )
-        for slot in range(options.nworkers)
-    ]
 
 
 class Agent:
@@ -137,15 +110,20 @@ class Agent:
         self._options = options
         self._argv = argv or worker_argv()
         self._log = log or Log()
-        self._workers = worker_options(options, cpus=available_cpus(), memory=available_memory())
+        self._workers = worker_options(
+            options, cpus=available_cpus(), memory=available_memory(), each=process_limit()
+        )
         policy = policy or Policy()
         if not options.nanny:
             policy = policy._replace(restart_delays=())
         self._supervisor = Supervisor(
-            options.nworkers, policy=policy, lifetime=_staggered_lifetime(options)
+            len(self._workers), policy=policy, lifetime=staggered_lifetime(options)
         )
         self._watch = Watch(options.death_timeout)
-        self._answers: deque[str] = deque()  # of the threads that asked for the scheduler
+        worker = self._workers[0]
+        self._overuse = Overuse(worker.memory_limit, worker.memory_fractions.terminate)
+        self._kernel_kills = KernelKills()
+        self._errands = Errands(options, worker.local_directory or "", self._log)
         self._children: dict[int, Child] = {}  # by slot
         self._selector = selectors.DefaultSelector()
         self._identity = {
@@ -176,17 +154,22 @@ class Agent:
 
     def _turn(self) -> None:
         """Wait until something happens, and let those know who decide."""
-        deadlines = (self._supervisor.deadline(), self._watch.deadline())
+        deadlines = (
+            self._supervisor.deadline(),
+            self._watch.deadline(),
+            self._overuse.deadline() if self._children else None,
+        )
         deadline = min((time for time in deadlines if time is not None), default=None)
         timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
         for key, _ in self._selector.select(timeout):
             key.data()
-        while self._answers:
-            self._on_answer(self._answers.popleft())
+        while self._errands.answers:
+            self._on_answer(self._errands.answers.popleft())
+        self._look_at_memory()
         self._reap()
         self._perform(self._supervisor.tick(time.monotonic()))
         if self._watch.asks(time.monotonic()):
-            threading.Thread(target=self._ask, name="ask", daemon=True).start()
+            self._errands.look_for_scheduler()
 
     def _on_signals(self, wakeup: int) -> None:
         for signum in os.read(wakeup, 4096):
@@ -205,38 +188,41 @@ class Agent:
         except OSError:
             signs = b""
         if signs:
+            child.signs.read(signs)
             self._watch.alive(child.slot, time.monotonic())
         else:
             self._close_life(child)  # as the worker has done with its end
 
     def _close_life(self, child: Child) -> None:
         assert child.process.stdin is not None
-        if not child.process.stdin.closed:
+        if not child.life_closed:
             self._selector.unregister(child.life)
             child.process.stdin.close()
 
-    def _ask(self) -> None:
-        """Ask for the scheduler, in a thread and with modules that few agents ever need."""
-        from jobqueue.worker.probe import look_for_scheduler
-
-        options = self._options
-        timeout = min(_ASK_TIMEOUT, options.death_timeout)
-        missing = look_for_scheduler(options.addresses, options.credentials, timeout)
-        self._answers.append(missing)
-        signal.raise_signal(signal.SIGCHLD)  # wakes the main thread
-
     def _on_answer(self, missing: str) -> None:
         for slot in self._watch.answered(not missing, time.monotonic()):
-            child = self._children[slot]
-            if child.verdict:  # killed a moment ago, and not reaped yet
-                continue
-            child.verdict = (
+            why = (
                 f"no scheduler for {self._options.death_timeout:g} s; a task that lets nothing "
                 f"else run kept the worker from ending itself; {missing}"
             )
-            self._log.line("worker cannot end itself, is killed",
-                           worker=child.name, pid=child.process.pid)  # fmt: skip
-            child.kill_group()
+            self._kill(self._children[slot], ExitCode.NO_SCHEDULER, why, "cannot end itself")
+
+    def _look_at_memory(self) -> None:
+        now, due = time.monotonic(), self._overuse.deadline()
+        if due is None or now < due:
+            return
+        self._kernel_kills.recent(now)  # while it is known when it was
+        pids = [(child.slot, child.process.pid) for child in self._children.values()]
+        for slot, why in self._overuse.look(pids, now):
+            self._kill(self._children[slot], ExitCode.MEMORY, why, "takes too much memory")
+
+    def _kill(self, child: Child, meaning: ExitCode, why: str, fact: str) -> None:
+        """Kill a worker in whose end the agent sees more than a signal."""
+        if child.verdict is not None:  # killed a moment ago, and not reaped yet
+            return
+        child.verdict = meaning, why
+        self._log.line(f"worker {fact}, is killed", worker=child.name, pid=child.process.pid)
+        child.kill_group()
 
     # Actions
 
@@ -289,15 +275,28 @@ class Agent:
             del self._children[child.slot]
             self._watch.ended(child.slot)
             child.kill_group()
-            self._copy_stderr(child, to_the_end=True)
+            if not child.life_closed:
+                self._on_life(child)
             self._close_life(child)
-            status = ExitCode.NO_SCHEDULER if child.verdict else child.process.returncode
-            cause = describe_status(status, death_timeout=self._options.death_timeout)
-            lines = [] if status in _UNREMARKABLE else child.tail.lines()
-            if child.verdict:
-                lines = [child.verdict]
-            self._note_end(child.name, child.process.pid, status, cause, child.started, lines)
-            self._perform(self._supervisor.exited(child.slot, status, time.monotonic()))
+            self._copy_stderr(child, to_the_end=True)
+            self._on_ended(child)
+
+    def _on_ended(self, child: Child) -> None:
+        now, signs, status = time.monotonic(), child.signs, int(child.process.returncode)
+        out_of_memory = status == -signal.SIGKILL and self._kernel_kills.recent(now)
+        seen = Seen(status, signs.worked, signs.signed_off, child.verdict,
+                    self._supervisor.ending, out_of_memory)  # fmt: skip
+        ending = judge(seen, death_timeout=self._options.death_timeout)
+        lines = [] if ending.status in _UNREMARKABLE else child.tail.lines()
+        if child.verdict is not None and ending.status == ExitCode.NO_SCHEDULER:
+            lines = [child.verdict[1]]
+        self._note_end(child.name, child.process.pid, ending.status, ending.cause, child.started,
+                       lines)  # fmt: skip
+        if ending.report:
+            self._errands.report(child.name, ending.cause, ending.blame, lines)
+        if signs.signed_off is None:
+            self._errands.sweep()
+        self._perform(self._supervisor.exited(child.slot, ending.status, now, worked=signs.worked))
 
     def _copy_stderr(self, child: Child, *, to_the_end: bool = False) -> None:
         """Copy what a worker wrote to the log, and keep the last of it."""
@@ -351,13 +350,14 @@ class Agent:
             jobqueue=getattr(jobqueue, "__version__", None),
             executable=sys.executable,
             scheduler=",".join(options.addresses),
-            workers=options.nworkers,
+            workers=len(self._workers),
             threads=worker.nthreads,
             memory_limit=worker.memory_limit,
         )
-        if options.memory_limit not in (None, AUTO, worker.memory_limit):
+        asked = options.memory_limit
+        if asked and asked > 1 and asked != worker.memory_limit:
             self._log.line("workers' memory reduced to leave room for the agent",
-                           asked=options.memory_limit, limit=worker.memory_limit)  # fmt: skip
+                           asked=asked, limit=worker.memory_limit)  # fmt: skip
         for option in options.ignored:
             self._log.line("option without effect", **option._asdict())
 
@@ -370,6 +370,7 @@ class Agent:
             for stream in (child.process.stdin, child.process.stderr):
                 if stream is not None:
                     stream.close()
+        self._errands.finish(_LAST_ERRANDS)
         if end is None:
             return
         fields = {"exit_code": int(end.exit_code), "cause": end.cause, "said": None}
@@ -382,12 +383,3 @@ class Agent:
             except OSError as error:
                 self._log.line("exit record not written", path=path, error=error)
         self._log.line("ends", **fields)
-
-
-def _staggered_lifetime(options: AgentOptions) -> float | None:
-    if options.lifetime is None or not options.lifetime_stagger:
-        return options.lifetime
-    import random
-
-    change = random.uniform(-options.lifetime_stagger, options.lifetime_stagger)
-    return max(0.0, options.lifetime + change)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 from jobqueue.worker.dask_options import Ignored, add_dask_options
+from jobqueue.worker.limits import Fractions
 from jobqueue.worker.quantities import parse_bytes, parse_seconds
 
 T = TypeVar("T")
 
 AUTO = -1
-"""`AgentOptions.memory_limit`: as much as there is, shared among the workers."""
+"""`AgentOptions.memory_limit`: as much as there is, shared among the workers; `nworkers`: as many
+as suit the CPUs."""
 
 
 class AgentOptions(NamedTuple):
@@ -22,15 +25,18 @@ class AgentOptions(NamedTuple):
     Parameters
     ----------
     addresses
-        Contact addresses of the scheduler, best first.
+        Contact addresses of the scheduler, best first; none with a scheduler file.
     name
         Common part of the workers' names; the worker in slot 0 is called ``NAME-0``.
+    scheduler_file
+        File that says where the scheduler is, or will be, or None.
     nworkers
-        Number of worker processes.
+        Number of worker processes, or `AUTO`.
     nthreads
         Threads of each, or None to share the CPUs among them.
     memory_limit
-        Bytes of each; `AUTO` for a share of what there is, None for no limit.
+        Bytes of each, or a fraction of what there is, up to 1; `AUTO` for a share of it, None for
+        no limit.
     job_id
         The batch system's id of the job, or None.
     credentials
@@ -39,7 +45,7 @@ class AgentOptions(NamedTuple):
         Seconds without a scheduler after which workers end themselves.
     nanny
         Whether workers that crash are started again.
-    local_directory, interface, resources, preload
+    memory_fractions, local_directory, interface, host, ports, resources, preload
         As in `WorkerOptions`.
     exit_record
         File that will tell why the agent ended, or None.
@@ -53,15 +59,19 @@ class AgentOptions(NamedTuple):
 
     addresses: tuple[str, ...]
     name: str
+    scheduler_file: str | None = None
     nworkers: int = 1
     nthreads: int | None = None
-    memory_limit: int | None = AUTO
+    memory_limit: float | None = AUTO
+    memory_fractions: Fractions = Fractions()
     job_id: str | None = None
     credentials: str | None = None
     death_timeout: float = 60.0
     nanny: bool = True
     local_directory: str | None = None
     interface: str | None = None
+    host: str | None = None
+    ports: tuple[int, int] | None = None
     resources: dict[str, float] = {}  # noqa: RUF012 - never written to
     preload: tuple[str, ...] = ()
     exit_record: str | None = None
@@ -92,8 +102,19 @@ def parse_arguments(
     >>> parse_arguments(["tls://10.0.0.1:4000", "--nworkers", "4"]).nworkers
     4
     """
-    fields = vars(_parser(prog).parse_args(argv))
-    fields["addresses"] = tuple(part for group in fields["addresses"] for part in group)
+    parser = _parser(prog)
+    fields = vars(parser.parse_args(argv))
+    protocol = fields.pop("protocol")
+    fields["addresses"] = tuple(
+        part if "://" in part else f"{protocol}://{part}"
+        for group in fields["addresses"]
+        for part in group
+    )
+    if bool(fields["addresses"]) == bool(fields["scheduler_file"]):
+        parser.error("give either ADDRESS or --scheduler-file: where the scheduler is")
+    fields["memory_fractions"] = Fractions(
+        *(fields.pop(f"memory_{name}") for name in Fractions._fields)
+    )
     fields["preload"] = tuple(fields["preload"])
     fields["name"] = fields["name"] or f"{os.uname().nodename}-{os.getpid()}"
     return AgentOptions(**fields)
@@ -109,13 +130,17 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "addresses",
-        nargs="+",
+        nargs="*",
         metavar="ADDRESS",
         type=_checked(_addresses),
         help="contact addresses of the scheduler, several or separated by commas, best first",
     )
-    for flag, metavar, parse, default, text in _OPTIONS:
-        parser.add_argument(flag, metavar=metavar, type=_checked(parse), default=default, help=text)
+    for flags, metavar, parse, default, text in _OPTIONS:
+        names = flags.split()
+        dest = _DESTINATIONS.get(names[0])
+        parser.add_argument(
+            *names, dest=dest, metavar=metavar, type=_checked(parse), default=default, help=text
+        )
     parser.add_argument(  # the name that dask's worker command had for it until 2021
         "--nprocs",
         dest="nworkers",
@@ -177,11 +202,57 @@ def _positive_seconds(text: str) -> float:
     return seconds
 
 
-def _memory_limit(text: str) -> int | None:
+def _count_or_auto(text: str) -> int:
+    return AUTO if text.strip().lower() == "auto" else _count(text)
+
+
+def _memory_limit(text: str) -> float | None:
     word = text.strip().lower()
     if word in ("", "auto"):
         return AUTO
-    return None if word == "none" else parse_bytes(text) or None
+    if word == "none":
+        return None
+    with contextlib.suppress(ValueError):
+        if 0 < float(word) <= 1:
+            return float(word)
+    return parse_bytes(text) or None
+
+
+def _fraction(text: str) -> float | None:
+    if text.strip().lower() in _OFF:
+        return None
+    try:
+        fraction = float(text)
+    except ValueError:
+        fraction = -1.0
+    if not 0 < fraction <= 1:
+        raise ValueError(f"{text!r} is no fraction of the memory limit: write 0.7, or off")
+    return fraction
+
+
+_OFF = ("off", "no", "none", "false", "0")
+
+
+def _ports(text: str) -> tuple[int, int] | None:
+    first, colon, last = text.strip().partition(":")
+    try:
+        found = int(first or 0), int(last if colon else first or 0)
+    except ValueError:
+        found = -1, -1
+    if found == (0, 0):
+        return None
+    if not 1 <= found[0] <= found[1] <= 65535:
+        raise ValueError(
+            f"{text!r} is no port: write 3000, or 3000:3026 for the first that is free"
+        )
+    return found
+
+
+def _protocol(text: str) -> str:
+    scheme = text.strip().removesuffix("://")
+    if scheme not in ("", "tls", "tcp"):
+        raise ValueError(f"{text!r} is no protocol: write tls or tcp")
+    return scheme or "tls"
 
 
 def _resources(text: str) -> dict[str, float]:
@@ -197,19 +268,37 @@ def _resources(text: str) -> dict[str, float]:
     return resources
 
 
+_DESTINATIONS = {"--worker-port": "ports"}
+
 _OPTIONS: tuple[tuple[str, str, Callable[[str], object], object, str], ...] = (
-    ("--nworkers", "N", _count, 1, "worker processes (default 1)"),
+    ("--scheduler-file", "FILE", _text, None,
+     "in place of ADDRESS: file that says where the scheduler is, or will be"),
+    ("--protocol", "NAME", _protocol, "tls", "of addresses that name none: tls (default) or tcp"),
+    ("--nworkers", "N", _count_or_auto, 1,
+     "worker processes (default 1), or auto: as suits the CPUs"),
     ("--nthreads", "N", _count, None, "threads of each worker (default: all CPUs, shared)"),
     ("--name", "NAME", _text, None, "workers are called NAME-0, ... (default: HOST-PID)"),
     ("--memory-limit", "SIZE", _memory_limit, AUTO,
-     "memory of each worker, as in 16GiB; auto (default): all there is, shared; 0: no limit"),
+     "memory of each worker, as in 16GiB or, of all there is, 0.5; auto (default): all there is, "
+     "shared; 0: no limit"),
+    ("--memory-target", "PART", _fraction, Fractions().target,
+     "part of that above which results go to disk (default 0.6), or off"),
+    ("--memory-spill", "PART", _fraction, Fractions().spill,
+     "the same if the whole process takes so much (default 0.7), or off"),
+    ("--memory-pause", "PART", _fraction, Fractions().pause,
+     "if the process takes so much, no task begins (default 0.8), or off"),
+    ("--memory-terminate", "PART", _fraction, Fractions().terminate,
+     "if the process takes so much, it is ended (default 0.95), or off"),
     ("--job-id", "ID", _text, None, "the batch system's id of this job"),
     ("--credentials", "FOLDER", _text, None, "folder with the cluster's credentials"),
     ("--death-timeout", "TIME", _positive_seconds, 60.0,
      "end after this time without a scheduler (default 60s)"),
     ("--local-directory", "FOLDER", _text, None,
-     "folder for what workers put on disk (nothing yet)"),
+     "folder for the results that go to disk (default: $TMPDIR or /tmp)"),
     ("--interface", "NAME", _text, None, "network interface to listen on"),
+    ("--host", "ADDRESS", _text, None, "IP address to listen on, or a name of this machine"),
+    ("--worker-port --port", "PORT", _ports, None,
+     "port to listen on, or several to choose from, as in 3000:3026 (default: any that is free)"),
     ("--resources", "NAME=N,...", _resources, {}, "amounts tasks may ask for: GPU=2,MEM=10"),
     ("--exit-record", "FILE", _text, None, "at the end, write why to this file, as JSON"),
     ("--lifetime", "TIME", _positive_seconds, None, "end in order after this time, as in 18m"),

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import time
 
+from jobqueue.worker.exit_codes import ExitCode
 from jobqueue.worker.exit_record import Tail
+from jobqueue.worker.launch import Signs
 
 
 class Child:
@@ -24,7 +26,7 @@ class Child:
         As `jobqueue.worker.launch.start_worker` returned it.
     """
 
-    __slots__ = ("name", "process", "slot", "started", "tail", "verdict")
+    __slots__ = ("name", "process", "signs", "slot", "started", "tail", "verdict")
 
     def __init__(self, slot: int, name: str, process: subprocess.Popen[bytes]) -> None:
         self.slot = slot
@@ -32,7 +34,9 @@ class Child:
         self.process = process
         self.started = time.time()
         self.tail = Tail()
-        self.verdict = ""  # why the agent ended it, if it did so in the worker's place
+        self.signs = Signs()
+        # What its end means, and why the agent has killed it, if it has done so in its place.
+        self.verdict: tuple[ExitCode, str] | None = None
 
     @property
     def stderr(self) -> int:
@@ -45,6 +49,12 @@ class Child:
         """Where its signs of life come out."""
         assert self.process.stdin is not None
         return self.process.stdin.fileno()
+
+    @property
+    def life_closed(self) -> bool:
+        """Whether no more of them come."""
+        assert self.process.stdin is not None
+        return self.process.stdin.closed
 
     def kill_group(self) -> None:
         """Kill the worker, if it still runs, and whatever its tasks have left behind.

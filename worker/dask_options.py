@@ -31,10 +31,9 @@ class Ignored(NamedTuple):
 
 
 _DASHBOARD = "workers have no dashboard"
-_PORTS = "workers listen on free ports, and the job agent on none"
-_LISTEN = "workers listen on all addresses of the node, or on that of --interface"
+_PORTS = "the job agent listens on no port"
+_LISTEN = "workers listen where --host, --interface and --worker-port say"
 _TLS = "the cluster makes its own certificates"
-_CONTACT = "the scheduler's address stands in the job script"
 _RESTART = "the cluster replaces the jobs that end"
 _RECONNECT = "workers look for a lost scheduler until the death timeout"
 _AGENT = "the job agent runs no code of yours; --preload runs it in each worker"
@@ -52,14 +51,9 @@ DASK_OPTIONS: tuple[tuple[str, bool, str], ...] = (
     ("--no-bokeh", False, _DASHBOARD),
     ("--bokeh-port", True, _DASHBOARD),
     ("--bokeh-prefix", True, _DASHBOARD),
-    ("--port", True, _PORTS),
-    ("--worker-port", True, _PORTS),
     ("--nanny-port", True, _PORTS),
-    ("--host", True, _LISTEN),
     ("--listen-address", True, _LISTEN),
     ("--contact-address", True, _LISTEN),
-    ("--protocol", True, _CONTACT),
-    ("--scheduler-file", True, _CONTACT),
     ("--tls-ca-file", True, _TLS),
     ("--tls-cert", True, _TLS),
     ("--tls-key", True, _TLS),

@@ -57,8 +57,55 @@ def start_worker(argv: Sequence[str], options: WorkerOptions) -> subprocess.Pope
 
 def show_life() -> None:
     """Show the agent that this process's event loop runs: the worker's end."""
+    _show(_ALIVE)
+
+
+def show_work() -> None:
+    """Show the agent that this worker has found its scheduler."""
+    _show(_WORKS)
+
+
+def sign_off(status: int) -> None:
+    """Show the agent that this worker ends in order, and with which status."""
+    _show(_SIGNED_OFF + status)
+
+
+def _show(sign: int) -> None:
     with contextlib.suppress(OSError):  # an agent that reads nothing has other worries
-        os.write(0, b".")
+        os.write(0, bytes([sign]))
+
+
+class Signs:
+    """What a worker has shown its agent until now: the agent's end.
+
+    Examples
+    --------
+    >>> signs = Signs()
+    >>> signs.read(b".w.")
+    >>> signs.worked, signs.signed_off
+    (True, None)
+    >>> signs.read(bytes([_SIGNED_OFF + 6]))
+    >>> signs.signed_off
+    6
+    """
+
+    __slots__ = ("signed_off", "worked")
+
+    def __init__(self) -> None:
+        self.worked = False
+        self.signed_off: int | None = None
+
+    def read(self, signs: bytes) -> None:
+        """Take note of what came."""
+        if _WORKS in signs:
+            self.worked = True
+        if signs and signs[-1] >= _SIGNED_OFF:
+            self.signed_off = signs[-1] - _SIGNED_OFF
+
+
+_ALIVE = ord(".")
+_WORKS = ord("w")
+_SIGNED_OFF = 128  # and above it, the status
 
 
 def die_with_parent(parent_pid: int) -> None:

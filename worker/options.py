@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
+from jobqueue.worker.limits import Fractions
+
 
 # A NamedTuple, and no dataclass: importing `dataclasses` is a fifth of the agent's start-up time.
 class WorkerOptions(NamedTuple):
@@ -22,7 +24,9 @@ class WorkerOptions(NamedTuple):
     nthreads
         Tasks that may run at the same time.
     memory_limit
-        Bytes this worker may use, or None for no limit; told to the scheduler, not enforced yet.
+        Bytes this worker may use, or None for no limit.
+    memory_fractions
+        What it does at which part of that, see `jobqueue.worker.memory`.
     credentials
         Folder with the cluster's credentials, or None where the transport needs none.
     job_id
@@ -33,9 +37,13 @@ class WorkerOptions(NamedTuple):
     death_timeout
         Seconds without a scheduler after which the worker ends itself.
     local_directory
-        Folder for what the worker puts on disk, or None to choose one; nothing is put there yet.
+        Folder for the results that the worker puts on disk, or None for that of temporary files.
     interface
         Network interface to listen on, or None to choose one.
+    host
+        Address to listen on, in place of that of the interface, or None.
+    ports
+        The first and the last port to listen on, or None for any that is free.
     resources
         Amounts that tasks will ask for, by name; told to the scheduler, not considered yet.
     preload
@@ -54,12 +62,15 @@ class WorkerOptions(NamedTuple):
     name: str
     nthreads: int = 1
     memory_limit: int | None = None
+    memory_fractions: Fractions = Fractions()
     credentials: str | None = None
     job_id: str | None = None
     slot: int = 0
     death_timeout: float = 60.0
     local_directory: str | None = None
     interface: str | None = None
+    host: str | None = None
+    ports: tuple[int, int] | None = None
     resources: dict[str, float] = {}  # noqa: RUF012 - never written to
     preload: tuple[str, ...] = ()
     agent_pid: int = 0
@@ -86,6 +97,8 @@ class WorkerOptions(NamedTuple):
             fields = json.loads(line)
             fields["addresses"] = tuple(fields["addresses"])
             fields["preload"] = tuple(fields["preload"])
+            fields["memory_fractions"] = Fractions(*fields["memory_fractions"])
+            fields["ports"] = fields["ports"] and tuple(fields["ports"])
             return cls(**fields)
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(

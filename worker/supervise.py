@@ -210,6 +210,11 @@ class Supervisor:
         states = [slot.state for slot in self._slots]
         return {state: states.count(state) for state in SlotState}
 
+    @property
+    def ending(self) -> str | None:
+        """Why the agent ends before its workers do, None if it does not."""
+        return None if self._request is None else self._request.cause
+
     # Events
 
     def start(self, now: float) -> list[Action]:

@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from jobqueue.worker.agent import Agent, worker_options
+from jobqueue.worker.agent import Agent
 from jobqueue.worker.agent_log import Log
-from jobqueue.worker.arguments import AUTO, AgentOptions, parse_arguments
-from jobqueue.worker.limits import AGENT_RESERVE
+from jobqueue.worker.arguments import AgentOptions, parse_arguments
 from jobqueue.worker.options import WorkerOptions
 from jobqueue.worker.supervise import Policy
 
@@ -84,12 +83,12 @@ def test_workers_that_were_told_to_end(run_agent: RunAgent) -> None:
 
 def test_options_of_dask_are_explained(run_agent: RunAgent) -> None:
     """Each in one line of the job's log, and the workers work."""
-    words = ["tls://10.0.0.1:4000", "--no-dashboard", "--worker-port", "10000:10070"]
+    words = ["tls://10.0.0.1:4000", "--no-dashboard", "--nanny-port", "10000:10070"]
     outcome = run_agent("", ignored=parse_arguments(words).ignored)
     assert outcome.code == 0
     lines = [line for line in outcome.log.splitlines() if "option without effect" in line]
     assert lines[0].endswith('option=--no-dashboard why="workers have no dashboard"')
-    assert "option=--worker-port value=10000:10070 why=" in lines[1]
+    assert "option=--nanny-port value=10000:10070 why=" in lines[1]
     assert len(lines) == 2
 
 
@@ -166,7 +165,8 @@ def test_a_worker_that_ignores_sigterm_is_killed(run_agent: RunAgent) -> None:
     outcome = run_agent(code, policy=IMPATIENT)
     assert outcome.code == 143
     assert "worker does not end, is killed worker=jq-0" in outcome.log
-    assert outcome.record["workers"][0]["cause"] == "killed by signal 9 (SIGKILL)"
+    (cause,) = [end["cause"] for end in outcome.record["workers"]]
+    assert cause == "killed by signal 9 (SIGKILL); its job ended: asked to end by SIGTERM"
 
 
 def test_lifetime(run_agent: RunAgent) -> None:
@@ -297,19 +297,6 @@ def test_a_fault_of_the_agent_leaves_no_worker(
     record = json.loads((tmp_path / "record.json").read_text())
     assert record["cause"] == "the agent failed: RuntimeError('a fault')"
     assert record["exit_code"] == 1
-
-
-def test_shares() -> None:
-    """CPUs and memory are divided; what was asked for is kept where it fits."""
-    options = AgentOptions(("a",), "jq", nworkers=4)
-    workers = worker_options(options, cpus=9, memory=2**33)
-    assert [w.nthreads for w in workers] == [2] * 4
-    assert workers[0].memory_limit == (2**33 - AGENT_RESERVE) // 4
-    (crowded,) = {w.nthreads for w in worker_options(options, cpus=2, memory=2**33)}
-    assert crowded == 1
-    for asked, limit in [(None, None), (10**9, 10**9), (AUTO, workers[0].memory_limit)]:
-        given = worker_options(options._replace(memory_limit=asked), cpus=9, memory=2**33)
-        assert given[3].memory_limit == limit
 
 
 def test_memory_that_is_not_there_is_not_promised(run_agent: RunAgent) -> None:

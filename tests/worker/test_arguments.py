@@ -5,6 +5,7 @@ import os
 import pytest
 
 from jobqueue.worker.arguments import AUTO, AgentOptions, parse_arguments
+from jobqueue.worker.limits import Fractions
 
 
 def test_what_a_job_script_says() -> None:
@@ -50,11 +51,58 @@ def test_empty_values_say_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "limit"), [("auto", AUTO), ("0", None), ("none", None), ("4GB", 4 * 10**9)]
+    ("text", "limit"),
+    [
+        ("auto", AUTO),
+        ("0", None),
+        ("0.0", None),
+        ("none", None),
+        ("4GB", 4 * 10**9),
+        ("0.5", 0.5),
+        ("1", 1.0),
+        ("2", 2),
+    ],
 )
-def test_memory_limit(text: str, limit: int | None) -> None:
-    """A size, a share of what there is, or no limit."""
+def test_memory_limit(text: str, limit: float | None) -> None:
+    """A size, a fraction of what there is, a share of it, or no limit."""
     assert parse_arguments(["tcp://a:1", "--memory-limit", text]).memory_limit == limit
+
+
+def test_what_is_done_when_memory_runs_short() -> None:
+    """Each fraction for itself, or not at all."""
+    words = "tcp://a:1 --memory-target 0.3 --memory-spill off --memory-pause 1 --memory-terminate 0"
+    options = parse_arguments(words.split())
+    assert options.memory_fractions == Fractions(0.3, None, 1.0, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "ports"),
+    [("3000", (3000, 3000)), ("3000:3026", (3000, 3026)), ("0", None), ("", None)],
+)
+def test_ports_to_listen_on(text: str, ports: tuple[int, int] | None) -> None:
+    """One, the first that is free of several, or any; by either of its names."""
+    for option in ("--worker-port", "--port"):
+        words = ["tcp://a:1", option, text, "--host", "10.0.0.2"]
+        assert parse_arguments(words).ports == ports
+        assert parse_arguments(words).host == "10.0.0.2"
+
+
+def test_a_scheduler_file_in_place_of_an_address() -> None:
+    """One of the two, not both."""
+    options = parse_arguments(["--scheduler-file", "/shared/scheduler.json"])
+    assert (options.addresses, options.scheduler_file) == ((), "/shared/scheduler.json")
+
+
+def test_addresses_without_a_protocol() -> None:
+    """TLS unless another is named; those that name their own keep it."""
+    assert parse_arguments(["login1:8786"]).addresses == ("tls://login1:8786",)
+    options = parse_arguments(["login1:8786,unix:///s", "--protocol", "tcp"])
+    assert options.addresses == ("tcp://login1:8786", "unix:///s")
+
+
+def test_as_many_workers_as_suit_the_node() -> None:
+    """Decided where the node is known."""
+    assert parse_arguments(["tcp://a:1", "--nworkers", "auto"]).nworkers == AUTO
 
 
 def test_crashed_workers_may_be_left_alone() -> None:
@@ -82,22 +130,30 @@ def test_what_dask_shares_keeps_its_meaning() -> None:
     assert options.resources == {"a": 1.0, "b": 2.0}
     assert options.preload == ("site_setup",)
     assert not options.nanny
-    assert [option.option for option in options.ignored] == ["--no-dashboard", "--worker-port"]
+    assert options.ports == (10000, 10070)
+    assert [option.option for option in options.ignored] == ["--no-dashboard"]
 
 
 def test_addresses_may_also_stand_apart() -> None:
     """Several words, commas within them, in the order of preference."""
-    assert parse_arguments(["a,b", "c", "--nworkers", "2"]).addresses == ("a", "b", "c")
+    options = parse_arguments(["tls://a:1,tls://b:2", "tls://c:3", "--nworkers", "2"])
+    assert options.addresses == ("tls://a:1", "tls://b:2", "tls://c:3")
 
 
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        ("", "the following arguments are required: ADDRESS"),
+        ("", "give either ADDRESS or --scheduler-file"),
+        ("a --scheduler-file b", "give either ADDRESS or --scheduler-file"),
+        ("a --protocol ucx", "argument --protocol: 'ucx' is no protocol: write tls or tcp"),
+        ("a --port 70000", "argument --worker-port/--port: '70000' is no port"),
+        ("a --worker-port 9:8", "'9:8' is no port"),
+        ("a --memory-pause 80", "argument --memory-pause: '80' is no fraction"),
+        ("a --memory-pause much", "'much' is no fraction of the memory limit: write 0.7, or off"),
         (",", "',' holds no address"),
         ("a --no-such-option", "unrecognized arguments: --no-such-option"),
         ("a --no-dashboard --no-such-option", "unrecognized arguments: --no-such-option"),
-        ("a --worker-port", "argument --worker-port: expected one argument"),
+        ("a --worker-port", "argument --worker-port/--port: expected one argument"),
         ("a --no-dashbord", "unrecognized arguments: --no-dashbord"),
         ("a --mem 4GB", "unrecognized arguments: --mem 4GB"),
         ("a --nworkers 0", "argument --nworkers: '0' is no number from 1"),

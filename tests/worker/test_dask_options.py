@@ -20,10 +20,10 @@ def test_each_is_accepted_and_explained(option: str, takes_value: bool, why: str
 
 def test_all_that_were_given_are_told() -> None:
     """In their order; none is remembered from one command line to the next."""
-    options = parse_arguments(["a", "--no-dashboard", "--host", "node1", "--no-dashboard"])
+    options = parse_arguments(["a", "--no-dashboard", "--nanny-port", "0", "--no-dashboard"])
     assert [option.option for option in options.ignored] == [
         "--no-dashboard",
-        "--host",
+        "--nanny-port",
         "--no-dashboard",
     ]
     assert parse_arguments(["a"]).ignored == ()

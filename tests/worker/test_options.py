@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobqueue.worker.limits import Fractions
 from jobqueue.worker.options import WorkerOptions
 
 text = st.text(max_size=30)
@@ -14,12 +15,15 @@ options = st.builds(
     name=text,
     nthreads=st.integers(1, 1000),
     memory_limit=st.none() | st.integers(1, 2**50),
+    memory_fractions=st.tuples(*[st.none() | st.floats(0, 1)] * 4).map(lambda f: Fractions(*f)),
     credentials=maybe_text,
     job_id=maybe_text,
     slot=st.integers(0, 1000),
     death_timeout=st.floats(0, 1e9),
     local_directory=maybe_text,
     interface=maybe_text,
+    host=maybe_text,
+    ports=st.none() | st.tuples(st.integers(1, 65535), st.integers(1, 65535)),
     resources=st.dictionaries(text, st.floats(0, 1e9), max_size=3),
     preload=st.lists(text, max_size=3).map(tuple),
     agent_pid=st.integers(1, 2**22),

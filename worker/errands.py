@@ -1,0 +1,98 @@
+"""What an agent has done beside, in threads: its main thread never waits for a network or a disk.
+
+The modules for that are imported when they are needed; most agents never need them.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from jobqueue.worker.agent_log import Log
+from jobqueue.worker.arguments import AgentOptions
+
+ASK_TIMEOUT = 10.0
+"""Seconds to look for the scheduler."""
+
+
+class Errands:
+    """Runs an agent's errands.
+
+    Parameters
+    ----------
+    options
+        The agent's.
+    local_directory
+        Where its workers put results.
+    log
+        The agent's.
+
+    Attributes
+    ----------
+    answers
+        Of those who looked for the scheduler: why nobody is there, "" if somebody is.
+    """
+
+    def __init__(self, options: AgentOptions, local_directory: str, log: Log) -> None:
+        self.answers: deque[str] = deque()
+        self._options = options
+        self._local_directory = local_directory
+        self._log = log
+        self._under_way: list[threading.Thread] = []
+
+    def look_for_scheduler(self) -> None:
+        """Look whether there is a scheduler; the answer comes with a SIGCHLD."""
+        self._start(self._look)
+
+    def report(self, name: str, cause: str, blame: bool, lines: Sequence[str]) -> None:
+        """Tell the scheduler how a worker ended, see `jobqueue.worker.report.Report`."""
+        self._under_way.append(self._start(self._report, name, cause, blame, lines))
+
+    def sweep(self) -> None:
+        """Remove what a worker has left on disk."""
+        self._under_way.append(self._start(self._sweep))
+
+    def finish(self, timeout: float) -> None:
+        """Wait until all is told and removed, but not for long.
+
+        Parameters
+        ----------
+        timeout
+            Seconds.
+        """
+        end = time.monotonic() + timeout
+        for thread in self._under_way:
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def _start(self, function: Callable[..., None], *arguments: object) -> threading.Thread:
+        self._under_way = [thread for thread in self._under_way if thread.is_alive()]
+        thread = threading.Thread(
+            target=function, args=arguments, name=function.__name__, daemon=True
+        )
+        thread.start()
+        return thread
+
+    def _look(self) -> None:
+        from jobqueue.worker.probe import look_for_scheduler
+
+        options = self._options
+        timeout = min(ASK_TIMEOUT, options.death_timeout)
+        self.answers.append(look_for_scheduler(options.addresses, options.credentials, timeout))
+        signal.raise_signal(signal.SIGCHLD)  # wakes the main thread
+
+    def _report(self, name: str, cause: str, blame: bool, lines: Sequence[str]) -> None:
+        from jobqueue.worker.report import Report, report_end
+
+        report = Report(name, cause, blame, lines)
+        trouble = report_end(report, self._options.addresses, self._options.credentials)
+        if trouble:
+            self._log.line("scheduler not told of a worker's end", worker=name, error=trouble)
+
+    def _sweep(self) -> None:
+        from jobqueue.worker.spill_folder import sweep
+
+        for path in sweep(self._local_directory):
+            self._log.line("removed what a worker left on disk", path=path)

@@ -1,0 +1,66 @@
+"""What each of an agent's workers gets of what there is."""
+
+from __future__ import annotations
+
+import os
+
+from jobqueue.worker.arguments import AUTO, AgentOptions
+from jobqueue.worker.limits import balanced, memory_per_worker
+from jobqueue.worker.options import WorkerOptions
+
+
+def worker_options(
+    options: AgentOptions, *, cpus: int, memory: int, each: int | None = None
+) -> list[WorkerOptions]:
+    """Share what the agent was given among its workers.
+
+    Parameters
+    ----------
+    options
+        The agent's own.
+    cpus
+        CPUs that may be used.
+    memory
+        Bytes that may be used.
+    each
+        Bytes that one process may use, or None.
+    """
+    count = balanced(cpus) if options.nworkers == AUTO else options.nworkers
+    limit = options.memory_limit
+    if limit is not None:
+        asked = None if limit == AUTO else limit
+        limit = memory_per_worker(count, asked=asked, total=memory, each=each)
+    return [
+        WorkerOptions(
+            addresses=options.addresses,
+            name=f"{options.name}-{slot}",
+            nthreads=options.nthreads or max(1, cpus // count),
+            memory_limit=limit,
+            memory_fractions=options.memory_fractions,
+            credentials=options.credentials,
+            job_id=options.job_id,
+            slot=slot,
+            death_timeout=options.death_timeout,
+            local_directory=options.local_directory or os.environ.get("TMPDIR") or "/tmp",
+            host=options.host,
+            ports=options.ports,
+            interface=options.interface,
+            resources=options.resources,
+            preload=options.preload,
+            agent_pid=os.getpid(),
+        )
+        for slot in range(count)
+    ]
+
+
+def staggered_lifetime(options: AgentOptions) -> float | None:
+    """Return after how many seconds the agent ends by itself, None for never.
+
+    Changed at random, lest all of a cluster's agents end at once.
+    """
+    if options.lifetime is None or not options.lifetime_stagger:
+        return options.lifetime
+    import random
+
+    change = random.uniform(-options.lifetime_stagger, options.lifetime_stagger)
+    return max(0.0, options.lifetime + change)
