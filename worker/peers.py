@@ -25,7 +25,7 @@ from jobqueue.comm import (
     listen,
     parse_address,
 )
-from jobqueue.errors import CommError, JobQueueError, SerializationError, TaskError
+from jobqueue.errors import CommClosed, CommError, JobQueueError, SerializationError, TaskError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.hello import PYTHON
@@ -38,6 +38,13 @@ logger = logging.getLogger("jobqueue.worker")
 
 CONNECT_TIMEOUT = 5.0
 """Seconds to reach another worker before the scheduler is asked to pass its result on."""
+
+SILENCE = 5.0
+"""Seconds without a byte after which a worker that owes a result is asked whether it is there; after
+as many again it is given up. Not of the whole: 3 GB may take long, and so may pickling them."""
+
+ANYBODY_THERE = ""
+"""The key of nothing: a SEND of it is answered at once by whoever can answer at all."""
 
 Answer = Serialized | Failure | None
 """What a peer answers: the value, why it cannot be sent, or None if it is not there."""
@@ -124,7 +131,9 @@ class PeerServer:
 
     def _on_messages(self, comm: Comm, messages: Sequence[Message]) -> None:
         for operation, number, key in messages:
-            if operation == m.SEND:
+            if operation == m.SEND and key == ANYBODY_THERE:
+                comm.send([answer_message(number, None)])
+            elif operation == m.SEND:
                 task = asyncio.create_task(self._answer(comm, number, key))
                 self._answering.add(task)
                 task.add_done_callback(self._answering.discard)
@@ -216,6 +225,11 @@ class _Connection:
         self.comm = comm
         self._number = 0
         self._asked: dict[int, asyncio.Future[Answer]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._answers = 0
+        self._heard = (0, 0)  # bytes and answers at the last look
+        self._doubted = False
         comm.start(self._on_messages, self._on_closed)
 
     @classmethod
@@ -233,12 +247,33 @@ class _Connection:
 
     async def ask(self, key: str) -> Answer:
         self._number += 1
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Answer] = self._loop.create_future()
         self._asked[self._number] = answer
         self.comm.send([(m.SEND, self._number, key)])
+        if self._timer is None:
+            self._doubted = False
+            self._timer = self._loop.call_later(SILENCE, self._look)
         return await answer
 
+    def _look(self) -> None:
+        """See from time to time whether a peer that owes answers is still there."""
+        self._timer = None
+        if not self._asked:
+            return
+        heard, self._heard = self._heard, (self.comm.received, self._answers)
+        if heard != self._heard:
+            self._doubted = False
+        elif self._doubted:
+            peer = self.comm.peer_address
+            self.comm.abort(CommClosed(f"{peer} has not said a word for {2 * SILENCE:g} s"))
+            return
+        else:
+            self._doubted = True
+            self.comm.send([(m.SEND, 0, ANYBODY_THERE)])
+        self._timer = self._loop.call_later(SILENCE, self._look)
+
     def _on_messages(self, messages: Sequence[Message]) -> None:
+        self._answers += len(messages)
         for operation, number, answer in messages:
             waiting = self._asked.pop(number, None)
             if waiting is None or waiting.done():
@@ -249,6 +284,8 @@ class _Connection:
                 waiting.set_result(None if answer is None else Failure(*answer))
 
     def _on_closed(self, reason: CommError) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         for waiting in self._asked.values():
             if not waiting.done():
                 waiting.set_exception(reason)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,20 @@ from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.hello import PYTHON
 from jobqueue.protocol.serialize import loads
+from jobqueue.worker import peers as module
 from jobqueue.worker.options import WorkerOptions
 from jobqueue.worker.peers import Answer, Peers, PeerServer, answer_message, peer_address
 from jobqueue.worker.store import Store
 
 BOUND = 20.0  # seconds after which a test is broken
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the event loop turn until something holds; the test's timeout bounds it."""
+    while True:
+        if condition():
+            return
+        await asyncio.sleep(0.001)
 
 
 class Site:
@@ -254,3 +263,68 @@ def test_an_interface_that_does_not_exist_is_named():
     options = WorkerOptions(("tls://10.0.0.1:4000",), "w", interface="ib7")
     with pytest.raises(ConfigError, match=r"ib7.*lo"):
         peer_address(options)
+
+
+# -- silence ---------------------------------------------------------------------------------------
+
+
+def test_a_holder_that_says_nothing_is_given_up(folder, monkeypatch):
+    """It accepted and stands still, stopped perhaps: the next one is asked."""
+    monkeypatch.setattr(module, "SILENCE", 0.02)
+
+    async def main() -> None:
+        async with site(folder) as here:
+            comms = []
+
+            def on_comm(comm: Any) -> None:
+                comms.append(comm)
+                comm.start(lambda messages: None, lambda reason: None)
+
+            silent = await listen(
+                f"unix://{folder}/silent",
+                hello={"role": "worker", "python": PYTHON},
+                on_comm=on_comm,
+                roles={"peer"},
+            )
+            holder = await here.holder({"a": 1})
+            assert loads(await here.get("a", (silent.address,), holder)) == 1
+            silent.close()
+            await silent.wait_closed()
+            for comm in comms:
+                await comm.wait_closed()
+
+    asyncio.run(main())
+
+
+class Slow(dict[str, Any]):
+    """A user's mapping that takes its time."""
+
+    def __init__(self, ready: threading.Event) -> None:
+        super().__init__(a=1)
+        self.ready = ready
+
+    def __getitem__(self, key: str) -> Any:
+        assert self.ready.wait(BOUND)
+        return super().__getitem__(key)
+
+
+def test_a_holder_that_is_slow_is_waited_for(folder, monkeypatch):
+    """As long as it answers when it is asked whether it is there."""
+    monkeypatch.setattr(module, "SILENCE", 0.02)
+
+    async def main() -> None:
+        async with site(folder) as here:
+            ready = threading.Event()
+            holder = await here.holder(Slow(ready))
+            asking = asyncio.create_task(here.get("a", holder))
+            async with asyncio.timeout(BOUND):
+                await until(lambda: here.peers._connections)
+                (opening,) = here.peers._connections.values()
+                connection = await opening
+                await until(lambda: connection._answers == 3)  # each after two silences
+            ready.set()
+            assert loads(await asking) == 1
+            assert len(holder._comms) == 1
+            assert here.relayed == []
+
+    asyncio.run(main())

@@ -1,0 +1,44 @@
+"""The functions that tasks name."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobqueue.errors import SerializationError, TaskError
+from jobqueue.protocol.serialize import dumps_function
+from jobqueue.worker.functions import Functions
+
+
+def test_a_function_is_unpickled_once():
+    """However many tasks name it."""
+    functions = Functions()
+    fid, pickle = dumps_function(lambda x: x + 1)
+    functions.add(fid, "lambda", pickle)
+    function = functions.load(fid)
+    assert function(1) == 2
+    assert functions.loaded == {fid: function}
+
+
+def test_what_is_forgotten_takes_no_memory():
+    """Neither its pickle nor what was made of it; it may be sent again."""
+    functions = Functions()
+    fid, pickle = dumps_function(divmod)
+    functions.add(fid, "divmod", pickle)
+    functions.load(fid)
+    functions.forget([fid, b"never heard of"])
+    assert len(functions) == 0
+    assert functions.loaded == {}
+    with pytest.raises(TaskError, match="does not have the task's function"):
+        functions.load(fid)
+    functions.add(fid, "divmod", pickle)
+    assert functions.load(fid) is divmod
+    functions.clear()
+    assert len(functions) == 0
+
+
+def test_one_that_cannot_be_read_is_named():
+    """The user knows it by its name, not by a digest."""
+    functions = Functions()
+    functions.add(b"f", "my_function", b"garbage")
+    with pytest.raises(SerializationError, match="function 'my_function'"):
+        functions.load(b"f")
