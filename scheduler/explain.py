@@ -109,6 +109,8 @@ def _at_worker(task: Task, worker: WorkerRecord, now: float) -> str:
         text = f"waits at {where}, behind {_count(ahead, 'task')}"
     else:
         text = f"is running on {where}, or about to"
+        if task.function is not None and task.function.seen:
+            text += f"; calls of {task.name} have taken about {task.function.duration:.2g} s"
     status = status_of(worker)
     if status == PAUSED:
         return f"{text}; the worker is short of memory and begins nothing new"
