@@ -276,6 +276,7 @@ class Worker:
         """Work for a scheduler until the connection, or this worker, ends."""
         self._lost.clear()
         self._link.comm = comm
+        self.tried.set()
         logger.info("worker connected name=%s to=%s", self.options.name, comm.peer_address)
         comm.start(self._on_messages, self._on_closed)
         await self._first_of(self._lost, self._ended)
