@@ -26,11 +26,13 @@ import gc
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 
 from jobqueue.worker.limits import Fractions, percent, resident_bytes, show_bytes
+from jobqueue.worker.options import WorkerOptions
 from jobqueue.worker.spill import SpillingStore
+from jobqueue.worker.spill_folder import SpillFolder
 from jobqueue.worker.store import Store
 
 logger = logging.getLogger("jobqueue.worker")
@@ -75,6 +77,11 @@ class Pressure:
         self._pause = _part(limit, fractions.pause)
         self._resume = self._pause - RELIEF * limit
         self._goal = min(_part(limit, fractions.target), self._spill, self._resume)
+
+    @property
+    def may_spill(self) -> bool:
+        """Whether there is anything at which it spills."""
+        return self._spill < math.inf
 
     def spills(self, taken: int) -> bool:
         """Return whether to begin to spill, if the process takes so many bytes."""
@@ -131,7 +138,8 @@ class Monitor:
         self._on_hopeless = on_hopeless
         self._resident = resident
         self._relieving: asyncio.Task[None] | None = None
-        self._exhausted = False  # nothing is left to spill
+        # Nothing is left to spill.
+        self._exhausted = self._store is None or not pressure.may_spill
         self._hopeless_since: float | None = None
         self._collected = -math.inf
         self._over = False
@@ -223,6 +231,55 @@ class Monitor:
 
 
 _here: list[Monitor] = []
+
+
+def make_store(options: WorkerOptions, data: MutableMapping[str, Any] | None) -> Store:
+    """Return what a worker keeps results in.
+
+    Parameters
+    ----------
+    options
+        The worker's.
+    data
+        The user's own mapping, which is used as it is, or None.
+    """
+    limit, fractions = options.memory_limit, options.memory_fractions
+    if data is not None:
+        return Store(data)
+    if limit is None or (fractions.target is None and fractions.spill is None):
+        return Store({})
+    parent = options.local_directory
+    if parent is None:  # no agent has chosen one
+        import tempfile
+
+        parent = tempfile.gettempdir()
+    return SpillingStore(SpillFolder(parent), _part(limit, fractions.target))
+
+
+class Usage:
+    """What a worker says of itself in its heartbeats.
+
+    Parameters
+    ----------
+    store
+        Where it keeps results.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._last = time.monotonic(), time.process_time()
+
+    def numbers(self) -> dict[str, float]:
+        """Return how many results there are, the bytes in memory and on disk, and CPU percents."""
+        (then, used), self._last = self._last, (time.monotonic(), time.process_time())
+        now, using = self._last
+        store = self._store
+        return {
+            "results": len(store),
+            "memory": resident_bytes(),
+            "spilled": store.stored.spilled if isinstance(store, SpillingStore) else 0,
+            "cpu": round(100 * (using - used) / max(now - then, 0.001), 1),
+        }
 
 
 def trim() -> None:

@@ -14,6 +14,7 @@ before they make a folder of their own: with that goes what an agent left that w
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import struct
@@ -57,6 +58,7 @@ class SpillFolder:
         self.path: str | None = None
         self._lock = -1  # descriptor of the folder
         self._opening = threading.Lock()
+        self._closed = False
         self._numbers = count(1)
 
     def __repr__(self) -> str:
@@ -64,6 +66,8 @@ class SpillFolder:
         return f"<SpillFolder {self.path or f'not yet in {self.parent}'}>"
 
     def _open(self) -> None:
+        if self._closed:
+            raise FileNotFoundError(errno.ENOENT, "the worker has ended", self.parent)
         os.makedirs(self.parent, exist_ok=True)
         sweep(self.parent)
         token = os.urandom(8).hex()
@@ -117,7 +121,7 @@ class SpillFolder:
         try:
             return os.open(self._file(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileNotFoundError:  # somebody has tidied up; what was in there is lost
-            self.close()  # and the next value gets a new one
+            self._leave()  # and the next value gets a new one
             raise
 
     def read(self, number: int) -> Serialized:
@@ -148,7 +152,11 @@ class SpillFolder:
                 os.unlink(self._file(number))
 
     def close(self) -> None:
-        """Remove the folder with all that is in it."""
+        """Remove the folder with all that is in it; another will not be made."""
+        self._closed = True
+        self._leave()
+
+    def _leave(self) -> None:
         with self._opening:
             path, self.path = self.path, None
             if path is not None:
@@ -158,7 +166,7 @@ class SpillFolder:
 
     def _file(self, number: int) -> str:
         if self.path is None:
-            raise FileNotFoundError("there is no folder for spilled values any more")
+            raise FileNotFoundError(errno.ENOENT, "the folder was removed", self.parent)
         return os.path.join(self.path, str(number))
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from jobqueue.worker import memory as module
 from jobqueue.worker.limits import Fractions, resident_bytes
-from jobqueue.worker.memory import Monitor, Pressure, trim
+from jobqueue.worker.memory import Monitor, Pressure, Usage, make_store, trim
+from jobqueue.worker.options import WorkerOptions
 from jobqueue.worker.spill import SpillingStore
 from jobqueue.worker.spill_folder import SpillFolder
 from jobqueue.worker.store import Store
@@ -195,6 +196,30 @@ def test_workers_of_one_process_share_what_it_takes(world: World):
         assert world.monitor.taken == 80_000
 
     asyncio.run(main())
+
+
+def test_what_workers_keep_results_in(tmp_path: Path):
+    """A dict where nothing limits it, the user's own mapping where there is one."""
+    options = WorkerOptions(("a",), "w-0", memory_limit=1000, local_directory=str(tmp_path))
+    store = make_store(options, None)
+    assert isinstance(store, SpillingStore)
+    assert store.target == 600
+    assert type(make_store(options, {})) is Store
+    assert type(make_store(options._replace(memory_limit=None), None)) is Store
+    assert type(make_store(options._replace(memory_fractions=OFF), None)) is Store
+    assert isinstance(make_store(options._replace(local_directory=None), None), SpillingStore)
+    assert list(tmp_path.iterdir()) == [], "a folder is made when it is needed"
+
+
+def test_what_workers_say_of_themselves(world: World):
+    """Results, bytes in memory and on disk, percents of a CPU."""
+    fill(world.store, 20)
+    numbers = Usage(world.store).numbers()
+    assert numbers["results"] == 20
+    assert numbers["memory"] > 2**20
+    assert numbers["spilled"] == world.store.stored.spilled > 0
+    assert numbers["cpu"] >= 0
+    assert Usage(Store({})).numbers()["spilled"] == 0
 
 
 def test_freed_memory_is_given_back():

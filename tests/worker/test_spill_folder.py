@@ -62,8 +62,10 @@ def test_what_is_removed_is_gone(tmp_path: Path):
         folder.read(numbers[0])
     assert folder.read(numbers[1]) == b"y"
     folder.close()
-    with pytest.raises(FileNotFoundError):
-        folder.read(numbers[1])
+    for late in (lambda: folder.read(numbers[1]), lambda: folder.write(b"z")):
+        with pytest.raises(FileNotFoundError):
+            late()
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("keep", [0, 7, 16, 20, -1])
