@@ -127,7 +127,7 @@ def simulate(shape: str, workers: int, tasks: int) -> Costs:
     core = SchedulerState()
     client = ClientRecord("client", 0)
     core.add_client(client)
-    core.add_functions([(FID, "simulated", b"")])
+    core.add_functions(client, [(FID, "simulated", b"")])
     items = list(SHAPES[shape](tasks))
     gc.collect()
     before = resident()

@@ -156,7 +156,27 @@ class TaskCancelled(TaskError, concurrent.futures.CancelledError):
 
 
 class KilledWorker(TaskError):
-    """The task was running on too many workers that died."""
+    """The task was running on too many workers that died.
+
+    Parameters
+    ----------
+    message
+        Fact and remedy, and everything below in words.
+    worker
+        Name of the last of them.
+    cause
+        Why it is thought to have died.
+    log_tail
+        The last that it wrote to standard error.
+    """
+
+    def __init__(
+        self, message: str, *, worker: str = "", cause: str = "", log_tail: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.worker = worker
+        self.cause = cause
+        self.log_tail = log_tail
 
 
 class DataLost(TaskError):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jobqueue.errors import DataLost, KilledWorker, TaskCancelled, TaskError
 from jobqueue.protocol.failures import Failure
-from jobqueue.scheduler.records import CANCELLED, Task, WorkerRecord
+from jobqueue.scheduler.records import CANCELLED, Task
 
 
 def unknown_input(task: Task, key: str) -> Failure:
@@ -16,18 +18,46 @@ def unknown_input(task: Task, key: str) -> Failure:
     return Failure.of(TaskError(text))
 
 
-def killed_workers(task: Task, worker: WorkerRecord, cause: str) -> Failure:
-    """Return the failure of a task under which too many workers have died, this one last."""
+def own_input(task: Task) -> Failure:
+    """Return the failure of a task that is to be computed from itself."""
     text = (
-        f"task {task.key!r} was running on {task.deaths} workers that died, the last of them "
-        f"{worker.name}: {cause}"
+        f"task {task.key!r} is among its own inputs: a task cannot wait for itself; "
+        "give it a key of its own"
     )
-    return Failure.of(KilledWorker(text))
+    return Failure.of(TaskError(text))
+
+
+def key_in_use(key: str) -> Failure:
+    """Return why a key cannot be used for other work than it is used for."""
+    text = (
+        f"the key {key!r} is used already, for a call of another function or with other arguments: "
+        "choose another key, or first drop all futures of the earlier one"
+    )
+    return Failure.of(TaskError(text))
+
+
+def killed_worker(task: Task, worker: str, cause: str, lines: Sequence[str] = ()) -> Failure:
+    """Return the failure of a task under which too many workers have died, this one last."""
+    if task.deaths == 1:
+        text = f"task {task.key!r} was running on worker {worker}, which died: {cause}"
+    else:
+        text = (
+            f"task {task.key!r} was running on {task.deaths} workers that died, the last of them "
+            f"{worker}: {cause}"
+        )
+    tail = "\n".join(lines)
+    if tail:
+        text += f"\nThe last that {worker} wrote to standard error:\n{tail}"
+    return Failure.of(KilledWorker(text, worker=worker, cause=cause, log_tail=tail))
 
 
 def data_lost(task: Task) -> Failure:
-    """Return the failure of a scattered value that no worker holds any more."""
-    text = f"the scattered value {task.key!r} was only on workers that are gone: scatter it again"
+    """Return the failure of a value or an actor whose workers are gone."""
+    if task.function is None:
+        what, remedy = "scattered value", "scatter it again"
+    else:
+        what, remedy = "actor", "make another one"
+    text = f"the {what} {task.key!r} was only on workers that are gone: {remedy}"
     return Failure.of(DataLost(text))
 
 

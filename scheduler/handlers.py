@@ -24,7 +24,7 @@ def client_handlers(scheduler: Scheduler) -> Handlers:
     """Return what the messages of clients lead to."""
     state, transfers = scheduler.state, scheduler.state.transfers
     return {
-        m.FUNCTIONS: lambda client, functions: state.add_functions(functions),
+        m.FUNCTIONS: state.add_functions,
         m.SUBMIT: state.submit,
         m.SCATTER: state.scatter,
         m.RELEASE: state.release,

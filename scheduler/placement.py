@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from itertools import islice
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from jobqueue.scheduler.records import READY, Task, WorkerRecord
+
+if TYPE_CHECKING:
+    from jobqueue.scheduler.demands import Demand
 
 WINDOW_SECONDS: Final = 0.05
 """Work kept at a worker, a thread: some round trips, with a busy scheduler."""
@@ -32,6 +35,10 @@ LOOKED_AT: Final = 16
 
 BYTES_PER_SECOND: Final = 200e6
 """What moving an input is taken to cost; on a slow day on gigabit Ethernet it is half of this."""
+
+
+Elsewhere = Callable[[Task, Collection[WorkerRecord]], bool]
+"""Whether one of some workers could run a task at once."""
 
 
 def rank(priority: float, number: int) -> int:
@@ -81,6 +88,17 @@ class ReadyQueue:
             if task.state is READY:
                 return task
 
+    def first(self) -> Task | None:
+        """Return the READY task of smallest rank, which stays; None if there is none."""
+        run, heap = self._run, self._heap
+        while heap and heap[0][1].state is not READY:
+            heapq.heappop(heap)
+        while run and run[0].state is not READY:
+            run.popleft()
+        if heap and (not run or heap[0][0] <= run[0].rank):
+            return heap[0][1]
+        return run[0] if run else None
+
     def __bool__(self) -> bool:
         return bool(self._run or self._heap)
 
@@ -104,7 +122,7 @@ class OpenWorkers:
     def update(self, worker: WorkerRecord) -> None:
         """Put a worker where it belongs after its load has changed."""
         count, nthreads = len(worker.assigned), worker.nthreads
-        if worker.retiring or not (
+        if (worker.retiring or worker.paused or worker.silent) or not (
             count < ALWAYS * nthreads
             or (worker.occupancy < WINDOW_SECONDS * nthreads and count < WINDOW_TASKS * nthreads)
         ):
@@ -144,14 +162,28 @@ class OpenWorkers:
 
 
 def choose(task: Task, open_workers: OpenWorkers) -> WorkerRecord | None:
-    """Return the worker to place a ready task on.
-
-    The one that holds the most bytes of its inputs, unless the work it has already takes longer
-    than moving them; then the least loaded. None if no worker has room.
-    """
+    """Return the worker to place a ready task on that any worker may run; None: none has room."""
     least = open_workers.least_loaded()
     if least is None or not task.inputs:
         return least
+    return nearest(task, least)
+
+
+def nearest(task: Task, least: WorkerRecord, demand: Demand | None = None) -> WorkerRecord:
+    """Return the worker to place a ready task with inputs on.
+
+    The one that holds the most bytes of its inputs, unless the work it has already takes longer
+    than moving them; then the least loaded.
+
+    Parameters
+    ----------
+    task
+        What is to be placed.
+    least
+        The least loaded worker.
+    demand
+        What the worker must satisfy; None: any will do.
+    """
     nbytes: dict[WorkerRecord, int] = {}
     for source in task.inputs:
         if source.value is None and source.holders:
@@ -162,20 +194,26 @@ def choose(task: Task, open_workers: OpenWorkers) -> WorkerRecord | None:
                     nbytes[holder] = nbytes.get(holder, 0) + source.nbytes
     best, most = least, nbytes.get(least, 0)
     for worker, held in nbytes.items():
-        if held > most and _worth_waiting(worker, least, held - nbytes.get(least, 0)):
+        if (
+            held > most
+            and (demand is None or (worker in demand.eligible and demand.fits(worker)))
+            and _worth_waiting(worker, least, held - nbytes.get(least, 0))
+        ):
             best, most = worker, held
     return best
 
 
 def _worth_waiting(worker: WorkerRecord, least: WorkerRecord, saved: int) -> bool:
     """Return whether a task ends earlier where `saved` bytes need not be moved to."""
-    if worker.retiring:
+    if not worker.available:
         return False
     wait = worker.occupancy / worker.nthreads - least.occupancy / least.nthreads
     return wait < saved / BYTES_PER_SECOND
 
 
-def surplus(workers: Collection[WorkerRecord]) -> list[tuple[WorkerRecord, list[str]]]:
+def surplus(
+    workers: Collection[WorkerRecord], elsewhere: Elsewhere
+) -> list[tuple[WorkerRecord, list[str]]]:
     """Return which tasks should be handed back, since others could begin them at once.
 
     A worker is given a little more than it has threads for, so that it need not wait for the next
@@ -185,24 +223,33 @@ def surplus(workers: Collection[WorkerRecord]) -> list[tuple[WorkerRecord, list[
     Parameters
     ----------
     workers
-        All of them; to be asked only if no task waits to be placed.
+        All of them; to be asked only if no task that any of them may run waits to be placed.
+    elsewhere
+        Whether a task may run on one of the workers that have nothing to do.
 
     Returns
     -------
     list of (WorkerRecord, list of str)
         Keys of tasks that have probably not begun, the last ones given first.
     """
-    free = sum(
-        max(0, worker.nthreads - len(worker.assigned)) for worker in workers if not worker.retiring
-    )
+    idle = {
+        worker: worker.nthreads - len(worker.assigned)
+        for worker in workers
+        if worker.nthreads > len(worker.assigned) and worker.available
+    }
+    free = sum(idle.values())
     recalls: list[tuple[WorkerRecord, list[str]]] = []
     if not free:
         return recalls
     for worker in sorted(workers, key=lambda w: len(w.assigned) / w.nthreads, reverse=True):
-        count = min(len(worker.assigned) - worker.nthreads, free)
-        if count <= 0:
+        count = len(worker.assigned) - worker.nthreads
+        if count <= 0 or free <= 0:
             break
-        if not worker.recalled:
-            recalls.append((worker, [t.key for t in islice(reversed(worker.assigned), count)]))
-            free -= count
+        if worker.recalled or worker.silent:
+            continue
+        waiting = islice(reversed(worker.assigned), count)
+        keys = [task.key for task in islice((t for t in waiting if elsewhere(t, idle)), free)]
+        if keys:
+            recalls.append((worker, keys))
+            free -= len(keys)
     return recalls

@@ -6,13 +6,19 @@ tuples keep a waiting task below 1 KB.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, MutableSequence
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Final
 
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.hello import WorkerFacts
 from jobqueue.protocol.messages import Message
 from jobqueue.protocol.payload import Serialized
+
+if TYPE_CHECKING:
+    from jobqueue.scheduler.demands import Demand
 
 UNKNOWN_DURATION: Final = 0.5
 """Seconds a task is taken to run until its function was seen to end once."""
@@ -28,27 +34,29 @@ FORGOTTEN: Final = "forgotten"
 
 TRANSITIONS: Final = {
     (WAITING, READY): "it has no inputs, or the last missing one came to memory",
-    (WAITING, MEMORY): "it is a value that a client had",
-    (WAITING, FAILED): "an input failed, or can never be had",
+    (WAITING, MEMORY): "it is a value that a client had; or a worker that was silent had ended it",
+    (WAITING, FAILED): "an input failed, or can never be had; or too many workers died of it",
     (WAITING, CANCELLED): "it, or an input, was cancelled",
     (WAITING, RELEASED): "nobody needs it any more",
-    (READY, ASSIGNED): "a worker had room",
+    (READY, ASSIGNED): "a worker had room; or one that was silent still has it",
     (READY, WAITING): "an input was lost before it was placed",
+    (READY, MEMORY): "a worker that was silent had ended it",
     (READY, CANCELLED): "it, or an input, was cancelled before it was placed",
     (READY, RELEASED): "nobody needs it any more",
     (ASSIGNED, MEMORY): "its worker ended it",
-    (
-        ASSIGNED,
-        WAITING,
-    ): "its worker was lost or handed it back; or it raised and has retries left",
+    (ASSIGNED, WAITING): (
+        "its worker was lost, fell silent or handed it back; or it raised and has retries left"
+    ),
     (ASSIGNED, FAILED): "it raised, or was on too many workers that died; or an input failed",
     (ASSIGNED, CANCELLED): "it, or an input, was cancelled while a worker had it",
     (ASSIGNED, RELEASED): "nobody needs it any more",
     (MEMORY, RELEASED): "nobody needs it any more; or all workers that held it are gone",
     (MEMORY, CANCELLED): "it was cancelled after it was done",
     (RELEASED, WAITING): "it is needed again: by a client, or by what is computed again",
-    (RELEASED, FAILED): "the same, but it came from a client and cannot be computed again",
+    (RELEASED, FAILED): "the same, but it is a client's value or an actor, which no task can make",
     (RELEASED, FORGOTTEN): "nothing is left that was computed from it",
+    (FAILED, RELEASED): "a client wants it to be tried again",
+    (FAILED, MEMORY): "it is a client's value, was lost, and is there again",
     (FAILED, FORGOTTEN): "nobody asks for it any more",
     (CANCELLED, FORGOTTEN): "nobody asks for it any more",
 }
@@ -58,11 +66,18 @@ to a task in one step may be several of these: one that is handed back is WAITIN
 UNFINISHED: Final = frozenset({WAITING, READY, ASSIGNED})
 DEAD: Final = frozenset({FAILED, CANCELLED})
 
+SUSPECT: Final = "suspect"
+ASIDE: Final = "aside"
+"""How silent a worker is: it gets nothing more; its tasks are placed anew. See `losses.py`."""
+
+CANCELS_NOTED: Final = 1024
+"""Withdrawn tasks noted of a worker before it is asked whether it has heard."""
+
 
 class Function:
-    """A function that tasks call, still pickled, and how long its calls take."""
+    """A function that tasks call, still pickled, how long its calls take, and who needs it."""
 
-    __slots__ = ("duration", "fid", "name", "pickle", "seen")
+    __slots__ = ("clients", "duration", "fid", "known_to", "name", "pickle", "seen", "tasks")
 
     def __init__(self, fid: bytes, name: str, pickle: bytes) -> None:
         self.fid = fid
@@ -70,6 +85,9 @@ class Function:
         self.pickle = pickle
         self.duration = UNKNOWN_DURATION
         self.seen = False
+        self.clients = 0  # how many may name it in tasks to come
+        self.tasks = 0  # how many records there are of its calls
+        self.known_to: set[WorkerRecord] = set()
 
     def took(self, seconds: float) -> None:
         """Learn from one call; later calls count more than earlier ones."""
@@ -90,9 +108,11 @@ class Task:
         "arguments",
         "clients",
         "deaths",
+        "demand",
         "dependents",
         "failure",
         "function",
+        "gone",
         "holders",
         "inputs",
         "key",
@@ -117,7 +137,7 @@ class Task:
     ) -> None:
         self.key = key
         self.function = function
-        self.arguments = arguments
+        self.arguments = arguments  # None: it cannot be run, or never again
         self.rank = rank
         self.clients = clients
         self.state = WAITING
@@ -133,11 +153,18 @@ class Task:
         self.options: dict[str, Any] | None = None
         self.retries = 0
         self.deaths = 0
+        self.demand: Demand | None = None  # on its worker; None if any will do
+        self.gone = False  # FAILED because its value was lost, and no task can make it again
 
     @property
     def name(self) -> str:
         """Name of its function, for messages."""
         return self.function.name if self.function else "scattered data"
+
+    @property
+    def actor(self) -> bool:
+        """Whether its result is an object with a state of its own, at the worker that made it."""
+        return self.options is not None and bool(self.options.get("actor"))
 
     def __lt__(self, other: Task) -> bool:
         return False  # the queue holds a task twice at times, under one rank
@@ -152,11 +179,12 @@ class WorkerRecord:
     __slots__ = (
         "addresses",
         "assigned",
+        "demands",
         "facts",
-        "functions",
+        "free_resources",
         "holds",
         "job_id",
-        "known_functions",
+        "known_as",
         "level",
         "measured",
         "moving",
@@ -166,11 +194,17 @@ class WorkerRecord:
         "out",
         "out_free",
         "out_run",
-        "recalled",
+        "paused",
+        "recalls",
+        "resources",
         "retiring",
+        "returns",
+        "seceded",
         "seen",
+        "silent",
         "stored",
         "talking",
+        "withdrawn",
     )
 
     def __init__(
@@ -187,21 +221,91 @@ class WorkerRecord:
         self.addresses = addresses
         self.job_id = job_id
         self.facts = facts
+        self.resources: Mapping[str, float] = facts.resources if facts else {}
+        self.free_resources = dict(self.resources)
+        self.known_as = _known_as(name, job_id, facts.host if facts else "", addresses)
+        self.demands: list[Demand] = []  # those it satisfies
         self.assigned: dict[Task, float] = {}  # task -> the seconds it was expected to take
-        self.occupancy = 0.0  # their sum
+        self.seceded: set[Task] = set()  # it runs these too, beside its threads
+        self.occupancy = 0.0  # the sum of `assigned`
         self.holds: set[Task] = set()
         self.stored = 0  # bytes
-        self.known_functions: set[bytes] = set()
         self.level: int | None = None  # where it stands in OpenWorkers, None: it has no room
         self.retiring = False
-        self.recalled = False  # a RECALL is under way
+        self.paused: str | None = None  # why, if it wants no tasks for now
+        self.silent: str | None = None  # None, SUSPECT or ASIDE
+        self.recalls = 0  # how many RECALLs it was sent
+        self.returns = 0  # how many of them it has answered, in order
+        self.withdrawn: dict[str, int] = {}  # keys it was told to cancel -> `recalls` at that time
         self.moving: set[Task] = set()  # results that leave it because it retires
         self.seen = 0.0
-        self.measured: dict[str, Any] = {}  # what it said of itself in its last heartbeat
+        self.measured: dict[str, Any] = {}  # what it last said of itself in a heartbeat
         self.out: list[Message] = []
         self.out_run: list[tuple[Any, ...]] = []
         self.out_free: list[str] = []
         self.talking: set[WorkerRecord] = set()  # the state's, shared: who has something to hear
+
+    @property
+    def available(self) -> bool:
+        """Whether it may be given anything: a task to run, or a result to keep."""
+        return not (self.retiring or self.paused or self.silent)
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has any task."""
+        return bool(self.assigned or self.seceded)
+
+    @property
+    def tasks(self) -> Iterator[Task]:
+        """All its tasks: those that have left their threads first, then as they were given."""
+        return chain(self.seceded, self.assigned)
+
+    def running(self) -> set[Task]:
+        """Return the tasks it has probably begun: it runs them in the order it got them."""
+        return self.seceded.union(islice(self.assigned, self.nthreads))
+
+    # -- what crosses on the way -------------------------------------------------------------------
+
+    @property
+    def recalled(self) -> bool:
+        """Whether a RECALL is under way."""
+        return self.recalls > self.returns
+
+    def recall(self, keys: list[str]) -> None:
+        """Ask for tasks back, those that it has not begun."""
+        self.recalls += 1
+        self.say((m.RECALL, keys))
+
+    def answered(self) -> None:
+        """Note that it has answered a RECALL, and so has heard all that was said before it."""
+        self.returns = min(self.returns + 1, self.recalls)
+        withdrawn = self.withdrawn
+        if withdrawn:
+            self.withdrawn = {key: n for key, n in withdrawn.items() if n >= self.returns}
+
+    def cancel(self, key: str, force: bool) -> None:
+        """Tell it not to run a task, and note that what it says of that one may be old."""
+        self.say((m.CANCEL, force, [key]))
+        self.withdrawn.pop(key, None)  # in the order of what was said
+        self.withdrawn[key] = self.recalls
+        if len(self.withdrawn) > CANCELS_NOTED and not self.recalled:
+            self.recall([])
+
+    def run_again(self, key: str) -> None:
+        """Prepare for another run of a key that it was told to cancel.
+
+        A result of the earlier run may be on its way. It ends at the answer to a RECALL: until
+        then, whatever is said of this key is of that run (`crossed`).
+        """
+        self.free(key)
+        if self.withdrawn[key] == self.recalls:
+            self.recall([])
+
+    def crossed(self, key: str) -> bool:
+        """Return whether news of a key is of a run that was withdrawn before."""
+        return key in self.withdrawn
+
+    # -- what is said ------------------------------------------------------------------------------
 
     def say(self, message: Message) -> None:
         """Append a message behind all that was said before."""
@@ -234,18 +338,28 @@ class WorkerRecord:
         return f"<Worker {self.name} {len(self.assigned)} tasks, {len(self.holds)} results>"
 
 
+def _known_as(name: str, job_id: str | None, host: str, addresses: Iterable[str]) -> frozenset[str]:
+    """Return all that users may call a worker by: its name, job, host and addresses."""
+    names = {name, job_id or name, host or name}
+    for address in addresses:
+        contact = address.rpartition("://")[2]
+        names |= {address, contact, contact.rpartition(":")[0].strip("[]") or contact}
+    return frozenset(names)
+
+
 class ClientRecord:
     """One connected client, the tasks it wants, and what is to be said to it."""
 
-    __slots__ = ("alone", "name", "number", "out", "out_finished", "wants")
+    __slots__ = ("alone", "functions", "name", "number", "out", "out_finished", "wants")
 
     def __init__(self, name: str, number: int) -> None:
         self.name = name
         self.number = number
         self.wants: set[Task] = set()
+        self.functions: set[bytes] = set()  # those it may name in tasks to come
         self.alone = (self,)  # shared by all tasks that only this client wants
         self.out: list[Message] = []
-        self.out_finished: list[tuple[str, Serialized | None]] = []
+        self.out_finished: MutableSequence[tuple[str, Serialized | None]] = []
 
     def say(self, message: Message) -> None:
         """Append a message behind all that was said before."""
@@ -264,3 +378,19 @@ class ClientRecord:
 
     def __repr__(self) -> str:
         return f"<Client {self.name} wants {len(self.wants)}>"
+
+
+class StandIn(ClientRecord):
+    """Wants tasks for somebody who is no client, and hears nothing of them.
+
+    A result that holds futures, say, or a queue.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, -1)
+        self.out_finished = deque(maxlen=0)
+
+    def say(self, message: Message) -> None:
+        """Pass over what a client would be told."""

@@ -298,6 +298,7 @@ class Scheduler:
         for worker in list(self.state.workers.values()):
             if now - worker.seen > self._worker_ttl:
                 self.connections.drop_worker(worker, f"silent for {self._worker_ttl:g} s")
+        self.state.judge(now)
         self.state.rebalance()
         if self.event_log is not None:
             self.event_log.look()

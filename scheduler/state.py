@@ -7,13 +7,17 @@ Rules of this file:
   peers go to their records' outboxes.
 - Users' pickles pass through; they are never opened.
 - Public methods leave the state consistent: `validate()` holds after each of them.
+- Its rooms are `demands.py` (which workers will do), `losses.py` (workers that go, fall silent or
+  come back), `transfers.py` (results on the move) and `wishes.py` (what clients want beyond tasks).
+  They hold no task's state, and change it by what stands here.
 - No recursion along dependencies: chains are as long as users like. What is to be looked at again
   goes to a list.
 
 A task is *needed* while a client wants it or an unfinished dependent waits for it. Results that
 nobody needs are freed. The record stays as long as something that was computed from it exists only
 on workers, since it may have to be computed again; a result that the scheduler itself holds (a
-small one) cannot be lost, and so cuts that chain.
+small one) cannot be lost, and so cuts that chain. What no task can make again (`arguments` is None),
+a client's value or an actor, stays as long as anything computed from it is there.
 """
 
 from __future__ import annotations
@@ -24,7 +28,9 @@ from typing import Any
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized, nbytes
-from jobqueue.scheduler.causes import data_lost, killed_workers, unknown_input
+from jobqueue.scheduler.causes import data_lost, own_input, unknown_input
+from jobqueue.scheduler.demands import Demands, belongs_elsewhere
+from jobqueue.scheduler.losses import Losses, Report
 from jobqueue.scheduler.placement import OpenWorkers, ReadyQueue, choose, rank, surplus
 from jobqueue.scheduler.records import (
     ASSIGNED,
@@ -43,6 +49,7 @@ from jobqueue.scheduler.records import (
     WorkerRecord,
 )
 from jobqueue.scheduler.transfers import Transfers
+from jobqueue.scheduler.wishes import Wishes, bad_end
 
 INLINE_LIMIT = 4096
 """Bytes up to which a result rides along and is held by the scheduler."""
@@ -57,6 +64,9 @@ asks for the rest."""
 ALLOWED_FAILURES = 3
 """Workers that may die under a task before it is taken to be the cause."""
 
+WORKER_TTL = 300.0
+"""Seconds of silence after which a worker's tasks are placed anew; it may come back."""
+
 
 class SchedulerState:
     """Tasks, workers and clients, and the rules by which they change.
@@ -69,6 +79,8 @@ class SchedulerState:
         Bytes of such results the scheduler holds before it asks workers to keep theirs.
     allowed_failures
         Workers that may die under a task before it fails.
+    worker_ttl
+        Seconds of silence after which a worker's tasks are placed anew.
     """
 
     def __init__(
@@ -77,23 +89,27 @@ class SchedulerState:
         inline_limit: int = INLINE_LIMIT,
         held_budget: int = HELD_BUDGET,
         allowed_failures: int = ALLOWED_FAILURES,
+        worker_ttl: float = WORKER_TTL,
     ) -> None:
         self.inline_limit = inline_limit
         self.held_budget = held_budget
-        self.allowed_failures = allowed_failures
         self.tasks: dict[str, Task] = {}
         self.functions: dict[bytes, Function] = {}
         self.workers: dict[str, WorkerRecord] = {}
         self.clients: dict[str, ClientRecord] = {}
-        self.ready = ReadyQueue()
+        self.ready = ReadyQueue()  # of tasks that any worker may run
         self.open_workers = OpenWorkers()
+        self.demands = Demands(self)
+        self.losses = Losses(self, allowed_failures, worker_ttl)
         self.transfers = Transfers(self)
+        self.wishes = Wishes(self)
+        self.actors: dict[Task, WorkerRecord] = {}  # those in memory, and where
         self.held_bytes = 0
         self.retiring: set[WorkerRecord] = set()
         self._inline = True
         self._submitted = 0
         self.talking: set[WorkerRecord] = set()  # workers to which something is to be said
-        self._loose: list[Task] = []  # perhaps not needed any more; see _sweep
+        self.loose: list[Task] = []  # perhaps not needed any more; see `sweep`
 
     # -- clients -----------------------------------------------------------------------------------
 
@@ -106,13 +122,18 @@ class SchedulerState:
         """Forget a client and all that only it wanted."""
         self.clients.pop(client.name, None)
         self.transfers.forget_requester(client)
-        self.release(client, [task.key for task in client.wants])
+        self.unwant(client)
+        self.forget_functions(client, list(client.functions))
 
-    def add_functions(self, functions: Iterable[tuple[bytes, str, bytes]]) -> None:
-        """Take in functions that later tasks name."""
-        for fid, name, pickle in functions:
-            if fid not in self.functions:
-                self.functions[fid] = Function(fid, name, pickle)
+    def add_functions(
+        self, client: ClientRecord, functions: Iterable[tuple[bytes, str, bytes]]
+    ) -> None:
+        """Take in functions that later tasks of a client name: fid, name and pickle."""
+        self.wishes.add_functions(client, functions)
+
+    def forget_functions(self, client: ClientRecord, fids: Iterable[bytes]) -> None:
+        """Take in that a client will not name these functions any more."""
+        self.wishes.forget_functions(client, fids)
 
     def submit(
         self,
@@ -130,38 +151,47 @@ class SchedulerState:
         fid
             A function that `add_functions` was told of.
         options
-            ``priority`` (higher first), ``retries``; None for none.
+            As `messages.SUBMIT` lists them; None for none.
         items
             Key, arguments and the keys of inputs of each task.
         """
         function = self.functions[fid]
-        tasks, wants, alone, ready = self.tasks, client.wants, client.alone, self.ready
+        tasks, wants, alone = self.tasks, client.wants, client.alone
         priority = options.get("priority", 0) if options else 0
+        demand = self.demands.intern(options) if options else None
+        push = self.ready.push if demand is None else demand.push
         number = self._submitted
         for key, arguments, inputs in items:
             if key in tasks:
-                self._want(client, tasks[key])
+                self.wishes.want_again(client, tasks[key], function, options, inputs)
                 continue
             number += 1
             task = Task(key, function, arguments, rank(priority, number), alone)
             tasks[key] = task
             wants.add(task)
+            function.tasks += 1
             if options:
                 task.options = options
                 task.retries = options.get("retries", 0)
+                if demand is not None:
+                    task.demand = demand
+                    demand.tasks += 1
             if inputs:
                 self._attach_inputs(task, inputs)
             else:
                 task.state = READY
-                ready.push(task)
+                push(task)
         self._submitted = number
-        self._sweep()
+        if demand is not None and not demand.tasks:
+            self.demands.drop_unused(demand)
+        self.sweep()
 
     def _attach_inputs(self, task: Task, keys: Sequence[str]) -> None:
         inputs = [self.tasks.get(key) for key in dict.fromkeys(keys)]
-        if None in inputs:
-            unknown = next(key for key in keys if key not in self.tasks)
-            self._fail(task, unknown_input(task, unknown))
+        if None in inputs or task in inputs:
+            unknown = next((key for key in keys if key not in self.tasks), None)
+            task.arguments = None  # no retry can help
+            self.fail(task, own_input(task) if unknown is None else unknown_input(task, unknown))
             return
         task.inputs = tuple(inputs)  # type: ignore[arg-type]
         for source in task.inputs:
@@ -170,7 +200,7 @@ class SchedulerState:
                 source.dependents = {task}
             else:
                 source.dependents.add(task)
-        self._await_inputs(task)
+        self.await_inputs(task)
 
     def scatter(
         self,
@@ -184,13 +214,16 @@ class SchedulerState:
         least); ``workers`` that are meant, and ``allow_other_workers`` if those are not there.
         """
         for key, value in items:
-            if key in self.tasks:
-                self._want(client, self.tasks[key])
+            task = self.tasks.get(key)
+            if task is None:
+                self._submitted += 1
+                task = self.tasks[key] = Task(key, None, None, self._submitted, client.alone)
+                client.wants.add(task)
+            elif not task.gone or task.function is not None:
+                self.wishes.want_again(client, task, None, options, None)
                 continue
-            self._submitted += 1
-            task = Task(key, None, None, self._submitted, client.alone)
-            self.tasks[key] = task
-            client.wants.add(task)
+            task.gone = False
+            task.failure = None
             task.state = MEMORY
             task.options = options
             task.nbytes = nbytes(value)
@@ -198,28 +231,35 @@ class SchedulerState:
             self._hold(task, value)
             if task.nbytes > self.inline_limit:
                 self.transfers.unload(task)
-            client.out_finished.append((key, value if task.nbytes <= self.inline_limit else None))
+            for each in task.clients:
+                each.out_finished.append((key, self.riding_along(task)))
+            if client not in task.clients:
+                self.wishes.want_task(client, task)
 
-    def _want(self, client: ClientRecord, task: Task) -> None:
-        """Count a client among those that want a task, and tell it how the task stands."""
-        if task not in client.wants:
-            client.wants.add(task)
-            task.clients = (*task.clients, client) if task.clients else client.alone
-        if task.state is RELEASED:
-            self._compute_again(task)
-        elif task.state is MEMORY:
-            client.out_finished.append((task.key, self._riding_along(task)))
-        elif task.state is FAILED:
-            client.say((m.FAILED, [(task.key, task.failure)]))
-        elif task.state is CANCELLED:
-            client.say((m.CANCELLED, [task.key]))
-
-    def _riding_along(self, task: Task) -> Serialized | None:
+    def riding_along(self, task: Task) -> Serialized | None:
+        """Return the value of a task in memory if it is small, as clients are sent it."""
         return task.value if task.nbytes <= self.inline_limit else None
+
+    def want(self, client: ClientRecord, keys: Iterable[str]) -> None:
+        """Note that a client holds futures of these, which somebody else submitted."""
+        self.wishes.want(client, keys)
+        self.sweep()
+
+    def keep(self, client: ClientRecord, keys: Iterable[str]) -> None:
+        """Run these to their end, even if nobody holds a future of them any more."""
+        self.wishes.keep(keys)
+
+    def retry(self, client: ClientRecord, keys: Iterable[str]) -> None:
+        """Run failed tasks again, and those of their inputs that have failed."""
+        self.wishes.retry(keys)
+
+    def restart(self, reason: str = "restarted by a client") -> None:
+        """Cancel and forget all tasks of all clients, and have all workers start anew."""
+        self.wishes.restart(reason)
 
     def release(self, client: ClientRecord, keys: Iterable[str]) -> None:
         """Forget that a client wants these."""
-        tasks, wants, loose = self.tasks, client.wants, self._loose
+        tasks, wants, loose = self.tasks, client.wants, self.loose
         for key in keys:
             task = tasks.get(key)
             if task is None or task not in wants:
@@ -231,15 +271,22 @@ class SchedulerState:
                 task.clients = tuple(other for other in task.clients if other is not client)
             if not task.clients and not task.waiters:
                 loose.append(task)
-        self._sweep()
+        self.sweep()
+
+    def unwant(self, client: ClientRecord) -> None:
+        """Forget all that a client wants."""
+        self.release(client, [task.key for task in client.wants])
 
     def cancel(self, client: ClientRecord, force: bool, keys: Iterable[str]) -> None:
-        """Cancel tasks, and all that depends on them, unless another client wants them too."""
+        """Cancel tasks, and all that depends on them.
+
+        Only what no other client wants; with force, all of it, and what runs is interrupted.
+        """
         for key in keys:
             task = self.tasks.get(key)
-            if task is not None and all(other is client for other in task.clients):
-                self._cancel(task)
-        self._sweep()
+            if task is not None and (force or all(other is client for other in task.clients)):
+                self.cancel_task(task, force=force)
+        self.sweep()
 
     # -- workers -----------------------------------------------------------------------------------
 
@@ -250,6 +297,7 @@ class SchedulerState:
         worker.talking = self.talking
         worker.say((m.INLINE_LIMIT, self.inline_limit if self._inline else 0))
         self.open_workers.update(worker)
+        self.demands.worker_came(worker)
         self.transfers.unload_all()
 
     def remove_worker(self, worker: WorkerRecord, *, cause: str, charge: bool) -> None:
@@ -262,59 +310,87 @@ class SchedulerState:
         charge
             Whether the tasks it was running may be to blame.
         """
-        self.workers.pop(worker.name, None)
-        self.open_workers.remove(worker)
-        worker.talking = set()
-        worker.retiring = True  # whatever is still taken from it, it never gets room again
-        self.retiring.discard(worker)
-        self.talking.discard(worker)
-        lost = self._lose_results(worker)
-        # A worker runs its tasks in the order it got them, so the first ones were running.
-        for position, task in enumerate(list(worker.assigned)):
-            if task.worker is not worker:
-                continue  # it died of another one of them
-            worker.assigned.pop(task)
-            task.worker = None
-            if charge and position < worker.nthreads:
-                task.deaths += 1
-                if task.deaths >= self.allowed_failures:
-                    self._fail(task, killed_workers(task, worker, cause))
-                    continue
-            self._await_inputs(task)
-        worker.occupancy = 0.0
-        for task in lost:
-            if task.state is RELEASED and (task.clients or task.waiters):
-                self._compute_again(task)
-        self.transfers.forget_worker(worker)
-        self._loose.extend(lost)
-        self._sweep()
+        self.losses.remove(worker, cause, charge)
 
-    def _lose_results(self, worker: WorkerRecord) -> list[Task]:
-        lost = []
-        for task in worker.holds:
-            assert task.holders is not None
-            task.holders.discard(worker)
-            if not task.holders:
-                task.holders = None
-                if task.value is None:
-                    self._leave_memory(task)
-                    lost.append(task)
-        worker.holds.clear()
-        worker.moving.clear()
-        worker.stored = 0
-        return lost
+    def worker_ended(self, name: str, cause: str, blame: bool, lines: Sequence[str]) -> None:
+        """Take in an agent's report of how a worker ended, as `messages.WORKER_ENDED` has it."""
+        self.losses.reported(name, Report(cause, blame, lines))
 
-    def _leave_memory(self, task: Task) -> None:
+    def judge(self, now: float) -> None:
+        """Decide on tasks whose workers died and of whom no report came; to be called each tick."""
+        self.losses.judge(now)
+
+    def look_at_silence(self, now: float) -> None:
+        """Draw the conclusions from what workers have not said; to be called each tick."""
+        self.losses.look(now)
+
+    def heard(self, worker: WorkerRecord, now: float) -> None:
+        """Note that a worker has spoken; to be called before what it says is taken in."""
+        worker.seen = now
+        if worker.silent is not None:
+            self.losses.welcome(worker)
+
+    def paused(self, worker: WorkerRecord, reason: str | None) -> None:
+        """Take in that a worker wants no tasks for now, and why; None: it does again."""
+        worker.paused = reason
+        self.load_changed(worker)
+        if reason is None:
+            self.transfers.unload_all()
+        elif worker.assigned and not worker.retiring:
+            worker.recall([task.key for task in worker.assigned])
+
+    def seceded(self, worker: WorkerRecord, key: str) -> None:
+        """Take in that a running task has left its thread to others."""
+        task = self._task_at(worker, key)
+        if task is not None and task in worker.assigned:
+            worker.occupancy -= worker.assigned.pop(task)
+            worker.seceded.add(task)
+            self.load_changed(worker)
+
+    def rejoined(self, worker: WorkerRecord, key: str) -> None:
+        """Take in that a task which had left its thread has one again."""
+        task = self._task_at(worker, key)
+        if task is not None and task in worker.seceded:
+            assert task.function is not None
+            worker.seceded.discard(task)
+            # First in line: it runs.
+            worker.assigned = {task: task.function.duration, **worker.assigned}
+            worker.occupancy += task.function.duration
+            self.load_changed(worker)
+
+    def mentions(self, worker: WorkerRecord, key: str, keys: Iterable[str]) -> None:
+        """Take in that a result, which is told of next, holds futures of other tasks."""
+        task = self._task_at(worker, key)
+        if task is None:
+            task = self.tasks.get(key)
+            if task is not None and not self.losses.is_stray(task, worker):
+                task = None
+        if task is not None and task.state in UNFINISHED:
+            self.wishes.mention(task, keys)
+        worker.say((m.MENTIONED, [key]))
+        self.sweep()
+
+    def _task_at(self, worker: WorkerRecord, key: str) -> Task | None:
+        """Return the task that news of a worker is about, if it has it; None for old news."""
+        task = self.tasks.get(key)
+        if task is None or task.worker is not worker or worker.crossed(key):
+            return None
+        return task
+
+    def leave_memory(self, task: Task) -> None:
         """Note that a result is to be had nowhere; what waits to be placed waits for it again."""
         task.state = RELEASED
+        self.actors.pop(task, None)
+        self.wishes.drop_mentions(task)
         for dependent in task.dependents or ():
             if dependent.state is WAITING:
                 dependent.missing += 1
             elif dependent.state is READY:
                 dependent.state = WAITING
                 dependent.missing = 1
-        for client in task.clients:
-            client.say((m.LOST, [task.key]))
+        if task.arguments is not None:
+            for client in task.clients:
+                client.say((m.LOST, [task.key]))
 
     def done(
         self,
@@ -322,14 +398,18 @@ class SchedulerState:
         results: Iterable[tuple[str, Serialized | None, int, float]],
     ) -> None:
         """Take in what a worker has computed: key, value (None: it keeps it), bytes, seconds."""
-        tasks, assigned, loose = self.tasks, worker.assigned, self._loose
+        tasks, assigned, loose = self.tasks, worker.assigned, self.loose
         awaited = self.transfers.awaited
+        withdrawn = worker.withdrawn
         for key, value, size, seconds in results:
             task = tasks.get(key)
             if task is None or task.worker is not worker:
-                if value is None and (task is None or worker not in (task.holders or ())):
-                    worker.free(key)
-                continue
+                if task is None or not self.losses.claim(task, worker):
+                    if value is None and (task is None or worker not in (task.holders or ())):
+                        worker.free(key)
+                    continue
+            elif withdrawn and key in withdrawn:
+                continue  # the end of a run before this one; see WorkerRecord.run_again
             # What may be malformed is used before anything is changed.
             if task.function is not None:
                 task.function.took(seconds)
@@ -337,78 +417,90 @@ class SchedulerState:
                 worker.stored += size
                 worker.holds.add(task)
                 task.holders = {worker}
+                if task.actor:
+                    task.arguments = None
+                    self.actors[task] = worker
             else:
                 self.held_bytes += size
                 task.value = value
+                task.arguments = None
             task.nbytes = size
             task.state = MEMORY
             task.worker = None
-            worker.occupancy -= assigned.pop(task)
+            if task in assigned:
+                worker.occupancy -= assigned.pop(task)
+            else:
+                worker.seceded.discard(task)
+            if task.demand is not None:
+                task.demand.give_back(worker)
             for client in task.clients:
                 client.out_finished.append((key, value))
             if task.dependents:
                 self._wake_dependents(task)
             if task.inputs:
                 self._inputs_used(task)
-            if value is not None:
-                task.arguments = None
             if task in awaited:
                 self.transfers.arrived(task)
             if not task.clients and not task.waiters:
                 loose.append(task)
         if not assigned:
             worker.occupancy = 0.0  # sums of floats drift
-        self.open_workers.update(worker)
+        self.load_changed(worker)
         self._check_budget()
-        self._sweep()
+        self.sweep()
+
+    def load_changed(self, worker: WorkerRecord) -> None:
+        """Note that a worker may have room, or less to do than before."""
+        self.open_workers.update(worker)
+        if worker.demands:
+            self.demands.offer(worker)
 
     def _wake_dependents(self, task: Task) -> None:
         for dependent in task.dependents or ():
             if dependent.state is WAITING:
                 dependent.missing -= 1
                 if not dependent.missing:
-                    dependent.state = READY
-                    self.ready.push(dependent)
+                    self._make_ready(dependent)
 
     def _inputs_used(self, task: Task) -> None:
         """Let go of the inputs of a task that is done; entirely if it need never run again."""
-        never_again = task.value is not None
+        never_again = task.arguments is None
         for source in task.inputs:
             source.waiters -= 1
             if never_again and source.dependents is not None:
                 source.dependents.discard(task)
             if not source.waiters and not source.clients:
-                self._loose.append(source)
+                self.loose.append(source)
         if never_again:
             task.inputs = ()
 
     def failed(self, worker: WorkerRecord, failures: Iterable[tuple[str, Any, float]]) -> None:
         """Take in that tasks raised: key, failure, seconds."""
         for key, failure, _seconds in failures:
-            task = self.tasks.get(key)
-            if task is None or task.worker is not worker:
+            task = self._task_at(worker, key)
+            if task is None:
                 continue
             why = Failure(*failure)
-            self._take_back(task)
+            self.take_back(task)
             if task.retries > 0:
                 task.retries -= 1
-                self._await_inputs(task)
+                self.await_inputs(task)
             else:
-                self._fail(task, why)
-        self._sweep()
+                self.fail(task, why)
+        self.sweep()
 
     def returned(self, worker: WorkerRecord, keys: Iterable[str]) -> None:
         """Take in that a worker hands tasks back that it has not begun."""
-        worker.recalled = False
-        self._hand_back(worker, keys)
-
-    def _hand_back(self, worker: WorkerRecord, keys: Iterable[str]) -> None:
         for key in keys:
-            task = self.tasks.get(key)
-            if task is not None and task.worker is worker:
-                self._take_back(task)
-                self._await_inputs(task)
-        self._sweep()
+            self._hand_back(worker, key)
+        worker.answered()
+        self.sweep()
+
+    def _hand_back(self, worker: WorkerRecord, key: str) -> None:
+        task = self._task_at(worker, key)
+        if task is not None:
+            self.take_back(task)
+            self.await_inputs(task)
 
     def input_gone(self, worker: WorkerRecord, key: str, source: str) -> None:
         """Take in that a worker could not get an input of a task, which it hands back."""
@@ -416,14 +508,22 @@ class SchedulerState:
         if lost is not None and worker in (lost.holders or ()):
             worker.free(source)  # perhaps it has come meanwhile: now both think that it has not
             self.holder_lost(lost, worker)
-        self._hand_back(worker, [key])
+        self._hand_back(worker, key)
+        self.sweep()
 
-    def _take_back(self, task: Task) -> None:
+    def take_back(self, task: Task) -> None:
+        """Note that the worker of a task has it no more."""
         worker = task.worker
         assert worker is not None
-        worker.occupancy -= worker.assigned.pop(task)
+        if task in worker.assigned:
+            worker.occupancy -= worker.assigned.pop(task)
+        else:
+            worker.seceded.discard(task)
         task.worker = None
-        self.open_workers.update(worker)
+        if task.demand is not None:
+            task.demand.give_back(worker)
+        self.wishes.drop_mentions(task)
+        self.load_changed(worker)
 
     def copied(self, worker: WorkerRecord, keys: Iterable[str], failed: Iterable[str]) -> None:
         """Take in that a worker has copies of these results, and could not get those."""
@@ -434,7 +534,7 @@ class SchedulerState:
             elif worker not in (task.holders or ()):
                 self.add_holder(task, worker)
         self.transfers.copies_ended(worker, keys, failed)
-        self._sweep()
+        self.sweep()
 
     def add_holder(self, task: Task, worker: WorkerRecord) -> None:
         """Note that a worker holds the result of a task in memory."""
@@ -453,20 +553,27 @@ class SchedulerState:
         worker.holds.discard(task)
         worker.moving.discard(task)
         worker.stored -= task.nbytes
+        if self.actors.get(task) is worker:
+            self.free(task)  # copies of its handle are of no use
         if not task.holders:
             task.holders = None
             if task.value is None and task.state is MEMORY:
-                self._leave_memory(task)
+                self.leave_memory(task)
                 if task.clients or task.waiters:
-                    self._compute_again(task)
+                    self.compute_again(task)
                 else:
-                    self._loose.append(task)
-        self._sweep()
+                    self.loose.append(task)
+        self.sweep()
 
     # -- placement ---------------------------------------------------------------------------------
 
     def settle(self) -> None:
         """Draw the conclusions; to be called once for all that was said in a turn."""
+        keeper = self.wishes.keeper
+        if keeper.out or keeper.out_finished:
+            self.wishes.let_go()
+        if self.losses.strays:
+            self.losses.withdraw_strays()
         for worker in [w for w in self.retiring if w.name in self.workers]:
             self.transfers.continue_retiring(worker)
         self._place()
@@ -478,39 +585,69 @@ class SchedulerState:
         """
         if self.ready:
             return
-        for worker, keys in surplus(self.workers.values()):
-            worker.recalled = True
-            worker.say((m.RECALL, keys))
+        for worker, keys in surplus(self.workers.values(), self.demands.elsewhere):
+            worker.recall(keys)
 
     def _place(self) -> None:
         """Give ready tasks to workers with room."""
         ready, open_workers, talking = self.ready, self.open_workers, self.talking
-        while open_workers and ready:
-            task = ready.pop()
-            if task is None:
-                return
-            worker = choose(task, open_workers)
-            assert worker is not None
+        demands, strays = self.demands, self.losses.strays
+        while True:
+            found = (
+                demands.next(ready.first() if open_workers else None) if demands.active else None
+            )
+            if found is not None:
+                task, worker = found
+            else:
+                if not open_workers or (first := ready.pop()) is None:
+                    return
+                task = first
+                if task.demand is not None and belongs_elsewhere(task):
+                    continue
+                chosen = choose(task, open_workers)
+                assert chosen is not None
+                worker = chosen
             function = task.function
             assert function is not None
+            if strays and self.losses.is_stray(task, worker):
+                self.losses.withdraw_stray(task, worker)
+            if worker.withdrawn and task.key in worker.withdrawn:
+                worker.run_again(task.key)
             task.state = ASSIGNED
-            task.worker = worker
-            worker.assigned[task] = function.duration
-            worker.occupancy += function.duration
-            if function.fid not in worker.known_functions:
-                worker.known_functions.add(function.fid)
+            self.note_assigned(task, worker)
+            if worker not in function.known_to:
+                function.known_to.add(worker)
                 worker.say((m.FUNCTIONS, [(function.fid, function.name, function.pickle)]))
             inputs = _inputs_for(task, worker) if task.inputs else None
             worker.out_run.append((task.key, function.fid, task.arguments, inputs))
             talking.add(worker)
             open_workers.update(worker)
 
+    def note_assigned(self, task: Task, worker: WorkerRecord) -> None:
+        """Note that a worker has a task, and how long it will probably take."""
+        assert task.function is not None
+        seconds = task.function.duration
+        task.worker = worker
+        worker.assigned[task] = seconds
+        worker.occupancy += seconds
+        if task.demand is not None:
+            task.demand.take(worker)
+
     # -- states ------------------------------------------------------------------------------------
 
-    def _await_inputs(self, task: Task) -> None:
+    def _make_ready(self, task: Task) -> None:
+        """Put a task in line to be placed."""
+        task.state = READY
+        if task.demand is None:
+            self.ready.push(task)
+        else:
+            task.demand.push(task)
+
+    def await_inputs(self, task: Task) -> None:
         """Make an unfinished task that no worker has WAITING or READY, as its inputs stand."""
         task.state = WAITING
-        task.missing = 0
+        # One that is condemned waits for its verdict as if that were an input.
+        task.missing = 1 if task in self.losses.condemned else 0
         again = []
         for source in task.inputs:
             if source.state is MEMORY:
@@ -522,21 +659,21 @@ class SchedulerState:
             if source.state is RELEASED:
                 again.append(source)
         if not task.missing:
-            task.state = READY
-            self.ready.push(task)
+            self._make_ready(task)
         for source in again:
             if source.state is RELEASED:
-                self._compute_again(source)
+                self.compute_again(source)
 
-    def _compute_again(self, task: Task) -> None:
+    def compute_again(self, task: Task) -> None:
         """Compute a RELEASED task that is needed, and whatever of its inputs that takes."""
         stack = [task]
         while stack:
             task = stack.pop()
             if task.state is not RELEASED:
                 continue
-            if task.function is None:
-                self._fail(task, data_lost(task))
+            if task.arguments is None:
+                task.gone = True
+                self.fail(task, data_lost(task))
                 continue
             for source in task.inputs:
                 source.waiters += 1
@@ -547,76 +684,78 @@ class SchedulerState:
             if dead is not None:
                 self._die_of(task, dead)
             elif not task.missing:
-                task.state = READY
-                self.ready.push(task)
+                self._make_ready(task)
             else:
                 stack.extend(source for source in task.inputs if source.state is RELEASED)
 
     def _die_of(self, task: Task, source: Task) -> None:
         if source.state is CANCELLED:
-            self._cancel(task)
+            self.cancel_task(task, force=False)
         else:
             assert source.failure is not None
-            self._fail(task, source.failure)
+            self.fail(task, source.failure)
 
-    def _fail(self, task: Task, failure: Failure) -> None:
+    def fail(self, task: Task, failure: Failure) -> None:
+        """Bring a task, and all that waits for it, to FAILED."""
         self._end_badly(task, FAILED, failure)
 
-    def _cancel(self, task: Task) -> None:
+    def cancel_task(self, task: Task, *, force: bool) -> None:
+        """Bring a task, unless it is not needed or dead, and all that waits for it to CANCELLED."""
         if task.state in UNFINISHED or task.state is MEMORY:
-            self._end_badly(task, CANCELLED, None)
+            self._end_badly(task, CANCELLED, None, force)
 
-    def _end_badly(self, task: Task, state: str, failure: Failure | None) -> None:
-        """Bring a task, and all that waits for it, to FAILED or CANCELLED."""
+    def _end_badly(
+        self, task: Task, state: str, failure: Failure | None, force: bool = False
+    ) -> None:
         stack = [task]
         while stack:
             task = stack.pop()
             if task.state in DEAD or task.state is FORGOTTEN:
                 continue
             if task.state in UNFINISHED:
-                self._withdraw(task)
+                self.withdraw(task, force)
                 self._stop_waiting(task)
             elif task.state is MEMORY:
                 self.free(task)
             task.state = state
             task.failure = failure
             for client in task.clients:
-                if failure is None:
-                    client.say((m.CANCELLED, [task.key]))
-                else:
-                    client.say((m.FAILED, [(task.key, failure)]))
+                client.say(bad_end(task))
             if task in self.transfers.awaited:
                 self.transfers.arrived(task)
             stack.extend(d for d in task.dependents or () if d.state in UNFINISHED)
             if not task.clients:
-                self._loose.append(task)
+                self.loose.append(task)
 
-    def _withdraw(self, task: Task) -> None:
+    def withdraw(self, task: Task, force: bool = False) -> None:
         """Take an unfinished task away from the worker that has it, if one has."""
         if task.worker is not None:
-            task.worker.say((m.CANCEL, False, [task.key]))
-            self._take_back(task)
+            task.worker.cancel(task.key, force)
+            self.take_back(task)
 
     def _stop_waiting(self, task: Task) -> None:
+        """Draw the conclusions for others from that an unfinished task will not be run now."""
+        self.losses.condemned.pop(task, None)
+        self.wishes.drop_mentions(task)
         for source in task.inputs:
             source.waiters -= 1
             if not source.waiters and not source.clients:
-                self._loose.append(source)
+                self.loose.append(source)
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
         """Free, or forget, what is not needed any more."""
-        loose = self._loose
+        loose = self.loose
         while loose:
             task = loose.pop()
             if task.clients or task.waiters or task.state is FORGOTTEN:
                 continue
             if task.state in UNFINISHED:
-                self._withdraw(task)
+                self.withdraw(task)
                 self._stop_waiting(task)
                 task.state = RELEASED
             elif task.state is MEMORY:
                 # What cannot be computed again, or is small, stays for those computed from it.
-                if task.dependents and (task.value is not None or task.function is None):
+                if task.dependents and task.arguments is None:
                     continue
                 self.free(task)
                 task.state = RELEASED
@@ -636,17 +775,26 @@ class SchedulerState:
             worker.free(task.key)
             worker.moving.discard(task)
         task.holders = None
+        self.actors.pop(task, None)
+        self.wishes.drop_mentions(task)
         self.transfers.forget_task(task)
 
     def _forget(self, task: Task) -> None:
         task.state = FORGOTTEN
         del self.tasks[task.key]
         self.transfers.forget_task(task)
+        function = task.function
+        if function is not None:
+            function.tasks -= 1
+            if not function.tasks and not function.clients:
+                self.wishes.forget_if_unused(function)
+            if task.demand is not None:
+                self.demands.drop(task.demand)
         for source in task.inputs:
             if source.dependents is not None:
                 source.dependents.discard(task)
             if not source.waiters and not source.clients:
-                self._loose.append(source)
+                self.loose.append(source)
         task.inputs = ()
 
     # -- results held here -------------------------------------------------------------------------

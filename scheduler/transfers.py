@@ -168,6 +168,10 @@ class Transfers:
     def forget_worker(self, worker: WorkerRecord) -> None:
         """Ask other holders for what a worker that is gone was asked for."""
         self.forget_requester(worker)
+        self.forget_holder(worker)
+
+    def forget_holder(self, worker: WorkerRecord) -> None:
+        """The same, of a worker that may come back and then wants what it had asked for."""
         broken = [(n, r) for n, r in self.requests.items() if r.holder is worker]
         for number, request in broken:
             del self.requests[number]
@@ -212,7 +216,7 @@ class Transfers:
         return LeastFilled(open_ones, self.copies.expected).several(count, task.nbytes)
 
     def _open_workers(self) -> list[WorkerRecord]:
-        return [worker for worker in self._state.workers.values() if not worker.retiring]
+        return [worker for worker in self._state.workers.values() if worker.available]
 
     def copies_ended(
         self, worker: WorkerRecord, keys: Iterable[str], failed: Iterable[str]
@@ -255,9 +259,9 @@ class Transfers:
         worker.retiring = True
         self._state.retiring.add(worker)
         self._state.open_workers.remove(worker)
+        self._state.demands.worker_went(worker)
         if worker.assigned:
-            worker.recalled = True
-            worker.say((m.RECALL, [task.key for task in worker.assigned]))
+            worker.recall([task.key for task in worker.assigned])
 
     def continue_retiring(self, worker: WorkerRecord) -> None:
         """Move what only this worker holds; tell it to end once it has nothing left."""
@@ -266,7 +270,7 @@ class Transfers:
         if unique:
             moving.update(unique)
             self._move(unique, worker)
-        if not worker.assigned and not worker.recalled and not moving:
+        if not worker.busy and not worker.recalled and not moving:
             self._state.retiring.discard(worker)
             worker.say((m.END, "retired"))
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from jobqueue.scheduler.demands import Demand
 from jobqueue.scheduler.records import (
+    ASIDE,
     ASSIGNED,
     DEAD,
+    FAILED,
     FORGOTTEN,
     MEMORY,
     READY,
@@ -24,10 +27,13 @@ def validate(state: SchedulerState) -> None:
         _check_task(state, task)
     for worker in state.workers.values():
         _check_worker(state, worker)
-    for client in state.clients.values():
+    for client in (*state.clients.values(), state.wishes.keeper, *state.wishes.mentioned.values()):
         for task in client.wants:
             assert state.tasks.get(task.key) is task, (client, task)
             assert client in task.clients, (client, task)
+    _check_functions(state)
+    _check_demands(state)
+    _check_losses(state)
     _check_copies(state)
     held = sum(task.nbytes for task in state.tasks.values() if task.value is not None)
     assert held == state.held_bytes, (held, state.held_bytes)
@@ -41,14 +47,20 @@ def _check_task(state: SchedulerState, task: Task) -> None:
     in_memory = task.state is MEMORY
     assert in_memory == (task.value is not None or bool(task.holders)), task
     assert (task.state is ASSIGNED) == (task.worker is not None), task
+    assert (task in state.actors) == (in_memory and task.actor and task.function is not None), task
+    assert task.gone <= (task.state is FAILED), task
+    assert task.arguments is not None or task.state not in UNFINISHED, f"{task} cannot be run"
+    if task in state.wishes.mentioned:
+        assert in_memory or task.state in UNFINISHED, task
     if task.state is WAITING:
         missing = sum(source.state is not MEMORY for source in task.inputs)
+        missing += task in state.losses.condemned
         assert task.missing == missing > 0, (task, task.missing, missing)
     elif task.state is READY:
         assert all(source.state is MEMORY for source in task.inputs), task
     elif task.state is ASSIGNED:
         assert task.worker is not None
-        assert task in task.worker.assigned, task
+        assert (task in task.worker.assigned) != (task in task.worker.seceded), task
         assert state.workers.get(task.worker.name) is task.worker, task
     if task.state in UNFINISHED:
         assert task.clients or task.waiters, f"{task} is computed for nobody"
@@ -74,7 +86,7 @@ def _check_links(state: SchedulerState, task: Task) -> None:
 
 
 def _check_worker(state: SchedulerState, worker: WorkerRecord) -> None:
-    for task in worker.assigned:
+    for task in worker.tasks:
         assert task.worker is worker, (worker, task)
         assert task.state is ASSIGNED, (worker, task)
     for task in worker.holds:
@@ -95,8 +107,59 @@ def _check_worker(state: SchedulerState, worker: WorkerRecord) -> None:
     }
     assert worker.moving <= on_their_way, f"{worker} waits for moves that nobody makes"
     if worker.level is not None:
-        assert not worker.retiring, worker
+        assert worker.available, worker
         assert worker.level == len(worker.assigned) // worker.nthreads, worker
+
+
+def _check_functions(state: SchedulerState) -> None:
+    counts: dict[bytes, int] = {}
+    for task in state.tasks.values():
+        if task.function is not None:
+            assert state.functions.get(task.function.fid) is task.function, task
+            counts[task.function.fid] = counts.get(task.function.fid, 0) + 1
+    for fid, function in state.functions.items():
+        assert function.tasks == counts.get(fid, 0), function
+        assert function.tasks or function.clients, f"{function} is of no use"
+        assert all(state.workers.get(w.name) is w for w in function.known_to), function
+
+
+def _check_demands(state: SchedulerState) -> None:
+    demands = state.demands
+    counts: dict[Demand, int] = {}
+    for task in state.tasks.values():
+        if task.demand is not None:
+            counts[task.demand] = counts.get(task.demand, 0) + 1
+    for demand in demands.by_kind.values():
+        if isinstance(demand.otherwise, Demand):
+            counts[demand.otherwise] = counts.get(demand.otherwise, 0) + 1
+    assert counts == {demand: demand.tasks for demand in demands.by_kind.values()}
+    present = [w for w in state.workers.values() if not w.retiring and w.silent is not ASIDE]
+    for demand in demands.by_kind.values():
+        assert demand.eligible == {w for w in present if demand.is_satisfied_by(w)}, demand
+        assert all(demand in worker.demands for worker in demand.eligible), demand
+    for worker in state.workers.values():
+        assert len(worker.demands) == len(set(worker.demands)), worker
+        assert all(worker in demand.eligible for demand in worker.demands), worker
+        for name, amount in worker.resources.items():
+            taken = sum(dict(t.demand.resources).get(name, 0) for t in worker.tasks if t.demand)
+            assert abs(worker.free_resources[name] + taken - amount) < 1e-6, (worker, name)
+            assert taken <= amount + 1e-6 or worker.silent or worker.retiring, (worker, name)
+
+
+def _check_losses(state: SchedulerState) -> None:
+    losses = state.losses
+    for task, workers in losses.strays.items():
+        assert workers, task
+        assert task.worker not in workers, task
+        assert all(state.workers.get(worker.name) is worker for worker in workers), task
+    for task in losses.condemned:
+        assert task.state is WAITING, f"{task} is condemned"
+        assert state.tasks.get(task.key) is task, task
+    for worker in state.workers.values():
+        assert (worker.silent is ASIDE) == (worker in losses.aside), worker
+        if worker.silent is ASIDE:
+            assert not worker.busy, worker
+            assert not worker.holds, worker
 
 
 def _check_copies(state: SchedulerState) -> None:

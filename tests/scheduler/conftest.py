@@ -37,7 +37,9 @@ class Core:
     def __init__(self, **options: int) -> None:
         self.state = SchedulerState(**options)
         self.peers: list[Peer] = []
-        self.state.add_functions([(b"f", "f", b"pickle of f"), (b"g", "g", b"pickle of g")])
+        self.library = ClientRecord("library", -1)  # so that functions stay, whoever comes and goes
+        functions = [(b"f", "f", b"pickle of f"), (b"g", "g", b"pickle of g")]
+        self.state.add_functions(self.library, functions)
 
     # -- peers -------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from hypothesis import given
@@ -174,15 +174,20 @@ def test_a_short_way_is_not_worth_a_long_wait():
     assert choose(task, there) is busy
 
 
+def anywhere(task: Task, idle: Collection[WorkerRecord]) -> bool:
+    """Tasks without demands run on any worker."""
+    return True
+
+
 def test_what_waits_while_others_idle_is_handed_back():
     """The tasks given last, and no more of them than there are idle threads."""
     busy, idle = load(WorkerRecord("busy", 1), 4), WorkerRecord("idle", 2)
-    ((worker, keys),) = surplus([busy, idle])
+    ((worker, keys),) = surplus([busy, idle], anywhere)
     assert worker is busy
     assert keys == ["t3", "t2"]
-    busy.recalled = True
-    assert surplus([busy, idle]) == []
-    assert surplus([load(WorkerRecord("full", 1), 2)]) == []
+    busy.recall([])
+    assert surplus([busy, idle], anywhere) == []
+    assert surplus([load(WorkerRecord("full", 1), 2)], anywhere) == []
 
 
 def test_priorities_decide_on_the_way_through_the_core(core):
@@ -239,7 +244,7 @@ def cost_of_placement(workers: int, tasks: int = 2000) -> int:
 
     client = ClientRecord("c", 0)
     state.add_client(client)
-    state.add_functions([(b"f", "f", b"")])
+    state.add_functions(client, [(b"f", "f", b"")])
     state.submit(client, b"f", None, [("input", b"", None)])
     state.settle()
     holder = state.tasks["input"].worker

@@ -248,7 +248,7 @@ class SimulatedClient:
                     assert key not in self.values, "what the client has cannot be lost"
                     self.note(key, "pending")
         else:
-            for item in fields[0] if operation in (m.FAILED, m.CANCELLED) else ():
+            for item in fields[0] if operation in (m.FAILED, m.GONE, m.CANCELLED) else ():
                 self.note(item if isinstance(item, str) else item[0], operation)
 
     def note(self, key: str, status: str, has_value: bool = False) -> None:
@@ -267,9 +267,11 @@ class World:
         self.workers: dict[str, SimulatedWorker] = {}
         self.clients: dict[str, SimulatedClient] = {}
         self.count = 0
+        self.now = 0.0
         self.busy_steps = 0  # so often the scheduler is too busy to end its turn
         self.unpicklable: str | None = None
-        self.state.add_functions([(b"f", "f", b"pickle"), (b"g", "g", b"pickle")])
+        library = ClientRecord("library", -1)
+        self.state.add_functions(library, [(b"f", "f", b"pickle"), (b"g", "g", b"pickle")])
         transfers = self.state.transfers
         self.on_worker = {
             m.DONE: self.state.done,
@@ -352,6 +354,10 @@ class World:
             for worker in list(self.workers.values()):
                 worker.work()
                 self.end_step()
+            for _ in range(2):  # agents that have not reported by now never will
+                self.now += 10.0
+                self.state.judge(self.now)
+                self.end_step()
             if not any(worker.busy for worker in self.workers.values()):
                 return
         raise AssertionError("it never comes to rest")
@@ -365,7 +371,7 @@ class World:
                     assert status == "cancelled"
                     continue
                 assert task.state not in UNFINISHED, f"{task} has all it needs"
-                assert STATUS_OF[task.state] == status
+                assert ("gone" if task.gone else STATUS_OF[task.state]) == status
         for worker in self.workers.values():
             assert not worker.record.retiring, "it has nothing left, and was not told to end"
             held = {task.key for task in worker.record.holds}
@@ -379,7 +385,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
-        self.submitted: list[str] = []
+        self.submitted: list[tuple[str, bytes]] = []
         self.world.add_client()
         self.world.add_worker(1)
         self.world.end_step()
@@ -411,7 +417,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             inputs = [known[each % len(known)] for each in shape] if known else []
             key = self.world.new_name("k")
             items.append((key, b"arguments", inputs or None))
-            self.submitted.append(key)
+            self.submitted.append((key, fid))
             client.futures[key] = "pending"
         self.world.state.submit(client.record, fid, options, items)
         self.world.end_step()
@@ -421,9 +427,9 @@ class SchedulerMachine(RuleBasedStateMachine):
         """By another client, or by the same before it lost interest."""
         client = self.client(pick)
         if self.submitted:
-            key = self.submitted[which % len(self.submitted)]
+            key, fid = self.submitted[which % len(self.submitted)]
             client.futures[key] = "pending"
-            self.world.state.submit(client.record, b"f", None, [(key, b"arguments", None)])
+            self.world.state.submit(client.record, fid, None, [(key, b"arguments", None)])
         self.world.end_step()
 
     def any_key(self, which: int) -> str | None:

@@ -1,0 +1,362 @@
+"""What tasks demand of their worker: to be one of some, or to have resources.
+
+Part of the core: pure, like `state.py`. Tasks that demand the same share one `Demand`, with a line
+of its own, so that none which cannot be met keeps others waiting. Who goes first is decided by rank
+alone, as if there were one line.
+
+Nothing here looks at all workers for each task. A demand knows the workers that satisfy it, and
+which of them may have room: one that turns out to have none is not looked at again until it says
+that it has less to do.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from jobqueue.scheduler.placement import ReadyQueue, nearest
+from jobqueue.scheduler.records import Task, WorkerRecord
+
+if TYPE_CHECKING:
+    from jobqueue.scheduler.state import SchedulerState
+
+SLACK: Final = 1e-9
+"""Of a resource, as a part of one: amounts such as 0.1 do not add up exactly."""
+
+Kind = tuple[frozenset[str] | None, bool, tuple[tuple[str, float], ...]]
+"""What a demand is: names of workers, whether others will do too, amounts of resources."""
+
+
+def kind_of(options: Mapping[str, Any] | None) -> Kind | None:
+    """Return what the options of a task demand of its worker; None: any worker will do.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The options cannot be understood.
+    """
+    if not options:
+        return None
+    workers, resources = options.get("workers"), options.get("resources")
+    if not workers and not resources:
+        return None
+    names = frozenset([workers] if isinstance(workers, str) else workers or ())
+    amounts = tuple(sorted((str(k), float(v)) for k, v in (resources or {}).items() if v > 0))
+    if not names and not amounts:
+        return None
+    return names or None, bool(names and options.get("allow_other_workers")), amounts
+
+
+class Candidates:
+    """Workers that may have room, the least loaded first; looked at again only when it matters."""
+
+    __slots__ = ("_heap", "_listed", "_number")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, WorkerRecord]] = []
+        self._listed: dict[WorkerRecord, int] = {}  # at which level
+        self._number = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._listed)
+
+    def offer(self, worker: WorkerRecord) -> None:
+        """Note that a worker has less to do than before."""
+        level = worker.level
+        if level is None or self._listed.get(worker, level + 1) <= level:
+            return
+        self._list(worker, level)
+        if len(self._heap) > 2 * len(self._listed) + 16:
+            self._heap = [entry for entry in self._heap if self._listed.get(entry[2]) == entry[0]]
+            heapq.heapify(self._heap)
+
+    def _list(self, worker: WorkerRecord, level: int) -> None:
+        self._number += 1
+        self._listed[worker] = level
+        heapq.heappush(self._heap, (level, self._number, worker))
+
+    def remove(self, worker: WorkerRecord) -> None:
+        """Forget a worker."""
+        self._listed.pop(worker, None)
+
+    def best(self, demand: Demand) -> WorkerRecord | None:
+        """Return the least loaded worker that has room; those that have none are not listed now."""
+        heap, listed = self._heap, self._listed
+        while heap:
+            level, _, worker = heap[0]
+            if listed.get(worker) != level:
+                heapq.heappop(heap)  # another entry stands for it
+            elif worker.level is None or not demand.fits(worker):
+                heapq.heappop(heap)
+                del listed[worker]
+            elif worker.level > level:
+                heapq.heappop(heap)
+                self._list(worker, worker.level)
+            else:
+                return worker
+        return None
+
+
+class Demand:
+    """What some tasks demand of their worker, and those of them that are ready."""
+
+    __slots__ = (
+        "_demands",
+        "candidates",
+        "eligible",
+        "names",
+        "others",
+        "otherwise",
+        "queue",
+        "resources",
+        "tasks",
+    )
+
+    def __init__(self, demands: Demands, kind: Kind) -> None:
+        self._demands = demands
+        self.names, self.others, self.resources = kind
+        self.tasks = 0  # how many there are, ready or not
+        self.queue = ReadyQueue()
+        self.eligible: set[WorkerRecord] = set()  # those that satisfy it, with room or not
+        self.candidates = Candidates()
+        # Where its tasks go while no worker satisfies it, if others will do.
+        self.otherwise: Demand | ReadyQueue | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What tells it from others."""
+        return self.names, self.others, self.resources
+
+    def is_satisfied_by(self, worker: WorkerRecord) -> bool:
+        """Return whether its tasks may run on a worker, once that has nothing else to do."""
+        if self.names is not None and self.names.isdisjoint(worker.known_as):
+            return False
+        have = worker.resources
+        return all(have.get(name, 0) >= amount for name, amount in self.resources)
+
+    def fits(self, worker: WorkerRecord) -> bool:
+        """Return whether a worker that satisfies it has as much of its resources left."""
+        free = worker.free_resources
+        return all(free[name] >= amount - SLACK for name, amount in self.resources)
+
+    def push(self, task: Task) -> None:
+        """Put a READY task in line."""
+        if self.otherwise is not None and not self.eligible:
+            self.otherwise.push(task)
+        else:
+            self.queue.push(task)
+            self._demands.activate(self)
+
+    def offer(self, worker: WorkerRecord) -> None:
+        """Note that a worker which satisfies it has less to do than before."""
+        self.candidates.offer(worker)
+        if self.queue:
+            self._demands.activate(self)
+
+    def choose(self, task: Task) -> WorkerRecord | None:
+        """Return the worker for one of its tasks; None if none has room."""
+        least = self.candidates.best(self)
+        return nearest(task, least, self) if least is not None and task.inputs else least
+
+    def take(self, worker: WorkerRecord) -> None:
+        """Take its resources for a task."""
+        free = worker.free_resources
+        for name, amount in self.resources:
+            free[name] -= amount
+
+    def give_back(self, worker: WorkerRecord) -> None:
+        """Give its resources back."""
+        free = worker.free_resources
+        for name, amount in self.resources:
+            free[name] += amount
+
+    def lacks(self, workers: Collection[WorkerRecord]) -> str:
+        """Say what is missing if no worker satisfies it; empty if one does, or others will do."""
+        if self.eligible or (isinstance(self.otherwise, ReadyQueue) and workers):
+            return ""
+        if isinstance(self.otherwise, Demand):
+            return self.otherwise.lacks(workers)
+        among = list(workers)
+        if self.names is not None:
+            among = [worker for worker in workers if not self.names.isdisjoint(worker.known_as)]
+            if not among:
+                return f"no worker is known as {' or '.join(map(repr, sorted(self.names)))}"
+        for name, amount in self.resources:
+            if not any(worker.resources.get(name, 0) >= amount for worker in among):
+                return f"no worker satisfies resources {name}={amount:g}"
+        wanted = ", ".join(f"{name}={amount:g}" for name, amount in self.resources)
+        return f"no one worker satisfies resources {wanted}" if wanted else "no worker is connected"
+
+    def __repr__(self) -> str:
+        return f"<Demand {self.kind} {self.tasks} tasks, {len(self.eligible)} workers>"
+
+
+class Demands:
+    """All demands of the tasks there are.
+
+    Parameters
+    ----------
+    state
+        The core whose part this is.
+    """
+
+    def __init__(self, state: SchedulerState) -> None:
+        self._state = state
+        self.by_kind: dict[Kind, Demand] = {}
+        self._known_as: dict[str, set[WorkerRecord]] = {}  # workers by all their names
+        self._having: dict[str, set[WorkerRecord]] = {}  # workers by resource
+        # Those whose first task can perhaps be placed, by its rank. An entry may be old.
+        self.active: list[tuple[int, int, Demand]] = []
+        self._active: dict[Demand, int] = {}  # the rank it is listed by
+        self._number = 0
+
+    def intern(self, options: Mapping[str, Any] | None) -> Demand | None:
+        """Return the demand of tasks with these options; None if any worker will do."""
+        kind = kind_of(options)
+        return None if kind is None else self._get(kind)
+
+    def _get(self, kind: Kind) -> Demand:
+        demand = self.by_kind.get(kind)
+        if demand is None:
+            demand = self.by_kind[kind] = Demand(self, kind)
+            if demand.others:
+                demand.otherwise = self._state.ready
+                if demand.resources:
+                    demand.otherwise = self._get((None, False, demand.resources))
+                    demand.otherwise.tasks += 1
+            for worker in self._possible(demand):
+                if demand.is_satisfied_by(worker):
+                    self._match(demand, worker)
+        return demand
+
+    def _possible(self, demand: Demand) -> Iterable[WorkerRecord]:
+        if demand.names is not None:
+            found: set[WorkerRecord] = set()
+            return found.union(*(self._known_as.get(name, ()) for name in demand.names))
+        return self._having.get(demand.resources[0][0], ())
+
+    def _match(self, demand: Demand, worker: WorkerRecord) -> None:
+        demand.eligible.add(worker)
+        worker.demands.append(demand)
+        demand.offer(worker)
+
+    def drop(self, demand: Demand) -> None:
+        """Count one task less; forget the demand with the last one."""
+        demand.tasks -= 1
+        if not demand.tasks:
+            self.drop_unused(demand)
+
+    def drop_unused(self, demand: Demand) -> None:
+        """Forget a demand that no task has."""
+        del self.by_kind[demand.kind]
+        self._active.pop(demand, None)
+        for worker in demand.eligible:
+            worker.demands.remove(demand)
+        if isinstance(demand.otherwise, Demand):
+            self.drop(demand.otherwise)
+
+    # -- workers -----------------------------------------------------------------------------------
+
+    def worker_came(self, worker: WorkerRecord) -> None:
+        """Note a worker that may be given tasks from now on."""
+        for name in worker.known_as:
+            self._known_as.setdefault(name, set()).add(worker)
+        for name in worker.resources:
+            self._having.setdefault(name, set()).add(worker)
+        for demand in self.by_kind.values():
+            if demand.is_satisfied_by(worker):
+                self._match(demand, worker)
+
+    def worker_went(self, worker: WorkerRecord) -> None:
+        """Note that a worker will not be given tasks any more; once more does no harm."""
+        for index, names in ((self._known_as, worker.known_as), (self._having, worker.resources)):
+            for name in names:
+                workers = index.get(name)
+                if workers is not None:
+                    workers.discard(worker)
+                    if not workers:
+                        del index[name]
+        for demand in worker.demands:
+            demand.eligible.discard(worker)
+            demand.candidates.remove(worker)
+            if not demand.eligible and demand.otherwise is not None:
+                while (task := demand.queue.pop()) is not None:
+                    demand.otherwise.push(task)
+        worker.demands = []
+
+    def offer(self, worker: WorkerRecord) -> None:
+        """Note that a worker has less to do than before."""
+        for demand in worker.demands:
+            demand.offer(worker)
+
+    # -- whose turn it is --------------------------------------------------------------------------
+
+    def activate(self, demand: Demand) -> None:
+        """Look at a demand's first task when tasks are placed, if a worker may have room for it."""
+        if not demand.candidates:
+            return
+        first = demand.queue.first()
+        if first is None:
+            return
+        listed = self._active.get(demand)
+        if listed is None or first.rank < listed:
+            self._active[demand] = first.rank
+            self._number += 1
+            heapq.heappush(self.active, (first.rank, self._number, demand))
+
+    def next(self, before: Task | None) -> tuple[Task, WorkerRecord] | None:
+        """Return, and remove, the first task that can be placed, with its worker.
+
+        Parameters
+        ----------
+        before
+            The first task without demands, if it can be placed: what comes behind it waits.
+        """
+        active = self.active
+        while active:
+            rank, _, demand = active[0]
+            if before is not None and before.rank < rank:
+                return None
+            heapq.heappop(active)
+            if self._active.get(demand) != rank:
+                continue  # another entry stands for it
+            del self._active[demand]
+            task = demand.queue.first()
+            if task is None:
+                continue
+            if task.rank > rank:
+                self.activate(demand)
+                continue
+            if task.demand is not demand and belongs_elsewhere(task):
+                demand.queue.pop()
+                self.activate(demand)
+                continue
+            worker = demand.choose(task)
+            if worker is None:
+                continue  # until one offers itself
+            demand.queue.pop()
+            self.activate(demand)
+            return task, worker
+        return None
+
+    def elsewhere(self, task: Task, idle: Collection[WorkerRecord]) -> bool:
+        """Return whether one of these workers could run a task at once."""
+        demand = task.demand
+        if demand is None:
+            return True
+        among: Collection[WorkerRecord] = demand.eligible
+        if not among and demand.otherwise is not None:
+            if isinstance(demand.otherwise, ReadyQueue):
+                return True
+            among = demand.otherwise.eligible
+        return any(worker in among and demand.fits(worker) for worker in idle)
+
+
+def belongs_elsewhere(task: Task) -> bool:
+    """Put a task in its own demand's line if a worker it prefers has come; return whether."""
+    demand = task.demand
+    if demand is None or not demand.eligible:
+        return False
+    demand.push(task)
+    return True

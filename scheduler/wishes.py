@@ -1,0 +1,223 @@
+"""What clients want of the scheduler, beyond tasks: to keep them, to try them again, to start anew.
+
+Part of the core: pure, like `state.py`, which owns tasks and their states. Some tasks are wanted
+by no client, but on behalf of one:
+
+- by the *keeper*, until they have ended: nobody waits for them, and yet they are to run;
+- by a result that *mentions* them, while it is in memory: it holds futures of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from jobqueue.protocol import messages as m
+from jobqueue.scheduler.causes import key_in_use, unknown_key
+from jobqueue.scheduler.records import (
+    CANCELLED,
+    DEAD,
+    FAILED,
+    MEMORY,
+    RELEASED,
+    UNFINISHED,
+    ClientRecord,
+    Function,
+    StandIn,
+    Task,
+    WorkerRecord,
+)
+
+if TYPE_CHECKING:
+    from jobqueue.scheduler.state import SchedulerState
+
+
+class Wishes:
+    """What clients want.
+
+    Parameters
+    ----------
+    state
+        The core whose part this is.
+    """
+
+    def __init__(self, state: SchedulerState) -> None:
+        self._state = state
+        self.keeper = ClientRecord("the scheduler, which keeps it", -1)
+        self.mentioned: dict[Task, StandIn] = {}  # by the task whose result mentions others
+
+    # -- functions ---------------------------------------------------------------------------------
+
+    def add_functions(
+        self, client: ClientRecord, functions: Iterable[tuple[bytes, str, bytes]]
+    ) -> None:
+        """Take in functions that a client will name."""
+        known = self._state.functions
+        for fid, name, pickle in functions:
+            function = known.get(fid)
+            if function is None:
+                function = known[fid] = Function(fid, name, pickle)
+            if fid not in client.functions:
+                client.functions.add(fid)
+                function.clients += 1
+
+    def forget_functions(self, client: ClientRecord, fids: Iterable[bytes]) -> None:
+        """Take in that a client will not name these any more."""
+        for fid in fids:
+            if fid in client.functions:
+                client.functions.discard(fid)
+                function = self._state.functions[fid]
+                function.clients -= 1
+                self.forget_if_unused(function)
+
+    def forget_if_unused(self, function: Function) -> None:
+        """Forget a function that nobody will name and no task calls, here and at the workers."""
+        if function.clients or function.tasks:
+            return
+        if self._state.functions.get(function.fid) is function:
+            del self._state.functions[function.fid]
+        for worker in function.known_to:
+            worker.say((m.FORGET_FUNCTIONS, [function.fid]))
+        function.known_to.clear()
+
+    # -- who wants what ----------------------------------------------------------------------------
+
+    def want(self, client: ClientRecord, keys: Iterable[str]) -> None:
+        """Count a client among those that want tasks, and tell it how they stand."""
+        for key in keys:
+            task = self._state.tasks.get(key)
+            if task is None:
+                client.say((m.FAILED, [(key, unknown_key(key))]))
+            else:
+                self.want_task(client, task)
+
+    def want_task(self, client: ClientRecord, task: Task) -> None:
+        """Count a client among those that want a task, and tell it how the task stands."""
+        if task not in client.wants:
+            client.wants.add(task)
+            task.clients = (*task.clients, client) if task.clients else client.alone
+        if task.state is RELEASED:
+            self._state.compute_again(task)
+        elif task.state is MEMORY:
+            client.out_finished.append((task.key, self._state.riding_along(task)))
+        elif task.state in DEAD:
+            client.say(bad_end(task))
+
+    def want_again(
+        self,
+        client: ClientRecord,
+        task: Task,
+        function: Function | None,
+        options: Mapping[str, Any] | None,
+        inputs: Iterable[str] | None,
+    ) -> None:
+        """Take in a call under a key that is there already: the same work, or an error."""
+        if _is_same_work(task, function, options or {}, inputs):
+            self.want_task(client, task)
+        else:
+            client.say((m.FAILED, [(task.key, key_in_use(task.key))]))
+
+    def keep(self, keys: Iterable[str]) -> None:
+        """Want tasks until they have ended, whoever else does."""
+        for key in keys:
+            task = self._state.tasks.get(key)
+            if task is not None and task.state in UNFINISHED:
+                self.want_task(self.keeper, task)
+
+    def let_go(self) -> None:
+        """Want no more what the keeper has heard the end of."""
+        ended: list[str] = []
+        for operation, items in self.keeper.take_messages():
+            if operation == m.FINISHED:
+                ended.extend(key for key, _ in items)
+            elif operation in (m.FAILED, m.GONE):
+                ended.extend(key for key, _ in items)
+            elif operation == m.CANCELLED:
+                ended.extend(items)
+        self._state.release(self.keeper, ended)
+
+    # -- results that hold futures -----------------------------------------------------------------
+
+    def mention(self, task: Task, keys: Iterable[str]) -> None:
+        """Note that the result of a task, which is on its way, holds futures of others."""
+        self.drop_mentions(task)
+        stand_in = self.mentioned[task] = StandIn(f"the result of {task.key}")
+        for key in keys:
+            other = self._state.tasks.get(key)
+            if other is not None and other is not task:
+                self.want_task(stand_in, other)
+
+    def drop_mentions(self, task: Task) -> None:
+        """Let go of what the result of a task mentions, since it is not in memory any more."""
+        stand_in = self.mentioned.pop(task, None)
+        if stand_in is not None:
+            self._state.unwant(stand_in)
+
+    # -- again, and anew ---------------------------------------------------------------------------
+
+    def retry(self, keys: Iterable[str]) -> None:
+        """Run failed tasks again, with those of their inputs that have failed."""
+        tasks = self._state.tasks
+        stack = [tasks[key] for key in keys if key in tasks]
+        again: list[Task] = []
+        while stack:
+            task = stack.pop()
+            if task.state is not FAILED or task.arguments is None:
+                continue
+            task.state = RELEASED
+            task.failure = None
+            task.deaths = 0
+            task.retries = task.options.get("retries", 0) if task.options else 0
+            for client in task.clients:
+                client.say((m.LOST, [task.key]))
+            again.append(task)
+            stack.extend(task.inputs)
+        for task in again:
+            if task.clients or task.waiters:
+                self._state.compute_again(task)
+            else:
+                self._state.loose.append(task)
+        self._state.sweep()
+
+    def restart(self, reason: str) -> None:
+        """Forget all tasks, and have all workers start anew."""
+        state = self._state
+        for task in list(state.tasks.values()):
+            if task.state is FAILED:
+                for client in task.clients:
+                    client.say((m.CANCELLED, [task.key]))
+            else:
+                state.cancel_task(task, force=False)
+        wanting = dict.fromkeys(c for task in state.tasks.values() for c in task.clients)
+        for client in wanting:
+            state.unwant(client)
+        state.sweep()
+        for worker in state.workers.values():
+            worker.paused = reason
+            state.load_changed(worker)
+            worker.say((m.RESTART, reason))
+
+
+def bad_end(task: Task) -> m.Message:
+    """Return what clients are told of a task that will not have a value."""
+    if task.state is CANCELLED:
+        return (m.CANCELLED, [task.key])
+    return (m.GONE if task.gone else m.FAILED, [(task.key, task.failure)])
+
+
+def _is_same_work(
+    task: Task,
+    function: Function | None,
+    options: Mapping[str, Any],
+    inputs: Iterable[str] | None,
+) -> bool:
+    """Return whether a call under the key of a task is a call of the same, with the same."""
+    digest = options.get("digest")
+    earlier = task.options.get("digest") if task.options else None
+    if digest is not None and earlier is not None:
+        return bool(digest == earlier)
+    if function is not task.function:
+        return False
+    if task.state not in UNFINISHED or inputs is None:
+        return True
+    return set(inputs) == {source.key for source in task.inputs}
