@@ -52,6 +52,11 @@ class Calls:
         """Whether all calls are answered."""
         return not self._unanswered
 
+    @property
+    def has_actors(self) -> bool:
+        """Whether there are objects that live here and nowhere else."""
+        return bool(self._actors)
+
     def call(self, number: int, call: Serialized, actor: str | None) -> None:
         """Take in a CALL."""
         self._unanswered.add(number)

@@ -14,7 +14,7 @@ import sys
 
 from jobqueue.errors import JobQueueError
 from jobqueue.worker.exit_codes import ExitCode
-from jobqueue.worker.launch import die_with_parent, show_life
+from jobqueue.worker.launch import die_with_parent, show_life, show_work, sign_off
 from jobqueue.worker.options import WorkerOptions
 from jobqueue.worker.preload import preload
 from jobqueue.worker.watch import SHOWN
@@ -33,6 +33,12 @@ def main() -> int:
     for number in IGNORED_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
+    status = _work(options)
+    sign_off(status)
+    return status
+
+
+def _work(options: WorkerOptions) -> int:
     try:
         preload(options.preload)
         return asyncio.run(_run(options))
@@ -45,7 +51,7 @@ def main() -> int:
 
 
 async def _run(options: WorkerOptions) -> int:
-    worker = Worker(options)
+    worker = Worker(options, on_connected=show_work)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, worker.drain, "SIGTERM")
     showing = asyncio.create_task(_show_life(options.death_timeout / SHOWN))
@@ -66,6 +72,7 @@ async def _show_life(interval: float) -> None:
 
 
 def _exit_now(code: int) -> None:
+    sign_off(code)
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

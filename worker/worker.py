@@ -23,9 +23,9 @@ from jobqueue.worker.calls import start_thread
 from jobqueue.worker.duties import Duties
 from jobqueue.worker.exit_codes import ExitCode
 from jobqueue.worker.link import Link
+from jobqueue.worker.memory import Monitor, Pressure, Usage, make_store
 from jobqueue.worker.options import WorkerOptions
 from jobqueue.worker.peers import PeerServer, peer_address
-from jobqueue.worker.store import Store
 
 logger = logging.getLogger("jobqueue.worker")
 
@@ -53,9 +53,11 @@ class Worker:
     options
         Its name, its threads, where its scheduler is.
     data
-        Where results are kept; a dict by default.
+        Where results are kept; by default in memory, and on disk if that runs short.
     credentials
         What it proves itself with, instead of what lies in the options' folder.
+    on_connected
+        Called when it has found its scheduler, each time.
     shares_process
         Whether other things live in its process. Then `run` goes on after a restart, and waits a
         little for tasks that do not want to end; the owner of a whole process ends that instead.
@@ -81,6 +83,7 @@ class Worker:
         *,
         data: MutableMapping[str, Any] | None = None,
         credentials: Credentials | None = None,
+        on_connected: Callable[[], object] | None = None,
         shares_process: bool = False,
     ) -> None:
         self.options = options
@@ -89,11 +92,13 @@ class Worker:
         self.tried = asyncio.Event()
         self.refusal: CommError | None = None
         self._shares_process = shares_process
+        self._on_connected = on_connected
         self._loop = asyncio.get_running_loop()
         if credentials is None and options.credentials is not None:
             credentials = Credentials.load(options.credentials)
         self._credentials = credentials
-        self._store = Store({} if data is None else data)
+        self._store = make_store(options, data)
+        self._usage = Usage(self._store)
         self._server = PeerServer(self._store, self._credentials)
         self._link = Link()
         self._duties = Duties(
@@ -104,6 +109,7 @@ class Worker:
             link=self._link,
             on_stuck=self._on_stuck,
         )
+        self._monitor = self._make_monitor()
         self._closing: set[asyncio.Task[None]] = set()  # connections of tasks
         self._draining: asyncio.TimerHandle | None = None
         self._ended = asyncio.Event()  # told to end, or to start again
@@ -118,6 +124,18 @@ class Worker:
             m.RESTART: self._restart,
             m.END: self._end,
         }
+
+    def _make_monitor(self) -> Monitor | None:
+        limit = self.options.memory_limit
+        if limit is None:
+            return None
+        return Monitor(
+            self._store,
+            Pressure(limit, self.options.memory_fractions),
+            on_change=self._on_memory,
+            idle=lambda: self._duties.expendable,
+            on_hopeless=lambda reason: self.drain(reason, ExitCode.RESTART),
+        )
 
     @property
     def idle(self) -> bool:
@@ -168,7 +186,9 @@ class Worker:
             Why it ended. The reason in words is logged.
         """
         await self._server.start(peer_address(self.options))
-        heartbeat = asyncio.create_task(self._beat())
+        beside = [asyncio.create_task(self._beat())]
+        if self._monitor is not None:
+            beside.append(asyncio.create_task(self._monitor.run()))
         try:
             while True:
                 code = await self._work()
@@ -178,7 +198,8 @@ class Worker:
                 self._forget()
                 self._begin_anew()
         finally:
-            heartbeat.cancel()
+            for task in beside:
+                task.cancel()
             self._ended.set()
             await self._close()
 
@@ -234,6 +255,7 @@ class Worker:
         await self._close_clients()
         if self._shares_process and not await self._duties.wait_ended():
             logger.warning("worker ends name=%s although a task of it does not", self.name)
+        await asyncio.to_thread(self._store.close)
 
     async def _close_clients(self) -> None:
         """Close what tasks have opened, in a thread: it may block, or need this event loop."""
@@ -279,6 +301,10 @@ class Worker:
         self.tried.set()
         logger.info("worker connected name=%s to=%s", self.options.name, comm.peer_address)
         comm.start(self._on_messages, self._on_closed)
+        if self._on_connected is not None:
+            self._on_connected()
+        if self._monitor is not None and self._monitor.reason is not None:
+            self._on_memory(self._monitor.reason)
         await self._first_of(self._lost, self._ended)
 
     async def _pause(self, seconds: float) -> None:
@@ -300,7 +326,15 @@ class Worker:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT)
-            self._link.say((m.HEARTBEAT, {"results": len(self._store)}))
+            self._link.say((m.HEARTBEAT, self._usage.numbers()))
+
+    def _on_memory(self, reason: str | None) -> None:
+        """Begin no tasks for lack of memory, or begin them again."""
+        if reason is None:
+            self._duties.executor.resume()
+        else:
+            self._duties.executor.pause()
+        self._link.say((m.PAUSED, reason))
 
     def drain(self, cause: str, then: ExitCode = ExitCode.TOLD_TO_END) -> None:
         """Ask the scheduler to take over what is only here, then end; at the latest in `DRAIN` s.
