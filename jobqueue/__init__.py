@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from jobqueue import errors as errors
     from jobqueue.client.client import Client
     from jobqueue.client.future import Future
+    from jobqueue.client.in_task import get_client, get_worker, rejoin, secede, worker_client
     from jobqueue.client.locks import Event, Lock, Semaphore
     from jobqueue.client.queues import Queue, Variable
     from jobqueue.client.waiting import as_completed, wait
     from jobqueue.cluster.local import LocalCluster
     from jobqueue.cluster.pbs import PBSCluster
     from jobqueue.cluster.slurm import SLURMCluster
+    from jobqueue.cluster.standalone_scheduler import Scheduler
+    from jobqueue.cluster.standalone_worker import Worker
 
 __version__ = "0.1.0"
 
@@ -38,10 +41,17 @@ _HOMES = {
     "PBSCluster": "jobqueue.cluster.pbs",
     "Queue": "jobqueue.client.queues",
     "SLURMCluster": "jobqueue.cluster.slurm",
+    "Scheduler": "jobqueue.cluster.standalone_scheduler",
     "Semaphore": "jobqueue.client.locks",
     "Variable": "jobqueue.client.queues",
+    "Worker": "jobqueue.cluster.standalone_worker",
     "as_completed": "jobqueue.client.waiting",
+    "get_client": "jobqueue.client.in_task",
+    "get_worker": "jobqueue.client.in_task",
+    "rejoin": "jobqueue.client.in_task",
+    "secede": "jobqueue.client.in_task",
     "wait": "jobqueue.client.waiting",
+    "worker_client": "jobqueue.client.in_task",
 }
 
 _ROOMS = ("config", "errors")
@@ -56,10 +66,17 @@ __all__ = [
     "PBSCluster",
     "Queue",
     "SLURMCluster",
+    "Scheduler",
     "Semaphore",
     "Variable",
+    "Worker",
     "as_completed",
+    "get_client",
+    "get_worker",
+    "rejoin",
+    "secede",
     "wait",
+    "worker_client",
 ]
 
 
