@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
+from functools import partial
 from typing import Any
 
 from jobqueue.errors import TaskCancelled
@@ -106,8 +108,10 @@ def test_a_result_nobody_wants_is_known_by_its_item():
     assert runner.wanted == "a"
 
 
-def test_no_exception_comes_late():
+def test_no_exception_comes_late(request):
     """However close to the function's end it is aimed: what follows is never hit."""
+    request.addfinalizer(partial(sys.setswitchinterval, sys.getswitchinterval()))
+    sys.setswitchinterval(1e-5)  # the two threads meet at all places
     runner = Runner()
     stop = threading.Event()
     late: list[BaseException] = []
