@@ -87,8 +87,29 @@ def peer_address(options: WorkerOptions) -> str:
     if scheduler.scheme == "unix":
         name = f"{options.slot}-{os.getpid()}-{next(_numbers)}.peer"
         return f"unix://{PurePosixPath(scheduler.path).with_name(name)}"
-    host = interface_address(options.interface) if options.interface else "0.0.0.0"
+    host = options.host or "0.0.0.0"
+    if options.host is None and options.interface is not None:
+        host = interface_address(options.interface)
     return f"{scheduler.scheme}://{f'[{host}]' if ':' in host else host}:0"
+
+
+def peer_addresses(options: WorkerOptions) -> list[str]:
+    """Return where a worker tries to listen for others, in this order: with each of its ports.
+
+    Each of an agent's workers begins at another port, so that they seldom try the same.
+
+    Raises
+    ------
+    ConfigError
+        The interface does not exist.
+    """
+    address = peer_address(options)
+    if options.ports is None or not address.endswith(":0"):
+        return [address]
+    first, last = options.ports
+    count = last - first + 1
+    ports = (first + (options.slot + step) % count for step in range(count))
+    return [f"{address.removesuffix('0')}{port}" for port in ports]
 
 
 class PeerServer:
@@ -110,20 +131,23 @@ class PeerServer:
         self._comms: set[Comm] = set()
         self._answering: set[asyncio.Task[None]] = set()
 
-    async def start(self, address: str) -> None:
-        """Listen; a worker that cannot still works, through the scheduler."""
-        try:
-            self._listener = await listen(
-                address,
-                hello={"role": "worker", "python": PYTHON},
-                credentials=self._credentials,
-                on_comm=self._on_comm,
-                roles={"peer"},
-            )
-        except CommError as error:
-            logger.warning("no other worker can connect address=%s error=%s", address, error)
-            return
-        self.addresses = contact_addresses(self._listener.address)
+    async def start(self, *addresses: str) -> None:
+        """Listen where it is possible first; if nowhere, the scheduler passes results on."""
+        for address in addresses:
+            try:
+                self._listener = await listen(
+                    address,
+                    hello={"role": "worker", "python": PYTHON},
+                    credentials=self._credentials,
+                    on_comm=self._on_comm,
+                    roles={"peer"},
+                )
+            except CommError as error:
+                trouble = address, error
+            else:
+                self.addresses = contact_addresses(self._listener.address)
+                return
+        logger.warning("no other worker can connect address=%s error=%s", *trouble)
 
     def _on_comm(self, comm: Comm) -> None:
         self._comms.add(comm)

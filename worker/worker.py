@@ -25,7 +25,7 @@ from jobqueue.worker.exit_codes import ExitCode
 from jobqueue.worker.link import Link
 from jobqueue.worker.memory import Monitor, Pressure, Usage, make_store
 from jobqueue.worker.options import WorkerOptions
-from jobqueue.worker.peers import PeerServer, peer_address
+from jobqueue.worker.peers import PeerServer, peer_addresses
 
 logger = logging.getLogger("jobqueue.worker")
 
@@ -185,7 +185,7 @@ class Worker:
         ExitCode
             Why it ended. The reason in words is logged.
         """
-        await self._server.start(peer_address(self.options))
+        await self._server.start(*peer_addresses(self.options))
         beside = [asyncio.create_task(self._beat())]
         if self._monitor is not None:
             beside.append(asyncio.create_task(self._monitor.run()))
