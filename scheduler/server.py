@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Final
@@ -87,6 +88,7 @@ class Scheduler:
         event_log: str | os.PathLike[str] | None = None,
     ) -> None:
         self.name = name
+        self.id = secrets.token_hex(8)  # by which clients tell it from all others
         self.credentials = credentials
         self.state = SchedulerState(allowed_failures=allowed_failures)
         self.event_log = None if event_log is None else EventLog(event_log, self.state)
@@ -151,7 +153,7 @@ class Scheduler:
     async def _listen(self, address: str, roles: Collection[str]) -> Listener:
         listener = await listen(
             address,
-            hello={"role": "scheduler", "name": self.name, "python": PYTHON},
+            hello={"role": "scheduler", "name": self.name, "id": self.id, "python": PYTHON},
             credentials=self.credentials,
             on_comm=self.connections.accept,
             roles=roles,
