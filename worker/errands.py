@@ -49,11 +49,11 @@ class Errands:
 
     def report(self, name: str, cause: str, blame: bool, lines: Sequence[str]) -> None:
         """Tell the scheduler how a worker ended, see `jobqueue.worker.report.Report`."""
-        self._under_way.append(self._start(self._report, name, cause, blame, lines))
+        self._start_to_finish(self._report, name, cause, blame, lines)
 
     def sweep(self) -> None:
         """Remove what a worker has left on disk."""
-        self._under_way.append(self._start(self._sweep))
+        self._start_to_finish(self._sweep)
 
     def finish(self, timeout: float) -> None:
         """Wait until all is told and removed, but not for long.
@@ -67,8 +67,11 @@ class Errands:
         for thread in self._under_way:
             thread.join(max(0.0, end - time.monotonic()))
 
+    def _start_to_finish(self, function: Callable[..., None], *arguments: object) -> None:
+        thread = self._start(function, *arguments)
+        self._under_way = [one for one in self._under_way if one.is_alive()] + [thread]
+
     def _start(self, function: Callable[..., None], *arguments: object) -> threading.Thread:
-        self._under_way = [thread for thread in self._under_way if thread.is_alive()]
         thread = threading.Thread(
             target=function, args=arguments, name=function.__name__, daemon=True
         )

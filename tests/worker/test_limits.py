@@ -1,6 +1,8 @@
 """What a node, a container and a batch system's control groups leave to a process."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,13 @@ from jobqueue.worker.limits import (
     AGENT_RESERVE,
     available_cpus,
     available_memory,
+    balanced,
+    kernel_kills,
     memory_per_worker,
+    percent,
+    process_limit,
+    resident_bytes,
+    show_bytes,
 )
 
 GIB = 2**30
@@ -95,3 +103,86 @@ def test_a_modest_wish_is_granted_as_it_is() -> None:
 def test_a_tiny_total_never_gives_a_negative_limit(total: int) -> None:
     """Where there is hardly any memory, workers get at least half of it."""
     assert memory_per_worker(1, asked=None, total=total) >= total // 2
+
+
+def test_a_fraction_of_what_there_is() -> None:
+    """Up to all of it, less the agent's part."""
+    assert memory_per_worker(4, asked=0.125, total=8 * GIB) == GIB
+    assert memory_per_worker(1, asked=1.0, total=8 * GIB) == 8 * GIB - AGENT_RESERVE
+
+
+def test_what_one_process_may_take_bounds_each() -> None:
+    """However much there is for all."""
+    assert memory_per_worker(2, asked=None, total=8 * GIB, each=GIB) == GIB
+    assert memory_per_worker(2, asked=2 * GIB, total=8 * GIB, each=GIB) == GIB
+
+
+def test_ulimit_is_heeded() -> None:
+    """The lowest of those that bound memory; none here, or in the shell that runs this."""
+    code = (
+        "import resource as r\n"
+        "from jobqueue.worker.limits import process_limit\n"
+        "r.setrlimit(r.RLIMIT_AS, (2**36, r.getrlimit(r.RLIMIT_AS)[1]))\n"
+        "r.setrlimit(r.RLIMIT_DATA, (2**35, r.getrlimit(r.RLIMIT_DATA)[1]))\n"
+        "print(process_limit())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert int(done.stdout) <= 2**35
+    assert process_limit() is None or process_limit() > 0  # type: ignore[operator]
+
+
+def test_processes_and_threads_are_balanced() -> None:
+    """Never more of either than CPUs, and all CPUs are used."""
+    for cpus in range(1, 130):
+        processes = balanced(cpus)
+        assert 1 <= processes <= cpus
+        assert cpus % processes == 0
+        assert cpus <= 4 or processes >= cpus // processes
+
+
+def test_what_a_process_takes() -> None:
+    """This one some megabytes; one that does not exist, nothing."""
+    assert 2**20 < resident_bytes() < 2**36
+    assert abs(resident_bytes(os.getpid()) - resident_bytes()) < 2**24
+    assert resident_bytes(2**22 + 1) == 0
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {
+            "proc/self/cgroup": "0::/job/step\n",
+            "sys/fs/cgroup/job/step/memory.events": "low 0\noom 3\noom_kill 2\n",
+            "sys/fs/cgroup/job/memory.events": "low 0\noom 9\noom_kill 9\n",
+            "proc/vmstat": "oom_kill 50\n",
+        },
+        {
+            "proc/self/cgroup": "4:memory:/job\n0::/\n",
+            "sys/fs/cgroup/memory/job/memory.oom_control": "under_oom 0\noom_kill 2\n",
+            "proc/vmstat": "oom_kill 50\n",
+        },
+        {"proc/vmstat": "nr_free_pages 1\noom_kill 2\n"},
+    ],
+)
+def test_whom_the_kernel_has_killed(tmp_path: Path, files: dict[str, str]) -> None:
+    """Counted in the process's own control group, of either version, or on the node."""
+    assert kernel_kills(lay_out(tmp_path, files)) == 2
+
+
+def test_a_kernel_that_does_not_count(tmp_path: Path) -> None:
+    """Has killed nobody, as far as anybody knows."""
+    assert kernel_kills(f"{tmp_path}/") == 0
+    assert kernel_kills() >= 0
+
+
+def test_amounts_for_people() -> None:
+    """Three digits will do."""
+    amounts = [50 * 2**10, 5 * 2**20, 300 * 2**20, 1.5 * GIB, 2000 * GIB]
+    assert [show_bytes(a) for a in amounts] == [
+        "0.0 MiB",
+        "5.0 MiB",
+        "300 MiB",
+        "1.5 GiB",
+        "2000 GiB",
+    ]
+    assert percent(96, 100) == "96 %"
