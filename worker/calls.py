@@ -8,6 +8,7 @@ coroutine runs in the worker's event loop.
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import threading
 from collections.abc import Callable
@@ -45,7 +46,7 @@ class Calls:
         self._link = link
         self._loop = asyncio.get_running_loop()
         self._actors: dict[str, _Actor] = {}
-        self._unanswered: set[int] = set()
+        self._unanswered: set[_Asked] = set()
 
     @property
     def idle(self) -> bool:
@@ -59,16 +60,18 @@ class Calls:
 
     def call(self, number: int, call: Serialized, actor: str | None) -> None:
         """Take in a CALL."""
-        self._unanswered.add(number)
+        asked = _Asked(number, call)
+        self._unanswered.add(asked)
         if actor is None:
-            start_thread("jobqueue-call", self._answer, number, None, self._call_function, call)
+            start_thread("jobqueue-call", self._answer, asked, None, self._call_function)
         elif actor in self._actors:
-            self._actors[actor].calls.put((number, call))
+            self._actors[actor].calls.put(asked)
         else:
-            self._refuse(number, actor)
+            self._refuse(asked, actor)
 
     def keep_actor(self, key: str, instance: object) -> None:
         """Keep an object whose methods will be called; from any thread."""
+        self.drop_actor(key)
         actor = self._actors[key] = _Actor(key, instance)
         start_thread("jobqueue-actor", self._serve, actor)
 
@@ -85,39 +88,38 @@ class Calls:
         for key in list(self._actors):
             self.drop_actor(key)
 
-    def _refuse(self, number: int, actor: str) -> None:
+    def _refuse(self, asked: _Asked, actor: str) -> None:
         text = (
             f"actor {actor!r} is not on worker {self._host.name!r} any more: nobody held a future "
             "of it, or the worker was restarted; create it again"
         )
-        self._tell(number, None, Failure.of(DataLost(text)))
+        self._tell(asked, None, Failure.of(DataLost(text)))
 
-    def _tell(self, number: int, value: Serialized | None, failure: Failure | None) -> None:
-        if number in self._unanswered:
-            self._unanswered.discard(number)
-            self._link.say((m.CALLED, number, value, failure))
+    def _tell(self, asked: _Asked, value: Serialized | None, failure: Failure | None) -> None:
+        if asked in self._unanswered:
+            self._unanswered.discard(asked)
+            self._link.say((m.CALLED, asked.number, value, failure))
 
     # -- in threads --------------------------------------------------------------------------------
 
     def _serve(self, actor: _Actor) -> None:
         """Run an actor's methods."""
-        for number, call in iter(actor.calls.get, None):
+        for asked in iter(actor.calls.get, None):
             if actor.dropped:
-                self._link.in_loop(self._refuse, number, actor.key)
+                self._link.in_loop(self._refuse, asked, actor.key)
             else:
-                self._answer(number, actor.key, self._call_method, actor.instance, call)
+                method = functools.partial(self._call_method, actor.instance)
+                self._answer(asked, actor.key, method)
 
-    def _answer(
-        self, number: int, key: str | None, function: Callable[..., Any], *arguments: Any
-    ) -> None:
-        """Call a method of this object and tell what came of it."""
+    def _answer(self, asked: _Asked, key: str | None, run: Callable[[Serialized], Any]) -> None:
+        """Run a call and tell what came of it."""
         running.host, running.key = self._host, key
         value = failure = None
         try:
-            value = dumps(function(*arguments))
+            value = dumps(run(asked.call))
         except BaseException as error:
             failure = failure_of(error, self._host.name)
-        self._link.in_loop(self._tell, number, value, failure)
+        self._link.in_loop(self._tell, asked, value, failure)
 
     def _call_function(self, call: Serialized) -> Any:
         function, args, kwargs = loads(call)
@@ -147,13 +149,23 @@ class Calls:
         return {**kwargs, **{name: self._host for name in wants if name not in given}}
 
 
+class _Asked:
+    """A CALL; known by itself, since another scheduler may use the same numbers."""
+
+    __slots__ = ("call", "number")
+
+    def __init__(self, number: int, call: Serialized) -> None:
+        self.number = number
+        self.call = call
+
+
 class _Actor:
     __slots__ = ("calls", "dropped", "instance", "key")
 
     def __init__(self, key: str, instance: object) -> None:
         self.key = key
         self.instance = instance
-        self.calls: SimpleQueue[tuple[int, Serialized] | None] = SimpleQueue()
+        self.calls: SimpleQueue[_Asked | None] = SimpleQueue()
         self.dropped = False
 
 
