@@ -20,9 +20,12 @@ def movable(task: Task) -> bool:
 
 def known_as(worker: WorkerRecord, names: Collection[str]) -> bool:
     """Return whether a worker's name, one of its addresses, its host or its job is among these."""
-    host = worker.facts.host if worker.facts is not None else None
-    known = (worker.name, host, worker.job_id, *worker.addresses)
-    return any(name in names for name in known if name is not None)
+    return (
+        worker.name in names
+        or worker.job_id in names
+        or (worker.facts is not None and worker.facts.host in names)
+        or any(address in names for address in worker.addresses)
+    )
 
 
 class LeastFilled:

@@ -207,7 +207,8 @@ class Transfers:
         options = task.options or {}
         open_ones = self._open_workers()
         if (wanted := options.get("workers")) is not None:
-            chosen = [worker for worker in open_ones if known_as(worker, wanted)]
+            names = frozenset(wanted)
+            chosen = [worker for worker in open_ones if known_as(worker, names)]
             if chosen or not options.get("allow_other_workers"):
                 open_ones = chosen
         # `True` is all of them, a number that many; without it, one.
