@@ -139,7 +139,7 @@ class Connections:
         if peer not in self._comms:
             return
         if isinstance(peer, WorkerRecord):
-            peer.seen = self._scheduler.time()
+            self._state.heard(peer, self._scheduler.time())
         message: Message = ()
         try:
             for message in messages:
@@ -184,6 +184,10 @@ class Connections:
         """Take over what is only at a worker that says it ends: its job has some seconds left."""
         self._leaving[worker] = reason
         self._state.transfers.retire(worker)
+
+    def expect_end(self, worker: WorkerRecord, reason: str) -> None:
+        """Note that a worker was told to end, so that nothing is to blame when it does."""
+        self._leaving[worker] = reason
 
     def drop_worker(self, worker: WorkerRecord, cause: str) -> None:
         """Part with a worker now, and without blaming what it runs."""

@@ -231,7 +231,7 @@ class EventLog:
         """Return what removes a worker, and writes down which tasks it charges with that."""
 
         def removing(worker: WorkerRecord, **why: Any) -> None:
-            before = {task: task.deaths for task in worker.assigned}
+            before = {task: task.deaths for task in worker.tasks}
             remove(worker, **why)
             for task, deaths in before.items():
                 if task.deaths > deaths:

@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping
 from itertools import islice
 from typing import Final
 
+from jobqueue.scheduler.demands import Demand
 from jobqueue.scheduler.info import PAUSED, RETIRING, RUNNING, SET_ASIDE, SUSPECT, status_of
-from jobqueue.scheduler.levelling import known_as
 from jobqueue.scheduler.records import (
     ASSIGNED,
     CANCELLED,
@@ -94,26 +94,27 @@ def _standing(state: SchedulerState, task: Task, supply: str, now: float) -> str
         return _at_worker(task, task.worker, now)
     if task.state is READY:
         return _in_line(state, task, supply)
-    if task.state is WAITING:
+    if task in state.losses.condemned:
+        last = state.losses.condemned[task].name
         return (
-            f"was on {_count(task.deaths, 'worker')} that died; it fails once it is known of what "
-            "the last of them died, unless that shows that it is not to blame"
+            f"was running on {_count(task.deaths, 'worker')} that died, the last of them {last}; "
+            "it fails, unless the job agent reports that it is not to blame for that"
         )
     return "is not being computed, since nobody needs it"
 
 
 def _at_worker(task: Task, worker: WorkerRecord, now: float) -> str:
-    ahead = list(worker.assigned).index(task) - worker.nthreads + 1
+    ahead = 0 if task in worker.running() else list(worker.assigned).index(task)
     where = f"worker {worker.name}" + (f" on {worker.facts.host}" if _host(worker) else "")
     if ahead > 0:
-        text = f"waits at {where}, behind {_count(ahead, 'task')}"
+        text = f"waits at {where}, where {_count(ahead, 'task')} came before it"
     else:
         text = f"is running on {where}, or about to"
         if task.function is not None and task.function.seen:
             text += f"; calls of {task.name} have taken about {task.function.duration:.2g} s"
     status = status_of(worker)
     if status == PAUSED:
-        return f"{text}; the worker is short of memory and begins nothing new"
+        return f"{text}; the worker is paused: {worker.paused}"
     if status in (SUSPECT, SET_ASIDE):
         return f"{text}; nothing was heard of the worker for {now - worker.seen:.0f} s"
     return text
@@ -134,17 +135,10 @@ def _no_worker(state: SchedulerState, task: Task) -> tuple[str, bool]:
     workers = state.workers.values()
     if not workers:
         return "is ready to run, but no worker is connected", True
-    options = task.options or {}
-    fitting = [worker for worker in workers if has_resources(worker, options.get("resources"))]
-    if not fitting:
-        wanted = _amounts(options["resources"])
-        return f"needs {wanted}, but no worker has that: {_resources_of(workers)}", True
-    names = options.get("workers")
-    if names is not None and not options.get("allow_other_workers"):
-        fitting = [worker for worker in fitting if known_as(worker, names)]
-        if not fitting:
-            among = ", ".join(map(str, names))
-            return f"may only run on {among}, but connected are {_named(workers)}", True
+    demand = task.demand
+    if demand is not None and (lacking := demand.lacks(workers)):
+        return f"is ready to run, but {lacking}; connected: {_described(workers, demand)}", True
+    fitting = workers if demand is None else eligible(demand, workers)
     statuses = [status_of(worker) for worker in fitting]
     who = "the only worker" if len(fitting) == 1 else f"all {len(fitting)} workers"
     if len(fitting) < len(workers):
@@ -155,6 +149,9 @@ def _no_worker(state: SchedulerState, task: Task) -> tuple[str, bool]:
             return f"is ready to run, but {who} {is_or_are} {words}", True
     if not any(each == RUNNING for each in statuses):
         return f"is ready to run, but {who} {is_or_are} paused, silent or about to end", True
+    if demand is not None and not any(demand.fits(worker) for worker in fitting):
+        wanted = amounts(dict(demand.resources))
+        return f"is ready to run, but {who} {is_or_are} using {wanted} for other tasks", True
     if any(worker in state.open_workers for worker in fitting):
         return "is about to be given to a worker", False
     ahead = sum(other.state is READY and other.rank < task.rank for other in state.tasks.values())
@@ -166,31 +163,35 @@ def _no_worker(state: SchedulerState, task: Task) -> tuple[str, bool]:
 
 
 _UNABLE: Final = (
-    (PAUSED, "short of memory: nothing new begins there"),
+    (PAUSED, "paused: nothing new begins there"),
     (SUSPECT, "silent, and perhaps cut off"),
     (SET_ASIDE, "silent, and perhaps cut off"),
     (RETIRING, "about to end"),
 )
 
 
-def has_resources(worker: WorkerRecord, wanted: Mapping[str, float] | None) -> bool:
-    """Return whether a worker has as much as a task needs while nothing else runs there."""
-    if not wanted:
-        return True
-    has = worker.facts.resources if worker.facts is not None else {}
-    return all(has.get(name, 0) >= amount for name, amount in wanted.items())
+def eligible(demand: Demand, workers: Collection[WorkerRecord]) -> Collection[WorkerRecord]:
+    """Return the workers that may run tasks of a demand, those included that will do if need be."""
+    while not demand.eligible and demand.otherwise is not None:
+        if not isinstance(demand.otherwise, Demand):
+            return workers
+        demand = demand.otherwise
+    return demand.eligible
 
 
-def _resources_of(workers: Collection[WorkerRecord]) -> str:
-    """Return what the connected workers have, each kind of worker once."""
+def _described(workers: Collection[WorkerRecord], demand: Demand) -> str:
+    """Return what the connected workers are, or have: whatever a demand is about."""
+    if demand.names is not None:
+        return _named(workers)
     kinds: dict[str, int] = {}
     for worker in workers:
-        has = _amounts(worker.facts.resources if worker.facts is not None else {}) or "none"
+        has = amounts(worker.resources) or "none"
         kinds[has] = kinds.get(has, 0) + 1
     return ", ".join(f"{_count(number, 'worker')} with {has}" for has, number in kinds.items())
 
 
-def _amounts(resources: Mapping[str, float]) -> str:
+def amounts(resources: Mapping[str, float]) -> str:
+    """Return amounts of resources as users write them."""
     return ", ".join(f"{name}={amount:g}" for name, amount in resources.items())
 
 

@@ -25,9 +25,13 @@ def client_handlers(scheduler: Scheduler) -> Handlers:
     state, transfers = scheduler.state, scheduler.state.transfers
     return {
         m.FUNCTIONS: state.add_functions,
+        m.FORGET_FUNCTIONS: state.forget_functions,
         m.SUBMIT: state.submit,
         m.SCATTER: state.scatter,
+        m.WANT: state.want,
+        m.KEEP: state.keep,
         m.RELEASE: state.release,
+        m.RETRY: state.retry,
         m.CANCEL: state.cancel,
         m.FETCH: transfers.fetch,
         m.CALL: scheduler.calls.call,
@@ -54,6 +58,10 @@ def worker_handlers(scheduler: Scheduler, connections: Connections) -> Handlers:
         m.NO_DATA: lambda worker, number, failure: transfers.no_data(
             worker, number, Failure(*failure) if failure else None
         ),
+        m.MENTIONS: state.mentions,
+        m.SECEDED: state.seceded,
+        m.REJOINED: state.rejoined,
+        m.PAUSED: state.paused,
         m.LEAVING: connections.worker_leaves,
         m.CALLED: scheduler.calls.called,
         m.HEARTBEAT: heartbeat,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from jobqueue.scheduler.records import WorkerRecord
+from jobqueue.scheduler.records import ASIDE, WorkerRecord
 
 RUNNING: Final = "running"
 PAUSED: Final = "paused"
@@ -35,8 +35,9 @@ class WorkerInfo:
     resources
         Amounts that tasks may ask for, by name.
     status
-        ``running``, ``paused`` (short of memory), ``suspect`` (not heard of for some time),
-        ``set aside`` (for long: its tasks run elsewhere), or ``retiring`` (about to end).
+        ``running``, ``paused`` (short of memory, or about to be restarted), ``suspect`` (not heard
+        of for some time), ``set aside`` (for long: its tasks run elsewhere), or ``retiring`` (about
+        to end).
     processing
         Tasks it has been given and not finished.
     running
@@ -98,10 +99,10 @@ class WorkerInfo:
             pid=facts.pid if facts else 0,
             addresses=worker.addresses,
             nthreads=worker.nthreads,
-            resources=dict(facts.resources) if facts else {},
+            resources=dict(worker.resources),
             status=status_of(worker),
-            processing=len(worker.assigned),
-            running=min(len(worker.assigned), worker.nthreads),
+            processing=len(worker.assigned) + len(worker.seceded),
+            running=len(worker.running()),
             stored_bytes=worker.stored,
             memory_limit=facts.memory_limit if facts else None,
             memory=measured.get("memory"),
@@ -114,7 +115,9 @@ def status_of(worker: WorkerRecord) -> str:
     """Return what a worker can be said to do, in a word or two; see `WorkerInfo`."""
     if worker.retiring:
         return RETIRING
-    return RUNNING
+    if worker.silent is not None:
+        return SET_ASIDE if worker.silent is ASIDE else SUSPECT
+    return RUNNING if worker.paused is None else PAUSED
 
 
 @dataclass(frozen=True, slots=True)

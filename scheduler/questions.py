@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,14 @@ from jobqueue.protocol.payload import Serialized
 from jobqueue.protocol.serialize import dumps, loads
 from jobqueue.scheduler.coordination import Coordination
 from jobqueue.scheduler.explain import explain
-from jobqueue.scheduler.levelling import known_as
 from jobqueue.scheduler.records import ASSIGNED, ClientRecord, WorkerRecord
 from jobqueue.scheduler.spreading import Then
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.server import Scheduler
+
+RESTART_TIMEOUT = 120.0
+"""Seconds within which restarted workers have to be back, unless the client says otherwise."""
 
 RETIRE_TIMEOUT = 300.0
 """Seconds that workers get to hand over what they have, unless the client says otherwise."""
@@ -60,11 +63,12 @@ class Questions:
             "task-counts": lambda _: self._scheduler.task_counts(),
             "who-has": self._who_has,
             "has-what": lambda names: _keys(self._named(names), lambda w: w.holds),
-            "processing": lambda names: _keys(self._named(names), lambda w: w.assigned),
+            "processing": lambda names: _keys(self._named(names), lambda w: w.tasks),
             "explain": self._explain,
             "replicate": self._replicate,
             "rebalance": self._rebalance,
             "retire-workers": self._retire,
+            "restart": self._restart,
             "run-on-scheduler": self._run,
         }
 
@@ -144,7 +148,7 @@ class Questions:
         found: dict[WorkerRecord, None] = {}
         for name in names:
             meant = [workers[name]] if name in workers else []
-            meant = meant or [worker for worker in workers.values() if known_as(worker, [name])]
+            meant = meant or [worker for worker in workers.values() if name in worker.known_as]
             if not meant:
                 connected = ", ".join(list(workers)[:5]) or "none"
                 raise ConfigError(f"no worker is known as {name!r}; connected are: {connected}")
@@ -193,6 +197,30 @@ class Questions:
         await self._scheduler.retire(retired, timeout=timeout)
         return retired
 
+    async def _restart(self, seconds: float | None) -> None:
+        """Have all workers start anew; return when they are back."""
+        scheduler, workers = self._scheduler, self._state.workers
+        gone = dict(workers)
+        for worker in gone.values():
+            scheduler.connections.expect_end(worker, "restarted by a client")
+        self._state.restart()
+        scheduler.schedule_flush()
+        timeout = RESTART_TIMEOUT if seconds is None else seconds
+
+        def missing() -> list[str]:
+            return [name for name, old in gone.items() if workers.get(name) in (None, old)]
+
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while missing():
+                    await scheduler.wait_for_change()
+        if late := missing():
+            shown = ", ".join(late[:5]) + (", …" if len(late) > 5 else "")
+            raise TimeoutError(
+                f"{len(late)} of {len(gone)} workers are not back {timeout:g} s after they were "
+                f"told to restart: {shown}; without a job agent they never are, else they may be"
+            )
+
     async def _run(self, call: Serialized) -> Serialized:
         """Run a client's function here: the one place where a scheduler unpickles anything."""
         function, args, kwargs = loads(call)
@@ -208,7 +236,7 @@ def _failure(error: BaseException) -> Failure:
     """Return what a client is told; where in the scheduler an error of ours arose, says nothing."""
     if isinstance(error, Refusal):
         return error.failure
-    if isinstance(error, JobQueueError):
+    if isinstance(error, (JobQueueError, TimeoutError)):
         error = error.with_traceback(None)
     return Failure.of(error, where="on the scheduler")
 

@@ -33,18 +33,12 @@ from jobqueue.scheduler.connections import Connections
 from jobqueue.scheduler.event_log import EventLog
 from jobqueue.scheduler.info import WorkerEvent, WorkerInfo
 from jobqueue.scheduler.questions import Questions
-from jobqueue.scheduler.state import ALLOWED_FAILURES, SchedulerState
+from jobqueue.scheduler.state import ALLOWED_FAILURES, WORKER_TTL, SchedulerState
 
 logger = logging.getLogger("jobqueue.scheduler")
 
 TICK: Final = 1.0
 """Seconds between looks at the clock."""
-
-WORKER_TTL: Final = 3600.0
-"""Seconds of silence after which a worker is given up. The connection itself notices a dead node
-or a cut network within half a minute. This is for processes that hang, and must be longer than any
-task that holds the interpreter's lock all the while (a long call into C or Fortran): such a worker
-is silent, but well."""
 
 
 class Scheduler:
@@ -63,7 +57,10 @@ class Scheduler:
     allowed_failures
         Workers that may die under a task before it fails.
     worker_ttl
-        Seconds of silence after which a worker is given up.
+        Seconds of silence after which a worker's tasks are placed anew. Its connection stays, and
+        should it speak again, what it has ended meanwhile is taken. Longer than tasks usually hold
+        the interpreter's lock in one go (in a call into C or Fortran): such a worker is silent, but
+        well.
     event_log
         A file to which events are appended, as lines of JSON; None for none.
 
@@ -90,7 +87,7 @@ class Scheduler:
         self.name = name
         self.id = secrets.token_hex(8)  # by which clients tell it from all others
         self.credentials = credentials
-        self.state = SchedulerState(allowed_failures=allowed_failures)
+        self.state = SchedulerState(allowed_failures=allowed_failures, worker_ttl=worker_ttl)
         self.event_log = None if event_log is None else EventLog(event_log, self.state)
         self.calls = Calls(self.state)
         self.questions = Questions(self)
@@ -104,7 +101,6 @@ class Scheduler:
         workers_only = WORKER_SIDE if listen_clients else SCHEDULER_PEERS
         self._listen_on = [(address, workers_only) for address in listen]
         self._listen_on += [(address, CLIENT_SIDE) for address in listen_clients]
-        self._worker_ttl = worker_ttl
         self._listeners: list[Listener] = []
         self._subscribers: list[Callable[[WorkerEvent], None]] = []
         self._flush_scheduled = False
@@ -297,11 +293,12 @@ class Scheduler:
     def _tick(self) -> None:
         self._ticker = self._loop.call_later(TICK, self._tick)
         now = self._loop.time()
-        for worker in list(self.state.workers.values()):
-            if now - worker.seen > self._worker_ttl:
-                self.connections.drop_worker(worker, f"silent for {self._worker_ttl:g} s")
-        self.state.judge(now)
-        self.state.rebalance()
+        state = self.state
+        state.look_at_silence(now)
+        state.judge(now)
+        for worker in state.losses.aside:
+            self.calls.forget_worker(worker, "it does not say anything any more")
+        state.rebalance()
         if self.event_log is not None:
             self.event_log.look()
         self.schedule_flush()

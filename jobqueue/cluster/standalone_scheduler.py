@@ -13,9 +13,8 @@ from jobqueue.comm.credentials import Credentials
 from jobqueue.comm.scheduler_file import SchedulerFile, publish, withdraw
 from jobqueue.errors import ConfigError
 from jobqueue.scheduler.info import WorkerInfo
-from jobqueue.scheduler.server import WORKER_TTL
 from jobqueue.scheduler.server import Scheduler as Server
-from jobqueue.scheduler.state import ALLOWED_FAILURES
+from jobqueue.scheduler.state import ALLOWED_FAILURES, WORKER_TTL
 
 
 class Scheduler(Standalone):

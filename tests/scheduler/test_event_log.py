@@ -63,7 +63,9 @@ def test_a_session_is_told_from_its_beginning_to_its_end(site, run, tmp_path):
             await client.hears(m.CANCELLED)
             worker.comm.abort()
             await worker.comm.wait_closed()
-            await here.worker("w2")
+            agent = await here.agent()
+            agent.say(m.WORKER_ENDED, "w1", "killed by SIGSEGV", True, ["last words"])
+            await client.hears(m.FAILED)
             client.comm.close()
             await client.comm.wait_closed()
             await here.check_works()
@@ -101,6 +103,9 @@ def test_a_session_is_told_from_its_beginning_to_its_end(site, run, tmp_path):
     assert told("scattered")[0]["keys"] == ["data"]
     assert told("called")[0]["workers"] == ["w1"]
     assert told("cancelled")[0]["keys"] == ["data"]
+    assert told("worker-ended") == [
+        {"worker": "w1", "cause": "killed by SIGSEGV", "blame": True, "lines": ["last words"]}
+    ]
     assert told("death-charged") == [{"key": "b", "worker": "w1", "deaths": 1}]
     assert told("failed")[0]["key"] == "b"
     assert told("failed")[0]["error"].startswith("KilledWorker")

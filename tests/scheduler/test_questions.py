@@ -188,6 +188,51 @@ def test_workers_can_be_retired_by_a_client(site, run):
     run(main())
 
 
+def test_a_restart_is_over_when_all_workers_are_back(site, run):
+    """Tasks are gone; nobody is to blame for workers that were told to end."""
+
+    async def main() -> None:
+        async with site() as here:
+            client, old = await here.client(), await here.worker("w")
+            await here.submit(client, "a")
+            await old.hears(m.RUN)
+            client.say(m.ASK, 1, "restart", None)
+            await old.hears(m.RESTART)
+            assert await client.hears(m.CANCELLED) == (m.CANCELLED, ["a"])
+            old.comm.close()
+            await old.ends()
+            assert not client.heard
+            await here.worker("w")
+            assert await client.hears(m.ANSWER) == (m.ANSWER, 1, None)
+            assert here.events[1].expected
+            assert await ask(client, "task-counts") == {}
+            await here.check_works()
+
+    run(main())
+
+
+def test_a_restart_names_the_workers_that_do_not_come_back(site, run, jump):
+    """Those that were started by hand, say."""
+
+    async def main() -> None:
+        async with site() as here:
+            client, one = await here.client(), await here.worker("one")
+            await here.worker("two")
+            client.say(m.ASK, 1, "restart", 30)
+            await one.hears(m.RESTART)
+            one.comm.close()
+            await one.ends()
+            await here.worker("one")
+            jump(31)
+            _, _, failure = await client.hears(m.REFUSED)
+            error = Failure(*failure).to_exception()
+            assert isinstance(error, TimeoutError)
+            assert str(error).startswith("1 of 2 workers are not back 30 s after")
+            assert ": two;" in str(error)
+
+    run(main())
+
+
 def test_results_are_replicated_and_the_answer_says_when(site, run):
     """And what could not be copied is named in a refusal."""
 
