@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import pytest
@@ -136,7 +137,7 @@ def test_a_worker_that_says_it_leaves_is_retired(site, run):
 
 
 def test_a_worker_that_dies_is_blamed_on_what_it_ran(site, run):
-    """The client hears after as many as are allowed."""
+    """The client hears after as many as are allowed, with what the job agent has to say of it."""
 
     async def main() -> None:
         async with site(allowed_failures=2) as here:
@@ -147,10 +148,56 @@ def test_a_worker_that_dies_is_blamed_on_what_it_ran(site, run):
                 await worker.hears(m.RUN)
                 worker.comm.abort()
                 await worker.comm.wait_closed()
+            agent = await here.agent()
+            agent.say(m.WORKER_ENDED, "w2", "killed by SIGSEGV", True, ["last words"])
             _, ((_, failure),) = await client.hears(m.FAILED)
             error = Failure(*failure).to_exception()
             assert isinstance(error, KilledWorker)
-            assert "2 workers that died, the last of them w2" in str(error)
+            assert all(text in str(error) for text in ("w2", "SIGSEGV", "last words"))
+
+    run(main())
+
+
+def test_without_a_report_the_verdict_comes_soon(site, run, jump):
+    """The agent may have died with its worker."""
+
+    async def main() -> None:
+        async with site(allowed_failures=1) as here:
+            client, worker = await here.client(), await here.worker("w1")
+            await here.submit(client, "a")
+            await worker.hears(m.RUN)
+            worker.comm.abort()
+            await worker.comm.wait_closed()
+            await pass_time(jump, 10)
+            _, ((_, failure),) = await client.hears(m.FAILED)
+            assert isinstance(Failure(*failure).to_exception(), KilledWorker)
+
+    run(main())
+
+
+def test_a_client_may_want_keep_and_try_again_what_another_submitted(site, run):
+    """Each by one message; and forget a function that it will not name again."""
+
+    async def main() -> None:
+        async with site() as here:
+            one, two, worker = await here.client(), await here.client(), await here.worker()
+            await here.submit(one, "a")
+            one.say(m.FORGET_FUNCTIONS, [b"f"])
+            two.say(m.WANT, ["a"])
+            two.say(m.KEEP, ["a"])
+            await worker.hears(m.RUN)
+            worker.say(m.FAILED, [("a", (b"", "ValueError", ""), 0.1)])
+            await one.hears(m.FAILED)
+            await two.hears(m.FAILED)
+            two.say(m.RETRY, ["a"])
+            assert await two.hears(m.LOST) == (m.LOST, ["a"])
+            await worker.hears(m.RUN)
+            worker.say(m.SECEDED, "a")
+            worker.say(m.REJOINED, "a")
+            worker.say(m.MENTIONS, "a", [])
+            worker.say(m.DONE, [("a", b"1", 1, 0.1)])
+            await worker.hears(m.MENTIONED)
+            assert await two.hears(m.FINISHED) == (m.FINISHED, [("a", b"1")])
 
     run(main())
 
@@ -224,6 +271,81 @@ def test_garbage_ends_a_clients_connection_and_nothing_else(message, site, run):
             await client.ends()
             await here.check_works()
             assert here.scheduler.task_counts() == {}
+
+    run(main())
+
+
+# -- silence ---------------------------------------------------------------------------------------
+
+
+def pass_time(jump, seconds: int):
+    """Put the clock forward in small steps: the scheduler is not to think that it was away."""
+
+    async def steps() -> None:
+        for _ in range(seconds // 2):
+            jump(2)
+            await asyncio.sleep(0.001)
+
+    return steps()
+
+
+def test_a_silent_worker_is_set_aside_and_welcome_again(site, run, jump):
+    """What it was running is done elsewhere; its connection stays; what it ends still counts."""
+
+    async def main() -> None:
+        async with site(worker_ttl=10.0) as here:
+            client, silent = await here.client(), await here.worker("silent")
+            await here.submit(client, "a", "b")
+            await silent.hears(m.RUN)
+            client.say(m.CALL, 1, ["silent"], b"call", None)
+            await silent.hears(m.CALL)
+            await pass_time(jump, 12)
+            (info,) = here.scheduler.workers()
+            assert (info.status, info.processing) == ("set aside", 0)
+            _, _, ((_, _, failure),) = await client.hears(m.CALLED)
+            assert "does not say anything any more" in failure[1]
+            assert silent.reason is None
+            other = await here.worker("other")
+            await other.hears(m.RUN)
+            silent.say(m.DONE, [("a", b"1", 1, 70.0)])
+            assert await client.hears(m.FINISHED) == (m.FINISHED, [("a", b"1")])
+            assert (await other.hears(m.CANCEL))[2] == ["a"]
+            assert [info.status for info in here.scheduler.workers()] == ["running", "running"]
+
+    run(main())
+
+
+def test_a_worker_that_speaks_now_and_then_is_not_silent(site, run, jump):
+    """And it hears that the scheduler is there, too."""
+
+    async def main() -> None:
+        async with site(worker_ttl=10.0) as here:
+            worker = await here.worker("lively")
+            for _ in range(4):
+                await pass_time(jump, 6)
+                worker.say(m.HEARTBEAT, {"memory": 5})
+                await worker.hears(m.HEARTBEAT)
+            (info,) = here.scheduler.workers()
+            assert (info.status, info.memory) == ("running", 5)
+
+    run(main())
+
+
+def test_a_paused_worker_gets_nothing_new(site, run):
+    """Until it says that it is over."""
+
+    async def main() -> None:
+        async with site() as here:
+            client, worker = await here.client(), await here.worker("w")
+            worker.say(m.PAUSED, "memory")
+            worker.say(m.HEARTBEAT, {})
+            await worker.hears(m.HEARTBEAT)
+            assert here.scheduler.workers()[0].status == "paused"
+            await here.submit(client, "a")
+            worker.say(m.HEARTBEAT, {})
+            await worker.hears(m.HEARTBEAT)
+            worker.say(m.PAUSED, None)
+            await worker.hears(m.RUN)
 
     run(main())
 
