@@ -42,6 +42,8 @@ TESTED_THROUGH = {
     "scheduler/causes.py": "scheduler/test_state.py",
     # what messages lead to is seen where peers say them
     "scheduler/handlers.py": "scheduler/test_connections.py",
+    # what a worker does is what its scheduler hears of it
+    "worker/duties.py": "worker/test_worker.py",
     # what an agent holds of a worker
     "worker/child.py": "worker/test_agent.py",
     # where errors are raised, their words are compared
