@@ -66,6 +66,7 @@ class Duties:
             where=host.name,
             wake=lambda: link.in_loop(self._send_results),
             host=host,
+            link=link,
         )
         self._relays: dict[str, asyncio.Future[Answer]] = {}
         self._peers = Peers(credentials, self._relay)
@@ -95,6 +96,11 @@ class Duties:
     def idle(self) -> bool:
         """Whether nothing runs and nothing waits."""
         return self.executor.idle and self._intake.idle and self.calls.idle
+
+    @property
+    def expendable(self) -> bool:
+        """Whether nothing runs, and nothing is here that could not be had again."""
+        return self.executor.at_rest and self.calls.idle and not self.calls.has_actors
 
     def forget(self) -> None:
         """Drop everything that the scheduler has brought about.
@@ -159,6 +165,7 @@ class Duties:
         keys = set(keys)
         for key in keys:
             self._intake.withdraw(key)
+            self.calls.drop_actor(key)
         runs = self.executor.abandon(keys)
         if force and runs:
             self._interrupts.add(runs)

@@ -19,13 +19,16 @@ from time import perf_counter
 from types import CoroutineType
 from typing import Any, NamedTuple
 
+from jobqueue.comm import Comm
 from jobqueue.errors import SerializationError, TaskCancelled
+from jobqueue.protocol import messages as m
 from jobqueue.protocol.payload import Serialized
 from jobqueue.protocol.references import mentioning, resolving
 from jobqueue.protocol.running import Host, running
 from jobqueue.protocol.serialize import dumps, dumps_if_small, loads
 from jobqueue.worker.functions import Functions
-from jobqueue.worker.outcomes import Outcomes, Taken, failure_of, unsendable
+from jobqueue.worker.link import Link
+from jobqueue.worker.outcomes import Done, Outcomes, Taken, failure_of, unsendable
 from jobqueue.worker.runner import Run, Runner
 from jobqueue.worker.sizeof import sizeof
 from jobqueue.worker.store import Store
@@ -80,6 +83,9 @@ class Executor:
         nothing.
     host
         The worker, as tasks find it.
+    link
+        The way to the scheduler: when nothing else waits, a result leaves at once, from the thread
+        that has made it.
 
     Attributes
     ----------
@@ -97,6 +103,7 @@ class Executor:
         where: str,
         wake: Callable[[], object],
         host: Host | None = None,
+        link: Link | None = None,
     ) -> None:
         self.functions = Functions()
         self.inline_limit = 0
@@ -104,6 +111,7 @@ class Executor:
         self._where = where
         self._wake = wake
         self._host = host
+        self._link = link
         self._awake = False
         # Items leave the queue only by `get`; whoever removes one from here first has it. A None
         # in the queue has a thread look up.
@@ -151,8 +159,12 @@ class Executor:
     @property
     def idle(self) -> bool:
         """Whether nothing runs, not even abandoned, and nothing waits."""
-        runners = list(self._runners.values())
-        return not self._waiting and all(runner.item is None for runner in runners)
+        return not self._waiting and self.at_rest
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing runs, not even abandoned."""
+        return all(runner.item is None for runner in list(self._runners.values()))
 
     def pause(self) -> None:
         """Begin no more items; those that run go on."""
@@ -180,8 +192,9 @@ class Executor:
 
     def start_over(self) -> None:
         """Forget all items and functions; those that run are interrupted, and others take over."""
-        self._waiting.clear()
-        self.resume()
+        self._waiting.clear()  # so what the queue holds is void
+        if self._held is not None:
+            self._held.clear()
         self.functions.clear()
         self._outcomes = Outcomes()
         for runner in list(self._runners.values()):
@@ -230,11 +243,19 @@ class Executor:
             raise
         return runner.wanted
 
-    def keep_here(self) -> None:
-        """Have the result of the item that this thread runs stay in the store, however small."""
+    def keep_here(self) -> bool:
+        """Have the result of the item that this thread runs stay in the store, however small.
+
+        Returns
+        -------
+        bool
+            Whether that result is wanted.
+        """
         runner = self._runners.get(threading.get_ident())
-        if runner is not None:
-            runner.stays = runner.odd = True
+        if runner is None or runner.wanted is None:
+            return False
+        runner.stays = runner.odd = True
+        return True
 
     # -- threads -----------------------------------------------------------------------------------
 
@@ -278,13 +299,14 @@ class Executor:
                 continue
             runner.item = item
             found = waiting.pop(item.key, None)
+            told = False
             if found is not None:  # it was not withdrawn
                 # Withdrawn and put again, it runs here, and what comes for it later is void.
                 runner.item = found
                 running.key = found.key
-                self._run(runner, found, met)
+                told = self._run(runner, found, met)
             runner.item = None
-            if not self._awake:
+            if not told and not self._awake:
                 self._tell()
 
     def _tell(self) -> None:
@@ -308,8 +330,11 @@ class Executor:
 
     # -- running -----------------------------------------------------------------------------------
 
-    def _run(self, runner: Runner, item: Item, met: list[Any]) -> None:
+    def _run(self, runner: Runner, item: Item, met: list[Any]) -> bool:
+        """Run an item; return whether the scheduler knows of its end already."""
         outcomes = self._outcomes
+        # That it is done is news for the scheduler that asked for it, and no other.
+        comm = None if self._link is None else self._link.comm
         started = perf_counter()
         try:
             function = self.functions.loaded.get(item.fid)
@@ -331,7 +356,7 @@ class Executor:
                 runner.calm()
         except _InputGone as gone:
             outcomes.gone.append((item.key, str(gone)))
-            return
+            return False
         except BaseException as error:
             seconds = perf_counter() - started
             runner.calling = None
@@ -339,7 +364,7 @@ class Executor:
                 runner.calm()
             if runner.abandoned is not item:
                 outcomes.failed.append((item.key, failure_of(error, self._where), seconds))
-            return
+            return False
         seconds = perf_counter() - started
         if met:
             met.clear()  # of what the task itself has pickled
@@ -347,17 +372,28 @@ class Executor:
             small = None if runner.stays else dumps_if_small(value, self.inline_limit)
             if met:
                 self._keep_mentions(item, value, small, met, outcomes)
+                comm = None  # the futures are to be told of first
             elif small is None and runner.abandoned is not item:
                 self._store.put(item.key, value)
             size = sizeof(value) if small is None else len(small)
             if runner.abandoned is not item:
-                outcomes.done.append((item.key, small, size, seconds))
+                done = (item.key, small, size, seconds)
+                if self._tell_now(comm, runner, done):
+                    return True
+                outcomes.done.append(done)
             elif small is None:
                 self._store.discard(item.key)
         except SerializationError as error:
             outcomes.failed.append((item.key, unsendable(item.key, value, error), seconds))
         except BaseException as error:  # of the value's own code, or of the user's mapping
             outcomes.failed.append((item.key, failure_of(error, self._where), seconds))
+        return False
+
+    def _tell_now(self, comm: Comm | None, runner: Runner, done: Done) -> bool:
+        """Tell of a result from this thread, if there is nothing that it could be told with."""
+        if comm is None or self._waiting or self._awake or runner.odd:
+            return False
+        return comm.send_now([(m.DONE, [done])])
 
     def _arguments(self, item: Item, inputs: Inputs) -> Any:
         """Return an item's arguments: a tuple, or a list of a tuple and a dict."""
@@ -381,5 +417,5 @@ class Executor:
         if small is None:
             met.clear()
             self._store.put_serialized(item.key, dumps(value))
-        outcomes.mentions.append((item.key, list(met)))
+        outcomes.mentions.append((item.key, list({future.key: future for future in met}.values())))
         met.clear()

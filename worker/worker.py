@@ -162,18 +162,18 @@ class Worker:
         """See `Host.secede`."""
         key = self._duties.executor.secede()
         if key is not None:
-            self._link.in_loop(self._link.say, (m.SECEDED, key))
+            self._link.in_loop(self._link.send, [(m.SECEDED, key)])
 
     def rejoin(self) -> None:
         """See `Host.rejoin`."""
         key = self._duties.executor.rejoin()
         if key is not None:
-            self._link.in_loop(self._link.say, (m.REJOINED, key))
+            self._link.in_loop(self._link.send, [(m.REJOINED, key)])
 
     def keep_actor(self, key: str, instance: object) -> None:
         """See `Host.keep_actor`."""
-        self._duties.executor.keep_here()
-        self._duties.calls.keep_actor(key, instance)
+        if self._duties.executor.keep_here():
+            self._duties.calls.keep_actor(key, instance)
 
     # -- life --------------------------------------------------------------------------------------
 

@@ -387,3 +387,50 @@ def test_tasks_may_log(bench, caplog):
     with caplog.at_level(logging.WARNING):
         bench.run(speak)
     assert "spoken" in caplog.text
+
+
+class Connection:
+    """A connection that takes what it is told at once, or refuses to."""
+
+    def __init__(self, *, takes: bool) -> None:
+        self.takes = takes
+        self.told: list[Any] = []
+        self.refused = 0
+
+    @property
+    def comm(self) -> Any:
+        """It is the link as well: what a scheduler is reached by."""
+        return self
+
+    def send_now(self, messages: Any) -> bool:
+        if self.takes:
+            self.told.extend(messages)
+        else:
+            self.refused += 1
+        return self.takes
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_the_last_result_leaves_without_waking_the_loop(takes: bool) -> None:
+    """Whoever waits for a single task does not wait for the worker's event loop as well."""
+    connection, woken, begun = Connection(takes=takes), threading.Semaphore(0), threading.Event()
+    link: Any = connection
+    executor = Executor(1, Store({}), where="w-0", wake=woken.release, link=link)
+    executor.inline_limit = 4096
+    fid, pickle = dumps_function(int)
+    executor.functions.add(fid, "int", pickle)
+    try:
+        executor.put(Item("a", fid, dumps(("1",)), None))
+        if not takes:
+            assert woken.acquire(timeout=BOUND)
+            assert [key for key, *_ in executor.take_results().done] == ["a"]
+            assert connection.refused == 1
+            return
+        while not executor.idle:
+            begun.wait(0.001)
+        ((operation, ((key, value, _size, _seconds),)),) = connection.told
+        assert (operation, key, loads(value)) == ("done", "a", 1)
+        assert not woken.acquire(blocking=False)
+        assert executor.take_results().done == []
+    finally:
+        executor.close()

@@ -212,7 +212,7 @@ def test_a_thread_that_runs_no_task_has_no_place(bench):
     """It leaves nothing and waits for nothing."""
     assert bench.executor.secede() is None
     assert bench.executor.rejoin() is None
-    bench.executor.keep_here()
+    assert not bench.executor.keep_here()
 
 
 def test_at_the_end_nobody_waits_for_a_place(bench):
@@ -269,6 +269,18 @@ def test_a_paused_executor_lets_go_of_places(bench):
 
     bench.put("t", away_and_back)
     assert bench.value("t") == "done"
+
+
+def test_a_paused_executor_starts_over_paused(bench):
+    """A new scheduler does not make memory free."""
+    bench.executor.pause()
+    bench.put("t", lambda: bench.order.append("t"))
+    bench.executor.start_over()
+    bench.put("u", lambda: bench.order.append("u"))
+    assert not bench.executor.idle
+    bench.executor.resume()
+    bench.wait("u")
+    assert bench.order == ["u"]
 
 
 # -- what nobody wants -----------------------------------------------------------------------------

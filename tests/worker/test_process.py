@@ -164,6 +164,26 @@ def test_a_signal_lets_it_hand_over_first(fake_scheduler: Make, start: Make):
     asyncio.run(main())
 
 
+def test_a_process_that_is_to_begin_anew_ends(
+    fake_scheduler: Make, start: Make, folder: Path, wait_until: Make
+):
+    """With the status by which its agent knows to start another; no task keeps it."""
+
+    async def main() -> None:
+        async with fake_scheduler() as scheduler:
+            process = start(scheduler.address)
+            worker = await scheduler.worker()
+            mark = folder / "began"
+            worker.run("long", eval, block(mark))
+            await asyncio.to_thread(wait_until, mark.exists)
+            worker.say(m.RESTART, "the user has asked for it")
+            status, last = await process.ends()
+            assert status == ExitCode.RESTART
+            assert last.endswith("cause=the user has asked for it")
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

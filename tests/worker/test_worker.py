@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import threading
+import time
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from jobqueue.errors import DataLost
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Payload
-from jobqueue.protocol.references import resolve
+from jobqueue.protocol.references import reduce_reference, resolve
+from jobqueue.protocol.running import host
 from jobqueue.protocol.serialize import dumps, loads
+from jobqueue.worker import interrupts
 from jobqueue.worker import worker as module
 from jobqueue.worker.exit_codes import ExitCode
 from jobqueue.worker.options import WorkerOptions
@@ -61,7 +67,8 @@ async def soon(event: threading.Event) -> None:
 async def working(address: str, **options: Any) -> AsyncIterator[asyncio.Task[ExitCode]]:
     """A worker that runs until it has been told to end."""
     fields: dict[str, Any] = {"addresses": (address,), "name": "w-0", "death_timeout": BOUND}
-    worker = Worker(WorkerOptions(**{**fields, **options}))
+    shares_process = options.pop("shares_process", False)
+    worker = Worker(WorkerOptions(**{**fields, **options}), shares_process=shares_process)
     running = asyncio.create_task(worker.run())
     running.worker = worker  # type: ignore[attr-defined]
     try:
@@ -300,7 +307,7 @@ def test_a_scheduler_that_comes_back_finds_it_again(
             results = await worker.done()
             while "new" not in results:
                 results |= await worker.done()
-            assert "waits" not in results
+            assert results.keys() == {"new"}, "the scheduler that came back has asked for no other"
             assert not running.done()
 
     run(main())
@@ -424,5 +431,294 @@ def test_results_may_be_kept_in_a_mapping_of_the_users(fake_scheduler: Make):
             assert data == {"large": bytes(100_000)}
             worker.say(m.END, "done")
             await asyncio.wait_for(running, BOUND)
+
+    run(main())
+
+
+# -- interrupted, and begun anew -------------------------------------------------------------------
+
+
+def spin(name: str) -> None:
+    """A task that never ends by itself."""
+    gates[name][0].set()
+    end = time.monotonic() + BOUND
+    while time.monotonic() < end:
+        pass
+
+
+def test_a_cancelled_task_that_runs_is_interrupted(fake_scheduler: Make, gate: Any):
+    """If that is wanted by force; nothing comes of it, and its thread goes on."""
+    name, began, _ = gate
+
+    async def main() -> None:
+        async with fake_scheduler() as scheduler, working(scheduler.address):
+            worker = await scheduler.worker()
+            worker.run("endless", spin, name)
+            await soon(began)
+            worker.say(m.CANCEL, True, ["endless", "unheard-of"])
+            worker.run("next", divmod, 7, 2)
+            assert list(await worker.done()) == ["next"]
+
+    run(main())
+
+
+@pytest.fixture
+def no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks that cannot be interrupted are noticed soon."""
+    monkeypatch.setattr(interrupts, "INTERVAL", 0.005)
+    monkeypatch.setattr(interrupts, "GRACE", 0.02)
+
+
+@pytest.mark.usefixtures("no_grace")
+def test_a_task_that_cannot_be_interrupted_costs_the_worker(fake_scheduler: Make, gate: Any):
+    """It hands over what it has, and its agent starts another in its place."""
+    name, began, opened = gate
+
+    async def main() -> None:
+        async with fake_scheduler() as scheduler, working(scheduler.address) as running:
+            worker = await scheduler.worker()
+            worker.run("sleeps", gated, name)
+            await soon(began)
+            worker.say(m.CANCEL, True, ["sleeps"])
+            _, reason = await worker.hears(m.LEAVING)
+            assert reason == "task 'sleeps' was cancelled and does not end"
+            assert not running.done()
+            worker.say(m.END, "retired")
+            assert await asyncio.wait_for(running, BOUND) == ExitCode.RESTART
+            assert not running.worker.idle, "its process has to be ended"
+            opened.set()
+
+    run(main())
+
+
+@pytest.mark.usefixtures("no_grace")
+def test_in_a_users_program_it_begins_anew_instead(
+    fake_scheduler: Make, gate: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """The thread is lost, the program is not."""
+    monkeypatch.setattr(module, "RETRY", 0.01)
+    name, began, opened = gate
+
+    async def main() -> None:
+        async with (
+            fake_scheduler() as scheduler,
+            working(scheduler.address, shares_process=True) as running,
+        ):
+            worker = await scheduler.worker()
+            worker.run("sleeps", gated, name)
+            await soon(began)
+            worker.say(m.CANCEL, True, ["sleeps"])
+            await worker.hears(m.LEAVING)
+            worker.say(m.END, "retired")
+            worker = await scheduler.worker()
+            worker.run("next", divmod, 7, 2)
+            assert await worker.done() == {"next": dumps((3, 1))}
+            assert not running.done()
+            opened.set()
+
+    run(main())
+
+
+@pytest.mark.parametrize("shares_process", [False, True])
+def test_it_begins_anew_when_it_is_told_to(fake_scheduler: Make, shares_process: bool):
+    """In a process of its own by ending, in a user's program by dropping everything."""
+
+    async def main() -> None:
+        async with (
+            fake_scheduler() as scheduler,
+            working(scheduler.address, shares_process=shares_process) as running,
+        ):
+            worker = await scheduler.worker()
+            worker.say(m.STORE, [("a", dumps(1))])
+            await worker.hears(m.COPIED)
+            worker.say(m.RESTART, "the user has asked for it")
+            if not shares_process:
+                assert await asyncio.wait_for(running, BOUND) == ExitCode.RESTART
+                return
+            worker = await scheduler.worker()
+            worker.say(m.SEND, 1, "a")
+            assert await worker.hears(m.NO_DATA) == (m.NO_DATA, 1, None)
+            worker.say(m.END, "retired")
+            assert await asyncio.wait_for(running, BOUND) == ExitCode.TOLD_TO_END
+
+    run(main())
+
+
+def test_at_its_end_a_users_program_is_rid_of_its_tasks(fake_scheduler: Make, gate: Any):
+    """They are interrupted: nobody wants them any more, and the program goes on."""
+    name, began, _ = gate
+
+    async def main() -> None:
+        async with (
+            fake_scheduler() as scheduler,
+            working(scheduler.address, shares_process=True) as running,
+        ):
+            worker = await scheduler.worker()
+            worker.run("endless", spin, name)
+            await soon(began)
+            worker.say(m.END, "retired")
+            await asyncio.wait_for(running, BOUND)
+            assert running.worker.idle
+
+    run(main())
+
+
+# -- what tasks see of it --------------------------------------------------------------------------
+
+
+def secede_and_rejoin(name: str) -> str:
+    host().secede()
+    gated(name)
+    host().rejoin()
+    return host().name
+
+
+def test_a_task_may_leave_its_place_and_come_back(fake_scheduler: Make, gate: Any):
+    """The scheduler hears of both before the result."""
+    name, _, opened = gate
+
+    async def main() -> None:
+        async with fake_scheduler() as scheduler, working(scheduler.address):
+            worker = await scheduler.worker()
+            worker.run("t", secede_and_rejoin, name)
+            assert await worker.hears(m.SECEDED) == (m.SECEDED, "t")
+            worker.run("other", divmod, 7, 2)
+            assert list(await worker.done()) == ["other"]
+            opened.set()
+            assert await worker.hears(m.REJOINED) == (m.REJOINED, "t")
+            assert await worker.done() == {"t": dumps("w-0")}
+
+    run(main())
+
+
+def make_actor(key: str) -> str:
+    host().keep_actor(key, [1, 2, 3])
+    return "a handle"
+
+
+def test_an_actor_stays_and_is_called(fake_scheduler: Make):
+    """Its task's result, however small, stays as well; freed, both are gone."""
+
+    async def main() -> None:
+        async with fake_scheduler() as scheduler, working(scheduler.address):
+            worker = await scheduler.worker()
+            worker.run("list", make_actor, "list")
+            assert await worker.done() == {"list": None}
+            worker.say(m.CALL, 1, dumps(("append", (4,), {})), "list")
+            worker.say(m.CALL, 2, dumps(("__len__", (), {})), "list")
+            assert await worker.hears(m.CALLED) == (m.CALLED, 1, dumps(None), None)
+            assert await worker.hears(m.CALLED) == (m.CALLED, 2, dumps(4), None)
+            worker.say(m.FREE, ["list"])
+            worker.say(m.CALL, 3, dumps(("__len__", (), {})), "list")
+            _, _, value, failure = await worker.hears(m.CALLED)
+            assert value is None
+            assert isinstance(Failure(*failure).to_exception(), DataLost)
+
+    run(main())
+
+
+def test_functions_are_called_while_all_threads_are_busy(fake_scheduler: Make, gate: Any):
+    """They are no tasks."""
+    name, began, opened = gate
+
+    async def main() -> None:
+        async with fake_scheduler() as scheduler, working(scheduler.address):
+            worker = await scheduler.worker()
+            worker.run("busy", gated, name)
+            await soon(began)
+            worker.say(m.CALL, 1, dumps((divmod, (7, 2), {})), None)
+            assert await worker.hears(m.CALLED) == (m.CALLED, 1, dumps((3, 1)), None)
+            opened.set()
+
+    run(main())
+
+
+class Reference:
+    """What a future is, seen from here."""
+
+    alive: ClassVar[weakref.WeakSet[Reference]] = weakref.WeakSet()
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        Reference.alive.add(self)
+
+    def __reduce__(self) -> Any:
+        return reduce_reference(self, str)
+
+
+def test_futures_inside_a_result_are_told_of_before_it(fake_scheduler: Make):
+    """And live until the scheduler keeps what they stand for."""
+
+    async def main() -> None:
+        async with fake_scheduler() as scheduler, working(scheduler.address):
+            worker = await scheduler.worker()
+            worker.run("t", Reference, "r")
+            assert await worker.hears(m.MENTIONS) == (m.MENTIONS, "t", ["r"])
+            assert {key: loads(value) for key, value in (await worker.done()).items()} == {"t": "r"}
+            assert len(Reference.alive) == 1
+            worker.say(m.MENTIONED, ["t", "unheard-of"])
+            await worker.answers()
+            gc.collect()
+            assert len(Reference.alive) == 0
+
+    run(main())
+
+
+class FakeClient:
+    """What a task may have opened."""
+
+    closed = 0
+
+    def close(self) -> None:
+        FakeClient.closed += 1
+        raise OSError("already gone")
+
+
+def open_client() -> None:
+    host().clients["client"] = FakeClient()  # type: ignore[attr-defined]
+
+
+def test_what_tasks_have_opened_is_closed(
+    fake_scheduler: Make, monkeypatch: pytest.MonkeyPatch, caplog: Any
+):
+    """With the connection, and at the end; what fails then is only told."""
+    monkeypatch.setattr(module, "RETRY", 0.01)
+    monkeypatch.setattr(FakeClient, "closed", 0)
+
+    async def main() -> None:
+        async with fake_scheduler() as scheduler, working(scheduler.address) as running:
+            for _ in range(2):
+                worker = await scheduler.worker()
+                worker.run("t", open_client)
+                await worker.done()
+                assert len(running.worker.clients) == 1
+                await scheduler.stop()
+                await scheduler.start()
+            worker = await scheduler.worker()
+            worker.run("t", open_client)
+            await worker.done()
+            assert running.worker.scheduler_addresses[0] == scheduler.address
+            assert running.worker.credentials is None
+
+    run(main())
+    assert FakeClient.closed == 3
+    assert "already gone" in caplog.text
+
+
+def test_several_workers_live_in_one_program(fake_scheduler: Make):
+    """Each with its own threads and its own place where others get its results."""
+
+    async def main() -> None:
+        async with (
+            fake_scheduler() as scheduler,
+            working(scheduler.address, name="one"),
+            working(scheduler.address, name="two"),
+        ):
+            workers = {w.facts.name: w for w in [await scheduler.worker() for _ in range(2)]}
+            one, two = workers["one"], workers["two"]
+            one.run("large", bytes, 100_000)
+            assert await one.done() == {"large": None}
+            two.run("len", len, Input("large"), inputs=[("large", None, [one.facts.addresses])])
+            assert await two.done() == {"len": dumps(100_000)}
 
     run(main())
