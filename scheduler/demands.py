@@ -241,20 +241,17 @@ class Demands:
         worker.demands.append(demand)
         demand.offer(worker)
 
-    def drop(self, demand: Demand) -> None:
-        """Count one task less; forget the demand with the last one."""
-        demand.tasks -= 1
-        if not demand.tasks:
-            self.drop_unused(demand)
-
-    def drop_unused(self, demand: Demand) -> None:
-        """Forget a demand that no task has."""
+    def count(self, demand: Demand, tasks: int) -> None:
+        """Count tasks that have come, or gone if negative; forget a demand that none has."""
+        demand.tasks += tasks
+        if demand.tasks:
+            return
         del self.by_kind[demand.kind]
         self._active.pop(demand, None)
         for worker in demand.eligible:
             worker.demands.remove(demand)
         if isinstance(demand.otherwise, Demand):
-            self.drop(demand.otherwise)
+            self.count(demand.otherwise, -1)
 
     # -- workers -----------------------------------------------------------------------------------
 

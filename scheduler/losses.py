@@ -128,7 +128,7 @@ class Losses:
         state = self._state
         state.demands.worker_went(worker)
         guilty = worker.running() if charge and departure.report.blame else ()
-        lost = self._lose_results(worker)
+        lost = state.results.all_lost(worker)
         for task in list(worker.tasks):
             if task.worker is not worker:
                 continue  # it died of another one of them
@@ -143,25 +143,6 @@ class Losses:
             if task.state is RELEASED and (task.clients or task.waiters):
                 state.compute_again(task)
         state.loose.extend(lost)
-
-    def _lose_results(self, worker: WorkerRecord) -> list[Task]:
-        """Note that a worker holds nothing any more; return what is to be had nowhere now."""
-        state = self._state
-        lost = []
-        for task in worker.holds:
-            assert task.holders is not None
-            task.holders.discard(worker)
-            if state.actors.get(task) is worker:
-                state.free(task)  # copies of its handle are of no use
-            elif not task.holders:
-                task.holders = None
-            if task.holders is None and task.value is None:
-                state.leave_memory(task)
-                lost.append(task)
-        worker.holds.clear()
-        worker.moving.clear()
-        worker.stored = 0
-        return lost
 
     # -- whose fault it was ------------------------------------------------------------------------
 
@@ -274,7 +255,7 @@ class Losses:
         """Leave a task that has not begun elsewhere to the worker that may be running it."""
         self._no_stray(task, worker)
         task.state = ASSIGNED
-        self._state.note_assigned(task, worker)
+        self._state.placing.note(task, worker)
 
     def _take_result(self, task: Task, worker: WorkerRecord) -> None:
         """Take a result in that a worker held before it fell silent."""
@@ -282,7 +263,7 @@ class Losses:
         if worker.retiring or state.tasks.get(task.key) is not task:
             worker.free(task.key)
         elif task.state is MEMORY:
-            state.add_holder(task, worker)
+            state.results.add_holder(task, worker)
         elif task.state in UNFINISHED and task.function is not None:
             self.strays.setdefault(task, set()).add(worker)
             state.done(worker, [(task.key, None, task.nbytes, task.function.duration)])
@@ -309,7 +290,7 @@ class Losses:
         if mention is not None:
             state.wishes.mentioned[task] = mention
         self.condemned.pop(task, None)
-        state.note_assigned(task, worker)
+        state.placing.note(task, worker)
         return True
 
     def withdraw_stray(self, task: Task, worker: WorkerRecord) -> None:

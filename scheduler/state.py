@@ -7,17 +7,18 @@ Rules of this file:
   peers go to their records' outboxes.
 - Users' pickles pass through; they are never opened.
 - Public methods leave the state consistent: `validate()` holds after each of them.
-- Its rooms are `demands.py` (which workers will do), `losses.py` (workers that go, fall silent or
-  come back), `transfers.py` (results on the move) and `wishes.py` (what clients want beyond tasks).
-  They hold no task's state, and change it by what stands here.
+- Its rooms are `placing.py` (tasks are given to workers), `demands.py` (which of them will do),
+  `results.py` (where results are), `transfers.py` (results on the move), `losses.py` (workers that
+  go, fall silent or come back) and `wishes.py` (what clients want beyond tasks). States of tasks
+  change by what stands here.
 - No recursion along dependencies: chains are as long as users like. What is to be looked at again
   goes to a list.
 
 A task is *needed* while a client wants it or an unfinished dependent waits for it. Results that
 nobody needs are freed. The record stays as long as something that was computed from it exists only
 on workers, since it may have to be computed again; a result that the scheduler itself holds (a
-small one) cannot be lost, and so cuts that chain. What no task can make again (`arguments` is None),
-a client's value or an actor, stays as long as anything computed from it is there.
+small one) cannot be lost, and so cuts that chain. What no task can make again, a client's value or
+an actor (`arguments` is None), stays as long as anything computed from it is there.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized, nbytes
 from jobqueue.scheduler.causes import data_lost, own_input, unknown_input
-from jobqueue.scheduler.demands import Demands, belongs_elsewhere
+from jobqueue.scheduler.demands import Demands
 from jobqueue.scheduler.losses import Losses, Report
-from jobqueue.scheduler.placement import OpenWorkers, ReadyQueue, choose, rank, surplus
+from jobqueue.scheduler.placement import OpenWorkers, ReadyQueue, rank
+from jobqueue.scheduler.placing import Placing
 from jobqueue.scheduler.records import (
-    ASSIGNED,
     CANCELLED,
     DEAD,
     FAILED,
@@ -48,18 +49,9 @@ from jobqueue.scheduler.records import (
     Task,
     WorkerRecord,
 )
+from jobqueue.scheduler.results import HELD_BUDGET, INLINE_LIMIT, Results
 from jobqueue.scheduler.transfers import Transfers
 from jobqueue.scheduler.wishes import Wishes, bad_end
-
-INLINE_LIMIT = 4096
-"""Bytes up to which a result rides along and is held by the scheduler."""
-
-HELD_BUDGET = 512 * 1024 * 1024
-"""Bytes of results that the scheduler holds before results of any size stay at the workers."""
-
-INLINE_INPUTS = 16 * 1024 * 1024
-"""Bytes of small inputs that travel with one task, whose message must fit into a frame. The worker
-asks for the rest."""
 
 ALLOWED_FAILURES = 3
 """Workers that may die under a task before it is taken to be the cause."""
@@ -91,8 +83,6 @@ class SchedulerState:
         allowed_failures: int = ALLOWED_FAILURES,
         worker_ttl: float = WORKER_TTL,
     ) -> None:
-        self.inline_limit = inline_limit
-        self.held_budget = held_budget
         self.tasks: dict[str, Task] = {}
         self.functions: dict[bytes, Function] = {}
         self.workers: dict[str, WorkerRecord] = {}
@@ -100,16 +90,20 @@ class SchedulerState:
         self.ready = ReadyQueue()  # of tasks that any worker may run
         self.open_workers = OpenWorkers()
         self.demands = Demands(self)
+        self.placing = Placing(self)
         self.losses = Losses(self, allowed_failures, worker_ttl)
         self.transfers = Transfers(self)
         self.wishes = Wishes(self)
-        self.actors: dict[Task, WorkerRecord] = {}  # those in memory, and where
-        self.held_bytes = 0
+        self.results = Results(self, inline_limit, held_budget)
         self.retiring: set[WorkerRecord] = set()
-        self._inline = True
         self._submitted = 0
         self.talking: set[WorkerRecord] = set()  # workers to which something is to be said
         self.loose: list[Task] = []  # perhaps not needed any more; see `sweep`
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of results that are held here."""
+        return self.results.held_bytes
 
     # -- clients -----------------------------------------------------------------------------------
 
@@ -161,29 +155,29 @@ class SchedulerState:
         demand = self.demands.intern(options) if options else None
         push = self.ready.push if demand is None else demand.push
         number = self._submitted
-        for key, arguments, inputs in items:
-            if key in tasks:
-                self.wishes.want_again(client, tasks[key], function, options, inputs)
-                continue
-            number += 1
-            task = Task(key, function, arguments, rank(priority, number), alone)
-            tasks[key] = task
-            wants.add(task)
-            function.tasks += 1
-            if options:
-                task.options = options
-                task.retries = options.get("retries", 0)
-                if demand is not None:
+        try:
+            for key, arguments, inputs in items:
+                if key in tasks:
+                    self.wishes.want_again(client, tasks[key], function, options, inputs)
+                    continue
+                number += 1
+                task = Task(key, function, arguments, rank(priority, number), alone)
+                tasks[key] = task
+                wants.add(task)
+                if options:
+                    task.options = options
+                    task.retries = options.get("retries", 0)
                     task.demand = demand
-                    demand.tasks += 1
-            if inputs:
-                self._attach_inputs(task, inputs)
-            else:
-                task.state = READY
-                push(task)
-        self._submitted = number
-        if demand is not None and not demand.tasks:
-            self.demands.drop_unused(demand)
+                if inputs:
+                    self._attach_inputs(task, inputs)
+                else:
+                    task.state = READY
+                    push(task)
+        finally:  # one that is malformed costs its client the connection
+            function.tasks += number - self._submitted
+            if demand is not None:
+                self.demands.count(demand, number - self._submitted)
+            self._submitted = number
         self.sweep()
 
     def _attach_inputs(self, task: Task, keys: Sequence[str]) -> None:
@@ -228,17 +222,13 @@ class SchedulerState:
             task.options = options
             task.nbytes = nbytes(value)
             # Held here until a worker says that it has a copy: nothing is lost on the way.
-            self._hold(task, value)
-            if task.nbytes > self.inline_limit:
+            self.results.put(task, value)
+            if task.nbytes > self.results.inline_limit:
                 self.transfers.unload(task)
             for each in task.clients:
-                each.out_finished.append((key, self.riding_along(task)))
+                each.out_finished.append((key, self.results.riding_along(task)))
             if client not in task.clients:
                 self.wishes.want_task(client, task)
-
-    def riding_along(self, task: Task) -> Serialized | None:
-        """Return the value of a task in memory if it is small, as clients are sent it."""
-        return task.value if task.nbytes <= self.inline_limit else None
 
     def want(self, client: ClientRecord, keys: Iterable[str]) -> None:
         """Note that a client holds futures of these, which somebody else submitted."""
@@ -295,7 +285,7 @@ class SchedulerState:
         self.workers[worker.name] = worker
         worker.seen = now
         worker.talking = self.talking
-        worker.say((m.INLINE_LIMIT, self.inline_limit if self._inline else 0))
+        self.results.say_limit(worker)
         self.open_workers.update(worker)
         self.demands.worker_came(worker)
         self.transfers.unload_all()
@@ -380,7 +370,7 @@ class SchedulerState:
     def leave_memory(self, task: Task) -> None:
         """Note that a result is to be had nowhere; what waits to be placed waits for it again."""
         task.state = RELEASED
-        self.actors.pop(task, None)
+        self.results.actors.pop(task, None)
         self.wishes.drop_mentions(task)
         for dependent in task.dependents or ():
             if dependent.state is WAITING:
@@ -419,9 +409,9 @@ class SchedulerState:
                 task.holders = {worker}
                 if task.actor:
                     task.arguments = None
-                    self.actors[task] = worker
+                    self.results.actors[task] = worker
             else:
-                self.held_bytes += size
+                self.results.held_bytes += size
                 task.value = value
                 task.arguments = None
             task.nbytes = size
@@ -446,7 +436,7 @@ class SchedulerState:
         if not assigned:
             worker.occupancy = 0.0  # sums of floats drift
         self.load_changed(worker)
-        self._check_budget()
+        self.results.check_budget()
         self.sweep()
 
     def load_changed(self, worker: WorkerRecord) -> None:
@@ -507,7 +497,7 @@ class SchedulerState:
         lost = self.tasks.get(source)
         if lost is not None and worker in (lost.holders or ()):
             worker.free(source)  # perhaps it has come meanwhile: now both think that it has not
-            self.holder_lost(lost, worker)
+            self.results.holder_lost(lost, worker)
         self._hand_back(worker, key)
         self.sweep()
 
@@ -527,42 +517,8 @@ class SchedulerState:
 
     def copied(self, worker: WorkerRecord, keys: Iterable[str], failed: Iterable[str]) -> None:
         """Take in that a worker has copies of these results, and could not get those."""
-        for key in keys:
-            task = self.tasks.get(key)
-            if task is None or task.state is not MEMORY:
-                worker.free(key)
-            elif worker not in (task.holders or ()):
-                self.add_holder(task, worker)
+        self.results.copied(worker, keys)
         self.transfers.copies_ended(worker, keys, failed)
-        self.sweep()
-
-    def add_holder(self, task: Task, worker: WorkerRecord) -> None:
-        """Note that a worker holds the result of a task in memory."""
-        if task.holders is None:
-            task.holders = {worker}
-        else:
-            task.holders.add(worker)
-        worker.holds.add(task)
-        worker.stored += task.nbytes
-
-    def holder_lost(self, task: Task, worker: WorkerRecord) -> None:
-        """Note that a worker does not hold what it was thought to hold."""
-        if task.holders is None or worker not in task.holders:
-            return
-        task.holders.discard(worker)
-        worker.holds.discard(task)
-        worker.moving.discard(task)
-        worker.stored -= task.nbytes
-        if self.actors.get(task) is worker:
-            self.free(task)  # copies of its handle are of no use
-        if not task.holders:
-            task.holders = None
-            if task.value is None and task.state is MEMORY:
-                self.leave_memory(task)
-                if task.clients or task.waiters:
-                    self.compute_again(task)
-                else:
-                    self.loose.append(task)
         self.sweep()
 
     # -- placement ---------------------------------------------------------------------------------
@@ -576,62 +532,14 @@ class SchedulerState:
             self.losses.withdraw_strays()
         for worker in [w for w in self.retiring if w.name in self.workers]:
             self.transfers.continue_retiring(worker)
-        self._place()
+        self.placing.place()
 
     def rebalance(self) -> None:
         """Take tasks back that wait at one worker while others have nothing to do.
 
         To be called now and then; between calls the windows keep everybody busy.
         """
-        if self.ready:
-            return
-        for worker, keys in surplus(self.workers.values(), self.demands.elsewhere):
-            worker.recall(keys)
-
-    def _place(self) -> None:
-        """Give ready tasks to workers with room."""
-        ready, open_workers, talking = self.ready, self.open_workers, self.talking
-        demands, strays = self.demands, self.losses.strays
-        while True:
-            found = (
-                demands.next(ready.first() if open_workers else None) if demands.active else None
-            )
-            if found is not None:
-                task, worker = found
-            else:
-                if not open_workers or (first := ready.pop()) is None:
-                    return
-                task = first
-                if task.demand is not None and belongs_elsewhere(task):
-                    continue
-                chosen = choose(task, open_workers)
-                assert chosen is not None
-                worker = chosen
-            function = task.function
-            assert function is not None
-            if strays and self.losses.is_stray(task, worker):
-                self.losses.withdraw_stray(task, worker)
-            if worker.withdrawn and task.key in worker.withdrawn:
-                worker.run_again(task.key)
-            task.state = ASSIGNED
-            self.note_assigned(task, worker)
-            if worker not in function.known_to:
-                function.known_to.add(worker)
-                worker.say((m.FUNCTIONS, [(function.fid, function.name, function.pickle)]))
-            inputs = _inputs_for(task, worker) if task.inputs else None
-            worker.out_run.append((task.key, function.fid, task.arguments, inputs))
-            talking.add(worker)
-            open_workers.update(worker)
-
-    def note_assigned(self, task: Task, worker: WorkerRecord) -> None:
-        """Note that a worker has a task, and how long it will probably take."""
-        assert task.function is not None
-        seconds = task.function.duration
-        task.worker = worker
-        worker.assigned[task] = seconds
-        worker.occupancy += seconds
-        if task.demand is not None:
-            task.demand.take(worker)
+        self.placing.rebalance()
 
     # -- states ------------------------------------------------------------------------------------
 
@@ -716,7 +624,7 @@ class SchedulerState:
                 self.withdraw(task, force)
                 self._stop_waiting(task)
             elif task.state is MEMORY:
-                self.free(task)
+                self.results.free(task)
             task.state = state
             task.failure = failure
             for client in task.clients:
@@ -757,86 +665,26 @@ class SchedulerState:
                 # What cannot be computed again, or is small, stays for those computed from it.
                 if task.dependents and task.arguments is None:
                     continue
-                self.free(task)
+                self.results.free(task)
                 task.state = RELEASED
             if task in self.transfers.awaited:
                 self.transfers.arrived(task)
             if not task.dependents:
                 self._forget(task)
 
-    def free(self, task: Task) -> None:
-        """Drop the result of a task wherever it is held."""
-        if task.value is not None:
-            self.held_bytes -= task.nbytes
-            task.value = None
-        for worker in task.holders or ():
-            worker.holds.discard(task)
-            worker.stored -= task.nbytes
-            worker.free(task.key)
-            worker.moving.discard(task)
-        task.holders = None
-        self.actors.pop(task, None)
-        self.wishes.drop_mentions(task)
-        self.transfers.forget_task(task)
-
     def _forget(self, task: Task) -> None:
         task.state = FORGOTTEN
         del self.tasks[task.key]
-        self.transfers.forget_task(task)
         function = task.function
         if function is not None:
             function.tasks -= 1
             if not function.tasks and not function.clients:
                 self.wishes.forget_if_unused(function)
             if task.demand is not None:
-                self.demands.drop(task.demand)
+                self.demands.count(task.demand, -1)
         for source in task.inputs:
             if source.dependents is not None:
                 source.dependents.discard(task)
             if not source.waiters and not source.clients:
                 self.loose.append(source)
         task.inputs = ()
-
-    # -- results held here -------------------------------------------------------------------------
-
-    def _hold(self, task: Task, value: Serialized) -> None:
-        task.value = value
-        self.held_bytes += task.nbytes
-
-    def hold(self, task: Task, value: Serialized) -> None:
-        """Hold a result that no worker can keep."""
-        if task.value is None and task.state is MEMORY:
-            self._hold(task, value)
-
-    def release_held(self, task: Task) -> None:
-        """Drop the copy held here of a value that a worker holds too."""
-        if task.value is not None and task.holders:
-            task.value = None
-            self.held_bytes -= task.nbytes
-
-    def _check_budget(self) -> None:
-        # Off above the budget, on again below half of it, so that it doesn't flicker.
-        bound = self.held_budget if self._inline else self.held_budget / 2
-        inline = self.held_bytes <= bound
-        if inline is not self._inline:
-            self._inline = inline
-            limit = self.inline_limit if inline else 0
-            for worker in self.workers.values():
-                worker.say((m.INLINE_LIMIT, limit))
-
-
-def _inputs_for(task: Task, worker: WorkerRecord) -> list[tuple[str, Serialized | None, Any]]:
-    """Return what a worker is told of a task's inputs: the value, or where it is."""
-    described: list[tuple[str, Serialized | None, Any]] = []
-    room = INLINE_INPUTS
-    for source in task.inputs:
-        holders = source.holders
-        if holders and worker in holders:
-            described.append((source.key, None, ()))
-        elif source.value is not None and source.nbytes <= room:
-            room -= source.nbytes
-            described.append((source.key, source.value, ()))
-        else:
-            places = [holder.addresses for holder in holders or ()]
-            described.append((source.key, None, places))
-    return described

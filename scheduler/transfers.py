@@ -107,7 +107,7 @@ class Transfers:
 
     def _give(self, task: Task, requester: Requester, value: Serialized) -> None:
         if requester is None:
-            self._state.hold(task, value)
+            self._state.results.hold(task, value)
         elif isinstance(requester, ClientRecord):
             requester.say((m.FETCHED, task.key, value))
         else:
@@ -137,9 +137,9 @@ class Transfers:
         if failure is not None:
             self._refuse(task, requester, failure)
             if requester is None:  # it cannot leave with its worker: computed again, if needed
-                self._state.holder_lost(task, worker)
+                self._state.results.holder_lost(task, worker)
             return
-        self._state.holder_lost(task, worker)
+        self._state.results.holder_lost(task, worker)
         self._again(task, requester)
 
     def _again(self, task: Task, requester: Requester) -> None:
@@ -232,7 +232,7 @@ class Transfers:
             if outcome is GONE and task.value is not None and not task.holders:
                 self.unload(task)
             elif outcome is MADE and not self.copies.sent_from_here(task):
-                self._state.release_held(task)
+                self._state.results.release_held(task)
         elif not source.retiring:
             if outcome is MADE:
                 self._let_go(task, source)
@@ -249,7 +249,7 @@ class Transfers:
         used = any(dependent.worker is worker for dependent in task.dependents or ())
         if worker in holders and len(holders) > 1 and not used:
             worker.free(task.key)
-            self._state.holder_lost(task, worker)
+            self._state.results.holder_lost(task, worker)
 
     # -- retiring ----------------------------------------------------------------------------------
 

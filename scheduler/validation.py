@@ -47,7 +47,8 @@ def _check_task(state: SchedulerState, task: Task) -> None:
     in_memory = task.state is MEMORY
     assert in_memory == (task.value is not None or bool(task.holders)), task
     assert (task.state is ASSIGNED) == (task.worker is not None), task
-    assert (task in state.actors) == (in_memory and task.actor and task.function is not None), task
+    is_actor = in_memory and task.actor and task.function is not None
+    assert (task in state.results.actors) == is_actor, task
     assert task.gone <= (task.state is FAILED), task
     assert task.arguments is not None or task.state not in UNFINISHED, f"{task} cannot be run"
     if task in state.wishes.mentioned:

@@ -25,7 +25,6 @@ from jobqueue.scheduler.records import (
     Function,
     StandIn,
     Task,
-    WorkerRecord,
 )
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ class Wishes:
         if task.state is RELEASED:
             self._state.compute_again(task)
         elif task.state is MEMORY:
-            client.out_finished.append((task.key, self._state.riding_along(task)))
+            client.out_finished.append((task.key, self._state.results.riding_along(task)))
         elif task.state in DEAD:
             client.say(bad_end(task))
 
@@ -128,9 +127,7 @@ class Wishes:
         """Want no more what the keeper has heard the end of."""
         ended: list[str] = []
         for operation, items in self.keeper.take_messages():
-            if operation == m.FINISHED:
-                ended.extend(key for key, _ in items)
-            elif operation in (m.FAILED, m.GONE):
+            if operation in (m.FINISHED, m.FAILED, m.GONE):
                 ended.extend(key for key, _ in items)
             elif operation == m.CANCELLED:
                 ended.extend(items)

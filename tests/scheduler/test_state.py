@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from jobqueue.errors import DataLost, KilledWorker, TaskError
 from jobqueue.protocol import messages as m
-from jobqueue.scheduler import state as state_module
+from jobqueue.scheduler import placing
 from jobqueue.scheduler.records import (
     ASSIGNED,
     CANCELLED,
@@ -91,7 +91,7 @@ def test_a_worker_is_told_where_its_inputs_are(core):
 
 def test_of_very_many_small_inputs_the_worker_asks_for_the_rest(core, monkeypatch):
     """A task's message must fit into a frame, whatever its inputs are together."""
-    monkeypatch.setattr(state_module, "INLINE_INPUTS", 8)
+    monkeypatch.setattr(placing, "INLINE_INPUTS", 8)
     client, worker = core.client(), core.worker(nthreads=2)
     core.submit(client, "a", "b", "c")
     for key in "abc":

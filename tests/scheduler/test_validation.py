@@ -23,7 +23,7 @@ BREAKS: dict[str, Callable[[Any], object]] = {
         Task("x", None, None, 0, ())
     ),
     "an input that is forgotten": lambda c: c.state.tasks.pop("runs"),
-    "a wrong sum of held bytes": lambda c: setattr(c.state, "held_bytes", 1),
+    "a wrong sum of held bytes": lambda c: setattr(c.state.results, "held_bytes", 1),
     "a client that nobody knows of": lambda c: c.client("other").wants.add(c.task("runs")),
     "a task for nobody": lambda c: setattr(c.task("waits"), "clients", ()),
     "a holder that does not know": lambda c: c.task("large").holders.add(WorkerRecord("x", 1)),
