@@ -17,16 +17,17 @@ from collections.abc import Callable, Container
 from queue import Empty, SimpleQueue
 from time import perf_counter
 from types import CoroutineType
-from typing import Any, NamedTuple
+from typing import Any
 
 from jobqueue.comm import Comm
 from jobqueue.errors import SerializationError, TaskCancelled
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.payload import Serialized
-from jobqueue.protocol.references import mentioning, resolving
+from jobqueue.protocol.references import mentioning
 from jobqueue.protocol.running import Host, running
 from jobqueue.protocol.serialize import dumps, dumps_if_small, loads
 from jobqueue.worker.functions import Functions
+from jobqueue.worker.items import InputGone, Item, arguments_of
 from jobqueue.worker.link import Link
 from jobqueue.worker.outcomes import Done, Outcomes, Taken, failure_of, unsendable
 from jobqueue.worker.runner import Run, Runner
@@ -35,26 +36,6 @@ from jobqueue.worker.store import Store
 
 REJOIN_SLICE = 0.2
 """Seconds that a thread which waits for a place cannot be interrupted."""
-
-
-class Inputs(NamedTuple):
-    """The inputs of a task: those in the store by key, and those that came with it."""
-
-    stored: tuple[str, ...]
-    inline: tuple[tuple[str, Serialized], ...]
-
-
-class Item(NamedTuple):
-    """A task that can be run now."""
-
-    key: str
-    fid: bytes
-    arguments: Serialized
-    inputs: Inputs | None
-
-
-class _InputGone(Exception):
-    pass
 
 
 class _Place:
@@ -343,7 +324,7 @@ class Executor:
             if item.inputs is None:
                 arguments = loads(item.arguments)
             else:
-                arguments = self._arguments(item, item.inputs)
+                arguments = arguments_of(item, item.inputs, self._store)
             runner.calling = item
             if type(arguments) is tuple:
                 value = function(*arguments)
@@ -354,7 +335,7 @@ class Executor:
             runner.calling = None
             if runner.odd:
                 runner.calm()
-        except _InputGone as gone:
+        except InputGone as gone:
             outcomes.gone.append((item.key, str(gone)))
             return False
         except BaseException as error:
@@ -394,17 +375,6 @@ class Executor:
         if comm is None or self._waiting or self._awake or runner.odd:
             return False
         return comm.send_now([(m.DONE, [done])])
-
-    def _arguments(self, item: Item, inputs: Inputs) -> Any:
-        """Return an item's arguments: a tuple, or a list of a tuple and a dict."""
-        values = {key: loads(value) for key, value in inputs.inline}
-        for key in inputs.stored:
-            try:
-                values[key] = self._store.get(key)
-            except KeyError:  # freed while this task waited: news that crossed on their way
-                raise _InputGone(key) from None
-        with resolving(values):
-            return loads(item.arguments)
 
     def _keep_mentions(
         self, item: Item, value: Any, small: Serialized | None, met: list[Any], outcomes: Outcomes

@@ -14,7 +14,8 @@ from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.messages import Message
 from jobqueue.protocol.payload import Serialized
-from jobqueue.worker.executor import Executor, Inputs, Item
+from jobqueue.worker.executor import Executor
+from jobqueue.worker.items import Inputs, Item
 from jobqueue.worker.peers import Answer, Peers
 from jobqueue.worker.store import Store
 

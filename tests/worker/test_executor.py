@@ -14,7 +14,8 @@ from jobqueue.errors import SerializationError, TaskError
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.references import resolve
 from jobqueue.protocol.serialize import dumps, dumps_function, loads
-from jobqueue.worker.executor import Executor, Inputs, Item
+from jobqueue.worker.executor import Executor
+from jobqueue.worker.items import Inputs, Item
 from jobqueue.worker.store import Store
 
 BOUND = 20.0  # seconds after which a test is broken

@@ -16,7 +16,8 @@ from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.references import reduce_reference
 from jobqueue.protocol.running import running
 from jobqueue.protocol.serialize import dumps, dumps_function, loads
-from jobqueue.worker.executor import Executor, Item
+from jobqueue.worker.executor import Executor
+from jobqueue.worker.items import Item
 from jobqueue.worker.store import Store
 
 BOUND = 20.0  # seconds after which a test is broken
