@@ -12,8 +12,8 @@ from jobqueue.errors import SerializationError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.messages import Message
-from jobqueue.worker.items import Inputs, Item
 from jobqueue.worker.intake import Intake
+from jobqueue.worker.items import Inputs, Item
 from jobqueue.worker.store import Store
 
 FAILURE = Failure.of(SerializationError("cannot be sent"))

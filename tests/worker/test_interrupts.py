@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from jobqueue.worker import interrupts as module
-from jobqueue.worker.items import Item
 from jobqueue.worker.interrupts import Interrupts, wait_ended
+from jobqueue.worker.items import Item
 
 BOUND = 20.0  # seconds after which a test is broken
 
