@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+from typing import Any
 
 import hypothesis.strategies as st
 import msgpack
@@ -17,7 +18,6 @@ from jobqueue.protocol.frames import (
     HEAD_INLINE_MAX,
     FrameLimits,
     Message,
-    encode,
 )
 from jobqueue.protocol.payload import Payload
 
@@ -54,29 +54,6 @@ SMALL = FrameLimits(body=4096, buffers=4, buffer=1 << 20, total=2 << 20, items=6
 LIMITS = FrameLimits(body=1000, buffers=2, buffer=100, total=150, items=10)
 
 
-def plain(value: object) -> object:
-    """Payloads as tuples and buffers as bytes, so that values can be compared."""
-    if isinstance(value, Payload):
-        return ("payload", bytes(value.head), tuple(bytes(b) for b in value.buffers))
-    if isinstance(value, tuple | list):
-        return tuple(map(plain, value))
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    return value
-
-
-def as_bytes(frame: list[Message]) -> bytes:
-    return b"".join(encode(frame))
-
-
-def decode_all(decoder: FrameDecoder, data: bytes) -> list[tuple[Message, ...]]:
-    decoder.feed(data)
-    frames = []
-    while (frame := decoder.next_frame()) is not None:
-        frames.append(frame)
-    return frames
-
-
 def frame_of(body: bytes, buffers: tuple[bytes, ...] = ()) -> bytes:
     lengths = b"".join(struct.pack("!Q", len(b)) for b in buffers)
     return struct.pack("!II", len(body), len(buffers)) + lengths + body + b"".join(buffers)
@@ -85,40 +62,40 @@ def frame_of(body: bytes, buffers: tuple[bytes, ...] = ()) -> bytes:
 @settings(deadline=None, max_examples=150)
 @given(batches, st.data())
 def test_any_messages_in_any_pieces_come_back(
-    batch: list[list[Message]], data: st.DataObject
+    wire: Any, batch: list[list[Message]], data: st.DataObject
 ) -> None:
     """However the bytes are cut, each frame gives back its messages, in order."""
-    stream = b"".join(as_bytes(frame) for frame in batch)
+    stream = b"".join(wire.as_bytes(frame) for frame in batch)
     cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=10).map(sorted))
     decoder, got = FrameDecoder(), []
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
-        got += decode_all(decoder, stream[start:end])
-    assert plain(got) == plain(batch)
+        got += wire.decode_all(decoder, stream[start:end])
+    assert wire.plain(got) == wire.plain(batch)
 
 
 @settings(deadline=None)
 @given(st.lists(messages, min_size=1, max_size=3))
-def test_byte_by_byte_comes_back(frame: list[Message]) -> None:
+def test_byte_by_byte_comes_back(wire: Any, frame: list[Message]) -> None:
     """The smallest pieces a stream can be cut into make no difference."""
-    stream = as_bytes(frame)
+    stream = wire.as_bytes(frame)
     if len(stream) > 3000:
         stream, head = stream[-3000:], stream[:-3000]
     else:
         head = b""
     decoder = FrameDecoder()
-    assert decode_all(decoder, head) == []
-    got = [f for i in range(len(stream)) for f in decode_all(decoder, stream[i : i + 1])]
-    assert plain(got) == plain([frame])
+    assert wire.decode_all(decoder, head) == []
+    got = [f for i in range(len(stream)) for f in wire.decode_all(decoder, stream[i : i + 1])]
+    assert wire.plain(got) == wire.plain([frame])
 
 
 @settings(deadline=None, max_examples=300)
 @given(st.lists(st.binary(max_size=400), max_size=5))
-def test_garbage_is_a_frame_error_or_a_wish_for_more(chunks: list[bytes]) -> None:
+def test_garbage_is_a_frame_error_or_a_wish_for_more(wire: Any, chunks: list[bytes]) -> None:
     """No bytes whatever raise anything but FrameError."""
     decoder = FrameDecoder(SMALL)
     try:
         for chunk in chunks:
-            decode_all(decoder, chunk)
+            wire.decode_all(decoder, chunk)
     except FrameError:
         with pytest.raises(FrameError):
             decoder.next_frame()
@@ -126,10 +103,12 @@ def test_garbage_is_a_frame_error_or_a_wish_for_more(chunks: list[bytes]) -> Non
 
 @settings(deadline=None, max_examples=300)
 @given(st.binary(max_size=300), st.lists(st.binary(max_size=20), max_size=3))
-def test_a_garbled_body_is_a_frame_error_or_messages(body: bytes, buffers: list[bytes]) -> None:
+def test_a_garbled_body_is_a_frame_error_or_messages(
+    wire: Any, body: bytes, buffers: list[bytes]
+) -> None:
     """A well-formed frame around garbage gives messages or FrameError."""
     try:
-        (frame,) = decode_all(FrameDecoder(SMALL), frame_of(body, tuple(buffers)))
+        (frame,) = wire.decode_all(FrameDecoder(SMALL), frame_of(body, tuple(buffers)))
     except FrameError:
         return
     assert all(type(message) is tuple and type(message[0]) is str for message in frame)
@@ -138,22 +117,24 @@ def test_a_garbled_body_is_a_frame_error_or_messages(body: bytes, buffers: list[
 @settings(deadline=None)
 @given(batches, st.data())
 def test_changed_bytes_raise_nothing_but_frame_errors(
-    batch: list[list[Message]], data: st.DataObject
+    wire: Any, batch: list[list[Message]], data: st.DataObject
 ) -> None:
     """A flipped byte in a valid stream is survived."""
-    stream = bytearray(b"".join(as_bytes(frame) for frame in batch))
+    stream = bytearray(b"".join(wire.as_bytes(frame) for frame in batch))
     stream[data.draw(st.integers(0, len(stream) - 1))] ^= data.draw(st.integers(1, 255))
     with contextlib.suppress(FrameError):
-        decode_all(FrameDecoder(SMALL), bytes(stream))
+        wire.decode_all(FrameDecoder(SMALL), bytes(stream))
 
 
 @settings(deadline=None)
 @given(st.lists(messages, min_size=1, max_size=3), st.data())
-def test_a_truncated_frame_is_a_wish_for_more(frame: list[Message], data: st.DataObject) -> None:
+def test_a_truncated_frame_is_a_wish_for_more(
+    wire: Any, frame: list[Message], data: st.DataObject
+) -> None:
     """Without its last bytes a frame is not delivered, and is no error either."""
-    stream = as_bytes(frame)
+    stream = wire.as_bytes(frame)
     decoder = FrameDecoder()
-    assert decode_all(decoder, stream[: data.draw(st.integers(0, len(stream) - 1))]) == []
+    assert wire.decode_all(decoder, stream[: data.draw(st.integers(0, len(stream) - 1))]) == []
 
 
 @pytest.mark.parametrize(
@@ -179,31 +160,31 @@ def test_a_truncated_frame_is_a_wish_for_more(frame: list[Message], data: st.Dat
         (frame_of(b"\x91\x92\xa1r\xd7\xff" + b"\xff" * 8), "not msgpack"),
     ],
 )
-def test_each_limit_is_named_with_the_value(data: bytes, text: str) -> None:
+def test_each_limit_is_named_with_the_value(wire: Any, data: bytes, text: str) -> None:
     """A refusal says what it is about, the value and the limit; it comes as soon as it can."""
     with pytest.raises(FrameError, match=text):
-        decode_all(FrameDecoder(LIMITS), data)
+        wire.decode_all(FrameDecoder(LIMITS), data)
 
 
-def test_before_the_handshake_nothing_large_is_accepted() -> None:
+def test_before_the_handshake_nothing_large_is_accepted(wire: Any) -> None:
     """A stranger gets no memory on the word of a header."""
     for data in (struct.pack("!II", 70_000, 0), struct.pack("!IIQ", 10, 1, 1 << 40)):
         with pytest.raises(FrameError, match="limit is"):
-            decode_all(FrameDecoder(HANDSHAKE_LIMITS), data)
+            wire.decode_all(FrameDecoder(HANDSHAKE_LIMITS), data)
 
 
-def test_limits_may_change_between_frames() -> None:
+def test_limits_may_change_between_frames(wire: Any) -> None:
     """Each frame is held to the limits at the time it begins."""
     decoder = FrameDecoder(HANDSHAKE_LIMITS)
-    decoder.feed(as_bytes([("hello",)]) + as_bytes([("r", b"x" * 100_000)]))
+    decoder.feed(wire.as_bytes([("hello",)]) + wire.as_bytes([("r", b"x" * 100_000)]))
     assert decoder.next_frame() == (("hello",),)
     decoder.limits = FrameLimits()
     assert decoder.next_frame() == (("r", b"x" * 100_000),)
 
 
-def test_idle_decoders_are_small_and_busy_ones_read_in_large_pieces() -> None:
+def test_idle_decoders_are_small_and_busy_ones_read_in_large_pieces(wire: Any) -> None:
     """Ten thousand idle connections cost little; a fast sender gets large reads."""
     decoder = FrameDecoder()
     assert len(decoder.get_buffer()) <= 8 << 10
-    decode_all(decoder, as_bytes([("r", b"x" * 60_000)]) * 20)
+    wire.decode_all(decoder, wire.as_bytes([("r", b"x" * 60_000)]) * 20)
     assert len(decoder.get_buffer()) >= 128 << 10

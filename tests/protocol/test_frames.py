@@ -4,38 +4,16 @@ from __future__ import annotations
 
 import mmap
 import threading
+from typing import Any
 
 import pytest
 
 from jobqueue.errors import FrameError, SerializationError
 from jobqueue.protocol.decoder import FrameDecoder
-from jobqueue.protocol.frames import FrameLimits, Message, encode
+from jobqueue.protocol.frames import FrameLimits, encode
 from jobqueue.protocol.payload import Payload
 
 LIMITS = FrameLimits(body=1000, buffers=2, buffer=100, total=150, items=10)
-
-
-def plain(value: object) -> object:
-    """Payloads as tuples and buffers as bytes, so that values can be compared."""
-    if isinstance(value, Payload):
-        return ("payload", bytes(value.head), tuple(bytes(b) for b in value.buffers))
-    if isinstance(value, tuple | list):
-        return tuple(map(plain, value))
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    return value
-
-
-def as_bytes(frame: list[Message]) -> bytes:
-    return b"".join(encode(frame))
-
-
-def decode_all(decoder: FrameDecoder, data: bytes) -> list[tuple[Message, ...]]:
-    decoder.feed(data)
-    frames = []
-    while (frame := decoder.next_frame()) is not None:
-        frames.append(frame)
-    return frames
 
 
 def test_large_buffers_are_neither_copied_nor_moved() -> None:
@@ -65,19 +43,19 @@ def test_bytes_in_a_message_stay_inline() -> None:
     assert b"x" * 100 in bytes(chunk)
 
 
-def test_an_empty_buffer_and_an_empty_head_travel() -> None:
+def test_an_empty_buffer_and_an_empty_head_travel(wire: Any) -> None:
     """Nothing is something: no bytes in a buffer or a head are still a buffer and a head."""
     frame = [("r", Payload(b"", [b"", bytearray(), memoryview(b"")]), Payload(b"", []))]
-    assert plain(decode_all(FrameDecoder(), as_bytes(frame))) == plain([frame])
+    assert wire.plain(wire.decode_all(FrameDecoder(), wire.as_bytes(frame))) == wire.plain([frame])
 
 
-def test_buffers_of_any_shape_travel_if_contiguous() -> None:
+def test_buffers_of_any_shape_travel_if_contiguous(wire: Any) -> None:
     """Item size, dimensions and Fortran order do not matter: the bytes are those in memory."""
     numpy = pytest.importorskip("numpy")
     array = numpy.arange(12, dtype="f8").reshape(3, 4)
     for one in (array, numpy.asfortranarray(array)):
-        ((message,),) = decode_all(
-            FrameDecoder(), as_bytes([("r", Payload(b"", [memoryview(one)]))])
+        ((message,),) = wire.decode_all(
+            FrameDecoder(), wire.as_bytes([("r", Payload(b"", [memoryview(one)]))])
         )
         assert bytes(message[1].buffers[0]) == one.tobytes(order="A")
 
@@ -89,17 +67,17 @@ def test_a_non_contiguous_buffer_is_refused() -> None:
 
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, 2**64, 1j])
-def test_what_cannot_travel_is_refused(value: object) -> None:
+def test_what_cannot_travel_is_refused(wire: Any, value: object) -> None:
     """A message of anything but plain values is the sender's mistake, and the packer survives."""
     with pytest.raises(SerializationError, match="message cannot"):
         encode([("r", value)])
-    assert decode_all(FrameDecoder(), as_bytes([("r", 1)])) == [(("r", 1),)]
+    assert wire.decode_all(FrameDecoder(), wire.as_bytes([("r", 1)])) == [(("r", 1),)]
 
 
-def test_names_that_are_not_unicode_travel() -> None:
+def test_names_that_are_not_unicode_travel(wire: Any) -> None:
     """A file name with undecodable bytes is text with lone surrogates."""
     frame = [("log", "caf\udce9", Payload(b"x", [b"y"]))]
-    assert plain(decode_all(FrameDecoder(), as_bytes(frame))) == plain([frame])
+    assert wire.plain(wire.decode_all(FrameDecoder(), wire.as_bytes(frame))) == wire.plain([frame])
 
 
 def test_too_deep_nesting_is_refused() -> None:
@@ -111,16 +89,16 @@ def test_too_deep_nesting_is_refused() -> None:
         encode([("r", value)])
 
 
-def test_threads_pack_independently() -> None:
+def test_threads_pack_independently(wire: Any) -> None:
     """Two event loops in two threads may send at the same time."""
     failures: list[BaseException] = []
 
     def work(number: int) -> None:
         frame = [("r", number, Payload(b"%d" % number, [b"%d" % i for i in range(20)]))] * 20
-        expected = plain([frame])
+        expected = wire.plain([frame])
         try:
             for _ in range(50):
-                assert plain(decode_all(FrameDecoder(), as_bytes(frame))) == expected
+                assert wire.plain(wire.decode_all(FrameDecoder(), wire.as_bytes(frame))) == expected
         except BaseException as error:
             failures.append(error)
 
@@ -132,16 +110,16 @@ def test_threads_pack_independently() -> None:
     assert not failures
 
 
-def test_messages_that_do_not_fit_one_frame_become_several() -> None:
+def test_messages_that_do_not_fit_one_frame_become_several(wire: Any) -> None:
     """A batch over the limits is split, in order; only a single message is ever refused."""
     batch = [("r", number, b"x" * 300) for number in range(10)]
     stream = b"".join(encode(batch, LIMITS))
-    frames = decode_all(FrameDecoder(LIMITS), stream)
+    frames = wire.decode_all(FrameDecoder(LIMITS), stream)
     assert len(frames) > 1
     assert [message for frame in frames for message in frame] == batch
     batch = [("r", Payload(b"", [b"x" * 90])) for _ in range(5)]
-    frames = decode_all(FrameDecoder(LIMITS), b"".join(encode(batch, LIMITS)))
-    assert plain([message for frame in frames for message in frame]) == plain(batch)
+    frames = wire.decode_all(FrameDecoder(LIMITS), b"".join(encode(batch, LIMITS)))
+    assert wire.plain([message for frame in frames for message in frame]) == wire.plain(batch)
 
 
 def test_a_message_over_the_limits_is_refused_by_the_sender() -> None:
