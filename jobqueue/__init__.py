@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jobqueue import config as config
     from jobqueue import errors as errors
-    from jobqueue.client.client import Client
+    from jobqueue.client.client import Client, fire_and_forget
     from jobqueue.client.future import Future
     from jobqueue.client.in_task import get_client, get_worker, rejoin, secede, worker_client
     from jobqueue.client.locks import Event, Lock, Semaphore
+    from jobqueue.client.options import annotate
     from jobqueue.client.queues import Queue, Variable
     from jobqueue.client.waiting import as_completed, wait
     from jobqueue.cluster.local import LocalCluster
@@ -45,7 +46,9 @@ _HOMES = {
     "Semaphore": "jobqueue.client.locks",
     "Variable": "jobqueue.client.queues",
     "Worker": "jobqueue.cluster.standalone_worker",
+    "annotate": "jobqueue.client.options",
     "as_completed": "jobqueue.client.waiting",
+    "fire_and_forget": "jobqueue.client.client",
     "get_client": "jobqueue.client.in_task",
     "get_worker": "jobqueue.client.in_task",
     "rejoin": "jobqueue.client.in_task",
@@ -70,7 +73,9 @@ __all__ = [
     "Semaphore",
     "Variable",
     "Worker",
+    "annotate",
     "as_completed",
+    "fire_and_forget",
     "get_client",
     "get_worker",
     "rejoin",

@@ -5,13 +5,17 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
+import threading
 import types
 import weakref
+from collections import OrderedDict, deque
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from jobqueue.errors import ConfigError, SerializationError
 from jobqueue.protocol.payload import Payload, Serialized
+from jobqueue.protocol.references import mentioning
 from jobqueue.protocol.serialize import describe, dumps, dumps_function
 
 _CACHED = (types.FunctionType, types.BuiltinFunctionType, type)
@@ -21,23 +25,49 @@ hold state that does, and are pickled at each call."""
 LARGEST_FUNCTION = 64 * 1024 * 1024
 """Bytes of a pickled function. Scheduler and workers keep functions, and send them in one piece."""
 
-NOT_YET = ("workers", "resources", "allow_other_workers", "actor", "fifo_timeout")
-"""Options of `submit` and `map` that other libraries have and this one does not, so far."""
+RECENT = 256
+"""Functions that are pickled at each call which are remembered, so that the same pickle is not sent
+again. The others are forgotten with the function object."""
+
+OTHER_NAMES = {"actors": "actor"}
+"""Keywords that other libraries have for options of `submit` and `map`, and ours."""
+
+
+class _Known(weakref.ref[Any]):
+    """A function that was sent."""
+
+    __slots__ = ("fid", "number")
+
+    number: int
+    fid: bytes
 
 
 class Functions:
     """Functions as they travel, pickled once per function object.
 
+    A function stays at the scheduler as long as a function object of its pickle lives here. When
+    one is collected its reference goes to `_gone`, without any lock: that may happen anywhere.
+
     Parameters
     ----------
     send
-        Called with id, name and pickle of a function that was not sent before.
+        Called with id, name and pickle of a function that the scheduler does not have.
+    forget
+        Called with the ids of functions that will not be named again without being sent again.
     """
 
-    def __init__(self, send: Callable[[tuple[bytes, str, bytes]], object]) -> None:
+    def __init__(
+        self,
+        send: Callable[[tuple[bytes, str, bytes]], object],
+        forget: Callable[[list[bytes]], object] = lambda fids: None,
+    ) -> None:
         self._send = send
-        self._known: weakref.WeakKeyDictionary[Any, bytes] = weakref.WeakKeyDictionary()
-        self._sent: set[bytes] = set()
+        self._forget = forget
+        self._lock = threading.Lock()
+        self._known: dict[int, _Known] = {}  # by the id() of the function
+        self._gone: deque[_Known] = deque()
+        self._uses: dict[bytes, int] = {}  # of functions at the scheduler
+        self._recent: OrderedDict[bytes, None] = OrderedDict()
 
     def name(self, function: Callable[..., Any]) -> bytes:
         """Return the id of a function that was sent, now or before.
@@ -50,25 +80,78 @@ class Functions:
         SerializationError
             It cannot be pickled; or it is not callable at all.
         """
+        known = self._known.get(id(function))
+        if known is not None and known() is function:
+            return known.fid
         if not callable(function):
             raise SerializationError(f"{describe(function)} is not callable: pass a function first")
-        cacheable = isinstance(function, _CACHED)
-        if cacheable:
-            fid = self._known.get(function)
-            if fid is not None:
-                return fid
-        fid, pickle = dumps_function(function)
+        with mentioning() as futures:
+            fid, pickle = dumps_function(function)
+        if futures and isinstance(function, functools.partial):
+            raise SerializationError(
+                f"the future {futures[0].key!r} is held by the function, {describe(function)}, "
+                "which would get no value for it: pass it as an argument to submit() or map()"
+            )
         if len(pickle) > LARGEST_FUNCTION:
             raise SerializationError(
                 f"{describe(function)} takes {len(pickle) >> 20} MiB, since it refers to large "
                 "data: pass that as an argument instead, or scatter() it"
             )
-        if fid not in self._sent:
-            self._send((fid, function_name(function), pickle))
-            self._sent.add(fid)
-        if cacheable:
-            self._known[function] = fid
+        with self._lock:
+            if fid not in self._uses:
+                self._send((fid, function_name(function), pickle))
+                self._uses[fid] = 0
+            if isinstance(function, _CACHED):
+                self._keep_with(function, fid)
+            else:
+                self._keep_recent(fid)
         return fid
+
+    def _keep_with(self, function: Callable[..., Any], fid: bytes) -> None:
+        known = _Known(function, self._gone.append)
+        known.fid, known.number = fid, id(function)
+        self._known[known.number] = known
+        self._uses[fid] += 1
+
+    def _keep_recent(self, fid: bytes) -> None:
+        if fid in self._recent:
+            self._recent.move_to_end(fid)
+            return
+        self._recent[fid] = None
+        self._uses[fid] += 1
+        if len(self._recent) > RECENT:
+            oldest, _ = self._recent.popitem(last=False)
+            self._drop(oldest)
+
+    def _drop(self, fid: bytes) -> None:
+        self._uses[fid] -= 1
+        if not self._uses[fid]:
+            del self._uses[fid]
+            self._forget([fid])
+
+    @contextmanager
+    def keeping(self, function: Callable[..., Any]) -> Iterator[bytes]:
+        """Name a function, and keep it at the scheduler for as long as this takes."""
+        while True:
+            fid = self.name(function)
+            with self._lock:
+                if fid in self._uses:  # and was not forgotten already, as one of too many
+                    self._uses[fid] += 1
+                    break
+        try:
+            yield fid
+        finally:
+            with self._lock:
+                self._drop(fid)
+
+    def sweep(self) -> None:
+        """Have functions forgotten whose objects are gone."""
+        for _ in range(len(self._gone)):
+            known = self._gone.popleft()
+            with self._lock:
+                if self._known.get(known.number) is known:
+                    del self._known[known.number]
+                self._drop(known.fid)
 
 
 def function_name(function: Callable[..., Any]) -> str:
@@ -123,6 +206,16 @@ class Keys:
 
 def pure_key(name: str, fid: bytes, arguments: Serialized) -> str:
     """Return the key of a call whose result depends on nothing but function and arguments."""
+    return f"{name}-{work_digest(fid, arguments).hex()}"
+
+
+def content_key(value: Any, serialized: Serialized) -> str:
+    """Return the key of a value, which is that of all values with the same pickle."""
+    return f"{type(value).__name__}-{work_digest(b'', serialized).hex()}"
+
+
+def work_digest(fid: bytes, arguments: Serialized) -> bytes:
+    """Return what tells a call from all others: the digest of its function and arguments."""
     digest = hashlib.blake2b(fid, digest_size=12)
     if isinstance(arguments, Payload):
         digest.update(arguments.head)
@@ -130,7 +223,20 @@ def pure_key(name: str, fid: bytes, arguments: Serialized) -> str:
             digest.update(buffer)
     else:
         digest.update(arguments)
-    return f"{name}-{digest.hexdigest()}"
+    return digest.digest()
+
+
+def check_key(key: Any) -> str:
+    """Return a key that the user chose.
+
+    Raises
+    ------
+    ConfigError
+        It is not text.
+    """
+    if not isinstance(key, str) or not key:
+        raise ConfigError(f"key={key!r}: a key is text, such as 'load-7'")
+    return key
 
 
 def refuse_options(kwargs: Mapping[str, Any]) -> None:
@@ -141,11 +247,10 @@ def refuse_options(kwargs: Mapping[str, Any]) -> None:
     ConfigError
         Naming all of them.
     """
-    if given := [name for name in NOT_YET if name in kwargs]:
-        keywords = ", ".join(f"{name}={kwargs[name]!r}" for name in given)
+    if given := [name for name in OTHER_NAMES if name in kwargs]:
+        ours = ", ".join(f"{name} is called {OTHER_NAMES[name]}" for name in given)
         raise ConfigError(
-            f"{keywords}: not supported by this version, and not given to the function either; "
-            "for a keyword of the function itself use "
+            f"{ours} here; for a keyword of the function itself use "
             f"functools.partial(function, {given[0]}=...)"
         )
 

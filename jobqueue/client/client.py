@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from jobqueue.client.control import Control
 from jobqueue.client.future import Future
 from jobqueue.client.nested import futures_in
+from jobqueue.client.options import scatter_options, task_options
+from jobqueue.client.session import Told
 from jobqueue.errors import ConfigError
 from jobqueue.protocol import messages as m
 
@@ -20,8 +22,11 @@ class Client(Control):
     address
         A cluster; or a scheduler's address, such as ``tls://10.0.0.1:4000``; or None for a
         `LocalCluster` of its own on this machine, which ends with the client.
+    scheduler_file
+        Instead of an address, the file where a scheduler wrote it; waited for if need be.
     credentials
-        Folder with the client's credentials, for an address that needs them.
+        Folder with the client's credentials, for an address that needs them; by default those that
+        the user's own scheduler has left.
     asynchronous
         Whether it lives in the running event loop: then ``await Client(…)`` or ``async with``,
         and what waits is to be awaited.
@@ -51,9 +56,15 @@ class Client(Control):
         /,
         *args: Any,
         key: str | None = None,
-        priority: float = 0,
-        retries: int = 0,
         pure: bool = False,
+        priority: float | None = 0,
+        retries: int | None = 0,
+        workers: str | Collection[str] | None = None,
+        allow_other_workers: bool = False,
+        resources: Mapping[str, float] | None = None,
+        actor: bool = False,
+        tags: Mapping[str, Any] | None = None,
+        fifo_timeout: object = None,
         **kwargs: Any,
     ) -> Future:
         """Call a function on a worker.
@@ -65,21 +76,35 @@ class Client(Control):
         *args, **kwargs
             Its arguments; futures anywhere inside them are replaced by their results.
         key
-            Name of the task; by default one is made of the function's name.
+            Name of the task; by default one is made of the function's name. The same call under
+            the same key is the same task.
+        pure
+            Whether the result depends on nothing but function and arguments: then the same call
+            gives the same task.
         priority
             Higher goes first; equals go in the order of submission.
         retries
             How often to try again if it raises.
-        pure
-            Whether the result depends on nothing but function and arguments: then the same call
-            gives the same task.
+        workers
+            Names, addresses, hosts or job ids of the workers that may run it.
+        allow_other_workers
+            Whether others may, too, if none of those is there.
+        resources
+            What it takes of its worker's resources while it runs, such as ``{"GPU": 1}``.
+        actor
+            Whether the result is an object that stays on its worker and is used from here by
+            calling its methods.
+        tags
+            Whatever you like to find again in the scheduler's event log: plain values by name.
+        fifo_timeout
+            Without effect: the order among equals is always that of submission.
 
         Raises
         ------
         SerializationError
-            Function or arguments cannot be pickled.
+            Function or arguments cannot be pickled; or a future among them is of no use here.
         ConfigError
-            An option that this version does not have, such as ``workers``.
+            An option cannot be meant so; or the key is in use for other work.
         ClientClosed
             The client is closed.
 
@@ -88,18 +113,28 @@ class Client(Control):
         >>> client.submit(pow, 2, 10).result()  # doctest: +SKIP
         1024
         """
-        state = self._submission.submit(function, args, kwargs, key, pure, priority, retries)
-        return Future(self, state)
+        options = task_options(
+            priority, retries, workers, allow_other_workers, resources, actor, tags
+        )
+        submission = self._submission
+        return Future(self, submission.submit(self, function, args, kwargs, key, pure, options))
 
     def map(
         self,
         function: Callable[..., Any],
         /,
         *iterables: Iterable[Any],
-        key: str | None = None,
-        priority: float = 0,
-        retries: int = 0,
+        key: str | Collection[str] | None = None,
         pure: bool = False,
+        priority: float | None = 0,
+        retries: int | None = 0,
+        workers: str | Collection[str] | None = None,
+        allow_other_workers: bool = False,
+        resources: Mapping[str, float] | None = None,
+        actor: bool = False,
+        tags: Mapping[str, Any] | None = None,
+        fifo_timeout: object = None,
+        batch_size: int | None = None,
         **kwargs: Any,
     ) -> list[Future]:
         """Call a function once for each element of an iterable.
@@ -112,9 +147,12 @@ class Client(Control):
             One or several; with several the function gets an element of each, and the shortest
             one decides how many calls there are.
         key
-            Prefix of the tasks' names; by default the function's name.
-        priority, retries, pure
+            Prefix of the tasks' names, by default the function's name; or a list with the name of
+            each.
+        pure, priority, retries, workers, allow_other_workers, resources, actor, tags, fifo_timeout
             As for `submit`.
+        batch_size
+            Tasks that are sent at a time, so that workers begin while others are pickled.
         **kwargs
             Given to every call.
 
@@ -125,36 +163,57 @@ class Client(Control):
 
         Raises
         ------
-        SerializationError
-            Function or arguments cannot be pickled.
-        ConfigError
-            There is no iterable, or an option that this version does not have.
+        SerializationError, ConfigError, ClientClosed
+            As for `submit`; also if there is no iterable.
 
         Examples
         --------
         >>> client.gather(client.map(pow, [2, 3], [10, 2]))  # doctest: +SKIP
         [1024, 9]
         """
-        states = self._submission.map(function, iterables, kwargs, key, pure, priority, retries)
+        options = task_options(
+            priority, retries, workers, allow_other_workers, resources, actor, tags
+        )
+        states = self._submission.map(
+            self, function, iterables, kwargs, key, pure, options, batch_size
+        )
         return [Future(self, state) for state in states]
 
-    def scatter(self, data: Any) -> Any:
+    def scatter(
+        self,
+        data: Any,
+        workers: str | Collection[str] | None = None,
+        broadcast: bool | int = False,
+        direct: object = None,
+        hash: bool = True,
+        timeout: float | None = None,
+    ) -> Any:
         """Send values to the workers, to be used by several tasks.
 
         Parameters
         ----------
         data
             A list, tuple or set of values, a dict of them, or a single value.
+        workers
+            Where to keep them: names, addresses, hosts or job ids.
+        broadcast
+            Whether all workers are to have them; or how many.
+        hash
+            Whether the same value, scattered twice, is kept once.
+        direct, timeout
+            Without effect: values go by way of the scheduler, and nothing is waited for.
 
         Returns
         -------
-        Future, or list or dict of Future
-            As `data` is.
+        Future, or list, tuple, set or dict of Future
+            As `data` is. To be awaited if the client is asynchronous.
 
         Raises
         ------
         SerializationError
             A value cannot be pickled.
+        ConfigError
+            An option cannot be meant so.
 
         Examples
         --------
@@ -162,18 +221,20 @@ class Client(Control):
         >>> client.submit(abs, table).result()  # doctest: +SKIP
         1
         """
+        options = scatter_options(workers, broadcast)
+        several = isinstance(data, dict | list | tuple | set | frozenset)
+        values = data.values() if isinstance(data, dict) else data if several else [data]
+        states = self._submission.scatter(list(values), options, hash)
+        futures = [Future(self, state) for state in states]
         if isinstance(data, dict):
-            return {name: self._scatter(value) for name, value in data.items()}
-        if isinstance(data, list | tuple | set | frozenset):
-            return type(data)(self._scatter(value) for value in data)
-        return self._scatter(data)
-
-    def _scatter(self, value: Any) -> Future:
-        return Future(self, self._submission.scatter(value))
+            scattered: Any = dict(zip(data, futures, strict=True))
+        else:
+            scattered = type(data)(futures) if several else futures[0]
+        return Told(self._connection, scattered) if self.asynchronous else scattered
 
     # -- results -----------------------------------------------------------------------------------
 
-    def gather(self, futures: Any, errors: str = "raise") -> Any:
+    def gather(self, futures: Any, errors: str = "raise", direct: object = None) -> Any:
         """Wait for tasks and return their results.
 
         Parameters
@@ -183,6 +244,8 @@ class Client(Control):
         errors
             ``"raise"`` raises the first task's exception; ``"skip"`` leaves failed tasks out of
             the collections.
+        direct
+            Without effect.
 
         Returns
         -------
@@ -203,17 +266,18 @@ class Client(Control):
         >>> client.gather({"one": one, "both": [one, other]})  # doctest: +SKIP
         {'one': 1, 'both': [1, 2]}
         """
-        if errors not in ("raise", "skip"):
-            raise ConfigError(f"errors={errors!r}: it is 'raise' or 'skip'")
-        return self._results.gather(futures, errors)
+        return self._results.gather(self, futures, errors)
 
-    def cancel(self, futures: Any) -> None:
-        """Do not run tasks, nor what depends on them; what runs already runs to its end.
+    def cancel(self, futures: Any, force: bool = False) -> Any:
+        """Do not run tasks, nor what depends on them.
 
         Parameters
         ----------
         futures
             A future, or collections of them.
+        force
+            Whether to interrupt what runs already, and what other clients want too. Without it,
+            what runs goes on to its end, of which nobody hears.
 
         Examples
         --------
@@ -225,5 +289,58 @@ class Client(Control):
             ...
         jobqueue.errors.TaskCancelled: task 'late' was cancelled
         """
-        keys = [future.key for future in futures_in(futures)]
-        self._connection.say((m.CANCEL, False, keys))
+        keys = [future.key for future in self._own(futures)]
+        self._connection.say((m.CANCEL, bool(force), keys))
+        return self._told()
+
+    def retry(self, futures: Any) -> Any:
+        """Run failed tasks again, and the inputs that they failed of.
+
+        Parameters
+        ----------
+        futures
+            A future, or collections of them. Those that have not failed are left as they are.
+
+        Examples
+        --------
+        >>> client.retry(future)  # doctest: +SKIP
+        >>> future.status  # doctest: +SKIP
+        'pending'
+        """
+        self._check_open()
+        keys = self._book.try_again([future._state for future in self._own(futures)])
+        if keys:
+            self._connection.say((m.RETRY, keys))
+        return self._told()
+
+    def _keep(self, futures: list[Future]) -> None:
+        self._check_open()
+        self._connection.say((m.KEEP, [future.key for future in futures]))
+
+    def _own(self, futures: Any) -> list[Future]:
+        found = futures_in(futures)
+        for future in found:
+            if future.client is not self:
+                raise ConfigError(
+                    f"the future {future.key!r} belongs to another client: use that one"
+                )
+        return found
+
+
+def fire_and_forget(futures: Any) -> None:
+    """Have tasks run to their end even if nobody holds a future of them any more.
+
+    Parameters
+    ----------
+    futures
+        A future, or collections of them.
+
+    Examples
+    --------
+    >>> fire_and_forget(client.submit(print, "written to the worker's log"))  # doctest: +SKIP
+    """
+    by_client: dict[Client, list[Future]] = {}
+    for future in futures_in(futures):
+        by_client.setdefault(future.client, []).append(future)
+    for client, found in by_client.items():
+        client._keep(found)

@@ -40,6 +40,15 @@ class Connection:
         Called with an outage (`Failure.to_wire`), or None when it is over.
     on_closed
         Called when the connection has ended.
+
+    Attributes
+    ----------
+    number
+        The client's, on its scheduler.
+    scheduler, address
+        What tells that scheduler from all others, and where it is.
+    on_sweep
+        Called in the event loop now and then, to say what may be said late.
     """
 
     def __init__(
@@ -50,7 +59,9 @@ class Connection:
     ) -> None:
         self.book = Book()
         self.number = 0
+        self.scheduler = self.address = ""
         self.thread = 0
+        self.on_sweep: Callable[[], object] = lambda: None
         self._on_closed = on_closed
         self._loop: asyncio.AbstractEventLoop | None = None
         self._comm: Comm | None = None
@@ -64,11 +75,13 @@ class Connection:
             m.FAILED: self.book.fail,
             m.CANCELLED: self.book.cancel,
             m.LOST: self.book.lose,
+            m.GONE: self.book.gone,
             m.FETCHED: self._fetched,
             m.FETCH_FAILED: lambda key, failure: self._fetched(key, Failure(*failure)),
             m.OUTAGE: on_outage,
             m.ANSWER: self._answered,
             m.REFUSED: self._refused,
+            m.CALLED: self._answered,
             m.WELCOME: lambda number: None,
         }
 
@@ -88,6 +101,7 @@ class Connection:
                 welcome.set_exception(reason)
             self._closed(reason)
 
+        self.scheduler, self.address = str(comm.peer.get("id", "")), comm.peer_address
         self._handlers[m.WELCOME] = on_welcome
         self._comm = comm
         comm.start(self._on_messages, on_closed)
@@ -100,6 +114,11 @@ class Connection:
         if self._loop is None:
             raise self.book.closed or ClientClosed("the client is not started: await it first")
         return self._loop
+
+    @property
+    def in_thread(self) -> bool:
+        """Whether the calling thread is that event loop's."""
+        return threading.get_ident() == self.thread
 
     def disown(self, error: ClientClosed) -> None:
         """Let go of everything without touching it: it belongs to the process that was forked."""
@@ -140,6 +159,7 @@ class Connection:
     def _sweep(self) -> None:
         """Tell of futures that are gone: dropping one wakes nobody, see `Future.__del__`."""
         if self._comm is not None and self._loop is not None:
+            self.on_sweep()
             self._flush()
             self._loop.call_later(SWEEP, self._sweep)
 
@@ -148,8 +168,9 @@ class Connection:
         if message[0] in (m.SUBMIT, m.SCATTER):
             text = f"task {message[-1][0][0]!r} cannot be sent: {error}"
             self.book.fail((item[0], Failure.of(SerializationError(text))) for item in message[-1])
-        elif message[0] == m.ASK:
-            text = f"what was asked ({message[2]}) cannot be sent: {error}"
+        elif message[0] in (m.ASK, m.CALL):
+            what = "a call" if message[0] == m.CALL else f"what was asked ({message[2]})"
+            text = f"{what} cannot be sent: {error}"
             self._refused(message[1], Failure.of(SerializationError(text)))
         else:
             logger.error("a message cannot be sent operation=%s: %s", message[0], error)
@@ -188,12 +209,51 @@ class Connection:
         CommError
             The connection has ended.
         """
+        number, answer = self._expect()
+        self.say((m.ASK, number, question, arguments))
+        return number, answer
+
+    async def call(
+        self, workers: Sequence[str] | None, call: Serialized, actor: str | None = None
+    ) -> list[tuple[str, Serialized | None, Sequence[Any] | None]]:
+        """Have workers call something at once; return what `jobqueue.protocol.messages.CALLED` has.
+
+        Parameters
+        ----------
+        workers
+            Names; None for all, or for the one that has the actor.
+        call, actor
+            As in `jobqueue.protocol.messages.CALL`.
+
+        Raises
+        ------
+        CommError
+            The connection ends before all have answered.
+        Exception
+            The scheduler's answer is an exception.
+        """
+        number, answer = self._expect()
+        self.say((m.CALL, number, workers, call, actor))
+        try:
+            return await answer  # type: ignore[no-any-return]
+        finally:
+            self._questions.pop(number, None)
+
+    def call_soon(self, workers: Sequence[str] | None, call: Serialized) -> None:
+        """Have workers call something, and let nobody wait for it."""
+        self._asked += 1
+        self.say((m.CALL, self._asked, workers, call, None))
+
+    def _expect(self) -> tuple[int, asyncio.Future[Any]]:
         if self._comm is None:
             raise CommError("the connection to the scheduler has ended")
         self._asked += 1
         answer = self._questions[self._asked] = self.loop.create_future()
-        self.say((m.ASK, self._asked, question, arguments))
         return self._asked, answer
+
+    def say_all(self) -> None:
+        """Say what is to be said, dropped futures included, before anything that is said later."""
+        self._flush()
 
     def abort_questions(self, error: Exception) -> None:
         """Let no question wait for its answer any more."""

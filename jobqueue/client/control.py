@@ -1,20 +1,298 @@
-"""What a client asks of its scheduler, and has it do, beside running tasks."""
+"""What a client asks of its scheduler, and has workers do, beside running tasks.
+
+All of it waits for an answer, and is to be awaited if the client is asynchronous. Workers are named
+by their names; where some are to be named, addresses, hosts and job ids will do as well.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from jobqueue.client.future import Future, read_by
+from jobqueue.client.nested import futures_in
+from jobqueue.client.options import worker_names
 from jobqueue.client.session import Session
-from jobqueue.errors import ClientClosed, WorkersUnavailable
+from jobqueue.errors import ClientClosed, ConfigError, WorkersUnavailable
 from jobqueue.protocol.failures import Failure
+from jobqueue.protocol.payload import Serialized
+from jobqueue.protocol.serialize import describe, dumps, loads
+
+RESTART_TIMEOUT = 120.0
+"""Seconds until all workers are back."""
+
+Workers = str | Collection[str] | None
+"""A worker, several, or all."""
 
 
 class Control(Session):
-    """The part of `jobqueue.client.client.Client` that is about workers."""
+    """The part of `jobqueue.client.client.Client` that is about workers and where things are."""
+
+    # -- how things stand --------------------------------------------------------------------------
+
+    def who_has(self, futures: Any = None) -> Any:
+        """Return which workers hold results in memory.
+
+        Parameters
+        ----------
+        futures
+            Futures, or collections of them; None for all tasks of the scheduler.
+
+        Returns
+        -------
+        dict of str to tuple of str
+            Names of workers, by key. Small results are held by the scheduler itself.
+
+        Examples
+        --------
+        >>> client.who_has(client.submit(bytes, 100_000))  # doctest: +SKIP
+        {'bytes-0': ('node1-0',)}
+        """
+        return self._sync(self._table("who-has", _keys(futures)))
+
+    def has_what(self, workers: Workers = None) -> Any:
+        """Return the keys of the results that workers hold, by worker: a dict of tuples."""
+        return self._sync(self._table("has-what", _names(workers)))
+
+    def processing(self, workers: Workers = None) -> Any:
+        """Return the keys of the tasks that workers have, by worker: a dict of tuples."""
+        return self._sync(self._table("processing", _names(workers)))
+
+    async def _table(
+        self, question: str, arguments: list[str] | None
+    ) -> dict[str, tuple[str, ...]]:
+        answer = await self._ask(question, arguments)
+        return {name: tuple(entries) for name, entries in answer.items()}
+
+    def nthreads(self, workers: Workers = None) -> Any:
+        """Return how many threads workers have, by worker.
+
+        Examples
+        --------
+        >>> sum(client.nthreads().values())  # doctest: +SKIP
+        48
+        """
+        return self._sync(self._ask("nthreads", _names(workers)))
+
+    ncores = nthreads
+
+    def scheduler_info(self) -> Any:
+        """Return what the scheduler knows of its workers.
+
+        Returns
+        -------
+        dict
+            ``"address"``, the scheduler's, and ``"workers"``: a dict for each, by name.
+        """
+        return self._sync(self._scheduler_info())
+
+    async def _scheduler_info(self) -> dict[str, Any]:
+        workers = await self._ask("workers")
+        return {"type": "Scheduler", "address": self._connection.address, "workers": workers}
+
+    def explain(self, future: Future | str) -> Any:
+        """Return why a task is not done: what it waits for, in words.
+
+        Parameters
+        ----------
+        future
+            A future, or a task's key.
+
+        Examples
+        --------
+        >>> print(client.explain(future))  # doctest: +SKIP
+        task 'train-3' is waiting for a worker with GPU=1: none of the 2 workers has GPU
+        """
+        key = future if isinstance(future, str) else _one_key(future)
+        return self._sync(self._ask("explain", key))
+
+    # -- moving results ----------------------------------------------------------------------------
+
+    def replicate(
+        self,
+        futures: Any,
+        n: int | None = None,
+        workers: Workers = None,
+        branching_factor: object = None,
+    ) -> Any:
+        """Have copies of results made, and return when they are there.
+
+        Parameters
+        ----------
+        futures
+            Futures, or collections of them; those that are pending are waited for.
+        n
+            On how many workers each is to be; None for all.
+        workers
+            On which; None for any.
+        branching_factor
+            Without effect: copies are always made of copies.
+        """
+        if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
+            raise ConfigError(f"n={n!r}: it is on how many workers a result is to be, 1 or more")
+        arguments = [_keys(futures), n, _names(workers)]
+        return self._sync(self._once_done(futures, "replicate", arguments))
+
+    def rebalance(self, futures: Any = None, workers: Workers = None) -> Any:
+        """Move results, so that workers hold about as many bytes each; return when that is done.
+
+        Parameters
+        ----------
+        futures
+            What may be moved: futures, or collections of them; None for everything.
+        workers
+            Between which; None for all.
+        """
+        arguments = [_keys(futures), _names(workers)]
+        return self._sync(self._once_done(futures, "rebalance", arguments))
+
+    async def _once_done(self, futures: Any, question: str, arguments: Any) -> None:
+        if futures is not None:
+            await self._waits.wait([future._state for future in futures_in(futures)], None)
+        await self._ask(question, arguments)
+
+    # -- calling functions -------------------------------------------------------------------------
+
+    def run(
+        self,
+        function: Callable[..., Any],
+        /,
+        *args: Any,
+        workers: Workers = None,
+        wait: bool = True,
+        nanny: bool = False,
+        on_error: str = "raise",
+        **kwargs: Any,
+    ) -> Any:
+        """Call a function at once on each worker, beside its tasks.
+
+        Parameters
+        ----------
+        function
+            What to call. If it has a parameter ``worker`` it gets the worker. It may be a
+            coroutine function.
+        *args, **kwargs
+            Its arguments.
+        workers
+            Where; None for all workers.
+        wait
+            Whether to wait for the results; otherwise None is returned.
+        nanny
+            Refused: what starts workers here is a job agent, which runs nothing of its users.
+        on_error
+            ``"raise"`` raises the first exception; ``"return"`` gives exceptions as results;
+            ``"ignore"`` leaves those workers out.
+
+        Returns
+        -------
+        dict
+            Results, by worker.
+
+        Examples
+        --------
+        >>> import os
+        >>> client.run(os.getpid)  # doctest: +SKIP
+        {'node1-0': 4711, 'node2-0': 815}
+        """
+        if nanny:
+            raise ConfigError(
+                "nanny=True: a worker's job agent runs no functions; leave it out to call the "
+                "function in the workers"
+            )
+        if on_error not in ("raise", "return", "ignore"):
+            raise ConfigError(f"on_error={on_error!r}: it is 'raise', 'return' or 'ignore'")
+        call = _dumps_call(function, args, kwargs)
+        names = _names(workers)
+        if wait:
+            return self._sync(self._run(call, names, on_error))
+        self._check_open()
+        self._connection.loop.call_soon_threadsafe(self._connection.call_soon, names, call)
+        return self._told()
+
+    async def _run(
+        self, call: Serialized, workers: list[str] | None, on_error: str
+    ) -> dict[str, Any]:
+        self._check_open()
+        results = {}
+        for worker, value, failure in await self._connection.call(workers, call):
+            if failure is None:
+                assert value is not None
+                results[worker] = self._loads(value)
+            elif on_error == "raise":
+                raise Failure(*failure).to_exception()
+            elif on_error == "return":
+                results[worker] = Failure(*failure).to_exception()
+        return results
+
+    def run_on_scheduler(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call a function in the scheduler's process, and return its result.
+
+        Parameters
+        ----------
+        function
+            What to call. If it has a parameter ``scheduler`` it gets the scheduler. Nothing else
+            happens there meanwhile, unless it is a coroutine function.
+        *args, **kwargs
+            Its arguments.
+        """
+        return self._sync(self._run_on_scheduler(_dumps_call(function, args, kwargs)))
+
+    async def _run_on_scheduler(self, call: Serialized) -> Any:
+        return self._loads(await self._ask("run-on-scheduler", call))
+
+    def _loads(self, value: Serialized) -> Any:
+        with read_by(self):  # type: ignore[arg-type]
+            return loads(value)
+
+    # -- workers -----------------------------------------------------------------------------------
+
+    def retire_workers(self, workers: Workers = None, timeout: float | None = None) -> Any:
+        """Let workers end without losing anything: their results move first.
+
+        Parameters
+        ----------
+        workers
+            Which; None for all.
+        timeout
+            Seconds after which they are told to end whatever they are doing.
+
+        Returns
+        -------
+        list of str
+            The names of those that are gone.
+        """
+        return self._sync(self._ask("retire-workers", [_names(workers), timeout]))
+
+    def restart(self, timeout: float | None = None, wait_for_workers: bool = True) -> Any:
+        """Cancel all tasks, of all clients, and have all workers begin anew as fresh processes.
+
+        Parameters
+        ----------
+        timeout
+            Seconds until all are back; two minutes by default.
+        wait_for_workers
+            Whether to wait for that.
+
+        Raises
+        ------
+        TimeoutError
+            They are not back within `timeout`.
+        """
+        seconds = RESTART_TIMEOUT if timeout is None else timeout
+        return self._sync(self._restart(seconds, wait_for_workers))
+
+    async def _restart(self, seconds: float, wait: bool) -> None:
+        self._check_open()
+        if wait:
+            await self._ask("restart", seconds)
+            return
+        _, answer = self._connection.pose("restart", seconds)
+        answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
+        await self._ask("who-has", [])  # its answer comes after the news that all is cancelled
 
     def wait_for_workers(self, n_workers: int = 1, timeout: float | None = None) -> Any:
-        """Wait until workers are connected; to be awaited if the client is asynchronous.
+        """Wait until workers are connected.
 
         Parameters
         ----------
@@ -51,3 +329,29 @@ class Control(Session):
             ) from None
         if shortage is not None:
             raise Failure(*shortage).to_exception()
+
+    async def _ask(self, question: str, arguments: Any = None) -> Any:
+        self._check_open()
+        return await self._connection.ask(question, arguments)
+
+
+def _keys(futures: Any) -> list[str] | None:
+    return None if futures is None else [future.key for future in futures_in(futures)]
+
+
+def _one_key(future: Any) -> str:
+    if not isinstance(future, Future):
+        raise ConfigError(f"{describe(future)} is neither a future nor a key")
+    return future.key
+
+
+def _names(workers: Workers) -> list[str] | None:
+    return None if workers is None else worker_names(workers)
+
+
+def _dumps_call(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Serialized:
+    if not callable(function):
+        raise ConfigError(f"{describe(function)} is not callable: pass a function first")
+    return dumps((function, args, dict(kwargs)), own=True)

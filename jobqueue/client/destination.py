@@ -55,7 +55,9 @@ def of_cluster(cluster: ClusterLike, loop: LoopThread | None) -> Destination:
     if cluster.loop is loop:
         return Destination((scheduler.local_address,))
     own = scheduler.credentials  # it lives in another event loop
-    return Destination(tuple(scheduler.addresses), None if own is None else own.others["client"])
+    return Destination(
+        tuple(scheduler.client_addresses), None if own is None else own.others["client"]
+    )
 
 
 async def of_address(address: str, credentials: str | os.PathLike[str] | None) -> Destination:

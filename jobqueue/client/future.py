@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
+import threading
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from jobqueue.client.states import CANCELLED, PENDING, State
+from jobqueue.errors import JobQueueError
 from jobqueue.protocol.references import reduce_reference
 
 if TYPE_CHECKING:
@@ -17,8 +20,9 @@ class Future:
     """The result of a task, now or later.
 
     Made by `Client.submit`, `Client.map` and `Client.scatter`. It may be passed as an argument of
-    other tasks, by itself or inside of any object that can be pickled; they get its value. The
-    result is kept as long as a future of it exists.
+    other tasks, by itself or inside of any object that can be pickled; they get its value. It may
+    be part of a task's result; whoever gets that holds a future of the same task. The result is
+    kept as long as a future of it exists.
 
     Attributes
     ----------
@@ -43,7 +47,11 @@ class Future:
 
     @property
     def status(self) -> str:
-        """One of ``pending``, ``finished``, ``error``, ``cancelled`` and ``released``."""
+        """One of ``pending``, ``finished``, ``error``, ``cancelled``, ``lost`` and ``released``.
+
+        A result that is lost with its worker is computed again, and pending meanwhile; ``lost`` is
+        what cannot be computed again: scattered values, and actors.
+        """
         return self._state.status
 
     def done(self) -> bool:
@@ -68,6 +76,8 @@ class Future:
             The task has not ended within `timeout`.
         TaskCancelled
             It was cancelled.
+        DataLost
+            It is a scattered value, or an actor, of a worker that is gone.
         WorkersUnavailable
             No worker will come; the message says why.
         Exception
@@ -86,9 +96,13 @@ class Future:
         """Wait for the task and return the text of its remote traceback, or None."""
         return self.client._results.traceback(self, timeout)
 
-    def cancel(self) -> None:
-        """Do not run the task, nor what depends on it. One that runs already runs to its end."""
-        self.client.cancel([self])
+    def cancel(self, force: bool = False) -> Any:
+        """Do not run the task, nor what depends on it; see `Client.cancel`."""
+        return self.client.cancel(self, force=force)
+
+    def retry(self) -> Any:
+        """Run the task again if it failed; see `Client.retry`."""
+        return self.client.retry(self)
 
     def add_done_callback(self, function: Callable[[Future], object]) -> None:
         """Call `function` with this future when the task has ended.
@@ -108,7 +122,7 @@ class Future:
         return awaitable.__await__()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return reduce_reference(self)
+        return reduce_reference(self, adopt)
 
     def __del__(self) -> None:
         try:
@@ -125,3 +139,50 @@ class Future:
 
     def _repr_html_(self) -> str:
         return f"<b>Future</b> <code>{escape(self.key)}</code> {self.status}"
+
+
+# -- futures that come with values ----------------------------------------------------------------
+
+
+class _Reader(threading.local):
+    client: Client | None = None
+
+
+_reader = _Reader()
+"""Whose futures those become that this thread finds in what it unpickles."""
+
+
+@contextmanager
+def read_by(client: Client) -> Iterator[None]:
+    """Let futures that are unpickled meanwhile, in this thread, be a client's."""
+    before, _reader.client = _reader.client, client
+    try:
+        yield
+    finally:
+        _reader.client = before
+
+
+def adopt(key: str) -> Future:
+    """Return a future of a task that somebody else submitted; called by pickle.
+
+    It is a future of the client that reads the value, or of `Client.current()`.
+
+    Raises
+    ------
+    JobQueueError
+        There is no client.
+    """
+    client = _reader.client
+    if client is None:
+        from jobqueue.client.client import Client
+
+        try:
+            client = Client.current()
+        except JobQueueError as error:
+            raise JobQueueError(f"a future of {key!r} cannot be had here: {error}") from error
+    return adopt_into(client, key)
+
+
+def adopt_into(client: Client, key: str) -> Future:
+    """Return a future that a client holds of a task of its scheduler, whoever submitted that."""
+    return Future(client, client._submission.want(key))

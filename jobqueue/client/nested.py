@@ -6,18 +6,34 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from jobqueue.client.future import Future
+from jobqueue.errors import ConfigError
 
 
-def futures_in(value: Any) -> Iterator[Future]:
-    """Yield the futures in nested lists, tuples, sets and dicts, in order."""
+def futures_in(value: Any) -> list[Future]:
+    """Return the futures in nested lists, tuples, sets and dicts, in order.
+
+    Raises
+    ------
+    ConfigError
+        They are nested too deeply, or in a circle.
+    """
+    try:
+        return list(_futures_in(value))
+    except RecursionError:
+        raise ConfigError(
+            "these collections of futures hold themselves, or are nested too deeply: pass a list"
+        ) from None
+
+
+def _futures_in(value: Any) -> Iterator[Future]:
     if isinstance(value, Future):
         yield value
     elif isinstance(value, list | tuple | set | frozenset):
         for element in value:
-            yield from futures_in(element)
+            yield from _futures_in(element)
     elif isinstance(value, dict):
         for element in value.values():
-            yield from futures_in(element)
+            yield from _futures_in(element)
 
 
 def replace_futures(value: Any, result_of: Callable[[Future], Any], skip: Any = None) -> Any:

@@ -18,7 +18,12 @@ class SchedulerLike(Protocol):
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Its addresses for everybody else."""
+        """Its addresses for workers."""
+        ...
+
+    @property
+    def client_addresses(self) -> tuple[str, ...]:
+        """Its addresses for all other clients."""
         ...
 
     @property

@@ -8,17 +8,20 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jobqueue.client.future import Future
+from jobqueue.client.future import Future, read_by
 from jobqueue.client.nested import futures_in, replace_futures
 from jobqueue.client.states import FINISHED, PENDING, State
 from jobqueue.client.waits import Waits
-from jobqueue.errors import ConfigError, SerializationError
+from jobqueue.errors import ConfigError, SerializationError, TaskError
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Payload, Serialized
 from jobqueue.protocol.running import giving_way
 from jobqueue.protocol.serialize import loads
+
+if TYPE_CHECKING:
+    from jobqueue.client.client import Client
 
 logger = logging.getLogger("jobqueue.client")
 
@@ -44,22 +47,29 @@ class Results:
         self._asynchronous = asynchronous
         self._callbacks: SimpleQueue[tuple[Callback, Future]] | None = None
 
-    def gather(self, futures: Any, errors: str) -> Any:
+    def gather(self, client: Client, futures: Any, errors: str) -> Any:
         """See `Client.gather`."""
         if errors not in ("raise", "skip"):
             raise ConfigError(f"errors={errors!r}: it is 'raise' or 'skip'")
+        found = futures_in(futures)
+        for future in found:
+            if future.client is not client:
+                raise ConfigError(
+                    f"the future {future.key!r} belongs to another client: gather it there"
+                )
+        states = [future._state for future in found]
         if self._asynchronous:
-            return self._gather_async(futures, errors)
-        states = [future._state for future in futures_in(futures)]
+            return self._gather_async(client, futures, states, errors)
         self._waits.block(states, None)
         values = self._waits.fetch_blocking(keys) if (keys := _to_fetch(states)) else None
-        return _unpack(futures, values or {}, errors)
+        return _unpack(client, futures, values or {}, errors)
 
-    async def _gather_async(self, futures: Any, errors: str) -> Any:
-        states = [future._state for future in futures_in(futures)]
+    async def _gather_async(
+        self, client: Client, futures: Any, states: list[State], errors: str
+    ) -> Any:
         await self._waits.wait(states, None)
         values = await self._waits.fetch(keys) if (keys := _to_fetch(states)) else None
-        return _unpack(futures, values or {}, errors)
+        return _unpack(client, futures, values or {}, errors)
 
     def result(self, future: Future, timeout: float | None) -> Any:
         """See `Future.result`."""
@@ -70,12 +80,12 @@ class Results:
         if state.status is PENDING and not self._waits.block([state], timeout):
             raise _not_in_time(future, timeout)
         if not (keys := _to_fetch([state])):
-            return _result(state, {})
+            return _result_for(future, {})
         left = None if end is None else end - time.monotonic()
         values = self._waits.fetch_blocking(keys, left)
         if values is None:
             raise _not_in_time(future, timeout)
-        return _result(state, values)
+        return _result_for(future, values)
 
     async def result_async(self, future: Future, timeout: float | None = None) -> Any:  # noqa: ASYNC109
         """Return the result of a task in any event loop: what ``await future`` does."""
@@ -87,12 +97,12 @@ class Results:
         if not await self._waits.wait([state], timeout):
             raise _not_in_time(future, timeout)
         if not (keys := _to_fetch([state])):
-            return _result(state, {})
+            return _result_for(future, {})
         left = None if end is None else end - time.monotonic()
         values = await self._waits.fetch(keys, left)
         if values is None:
             raise _not_in_time(future, timeout)
-        return _result(state, values)
+        return _result_for(future, values)
 
     def exception(self, future: Future, timeout: float | None) -> Any:
         """See `Future.exception`."""
@@ -174,7 +184,9 @@ def _to_fetch(states: Iterable[State]) -> list[str]:
     )
 
 
-def _unpack(futures: Any, values: dict[str, Serialized | Failure], errors: str) -> Any:
+def _unpack(
+    client: Client, futures: Any, values: dict[str, Serialized | Failure], errors: str
+) -> Any:
     unpacked: set[str] = set()
 
     def result_of(future: Future) -> Any:
@@ -184,19 +196,28 @@ def _unpack(futures: Any, values: dict[str, Serialized | Failure], errors: str) 
                 values[future.key] = value.copy()
             unpacked.add(future.key)
         try:
-            return _result(future._state, values)
+            return _result(future, values)
         except Exception:
             if errors == "raise":
                 raise
             return _SKIP
 
-    return replace_futures(futures, result_of, _SKIP if errors == "skip" else None)
+    with read_by(client):
+        return replace_futures(futures, result_of, _SKIP if errors == "skip" else None)
 
 
-def _result(state: State, values: Mapping[str, Serialized | Failure]) -> Any:
+def _result_for(future: Future, values: Mapping[str, Serialized | Failure]) -> Any:
+    with read_by(future.client):
+        return _result(future, values)
+
+
+def _result(future: Future, values: Mapping[str, Serialized | Failure]) -> Any:
+    state = future._state
     if (error := state.exception()) is not None:
         raise error
-    value = state.value if state.value is not None else values[state.key]
+    value = state.value if state.value is not None else values.get(state.key)
+    if value is None:
+        raise TaskError(f"task {state.key!r} is being run again, at somebody's wish: wait for it")
     if isinstance(value, Failure):
         raise value.to_exception()
     try:

@@ -8,6 +8,7 @@ import os
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Generator
+from contextlib import suppress
 from copy import copy
 from typing import Any, ClassVar, Self
 
@@ -20,12 +21,41 @@ from jobqueue.client.submission import Submission
 from jobqueue.client.waits import Waits
 from jobqueue.comm import Comm, connect_any
 from jobqueue.comm.loop import LoopThread
-from jobqueue.errors import ClientClosed, ConfigError, JobQueueError
+from jobqueue.errors import (
+    ClientClosed,
+    CommError,
+    ConfigError,
+    JobQueueError,
+    SerializationError,
+)
 from jobqueue.protocol.hello import PYTHON
 from jobqueue.protocol.running import Host, running
 
 CONNECT_TIMEOUT = 30.0
 """Seconds to reach a scheduler."""
+
+
+class Told:
+    """What an asynchronous client returns for what it has said already.
+
+    Awaiting it waits until the scheduler has heard it, and brings the value. It need not be
+    awaited if neither is wanted.
+    """
+
+    def __init__(self, connection: Connection, value: Any = None) -> None:
+        self._connection = connection
+        self._value = value
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._heard().__await__()
+
+    async def _heard(self) -> Any:
+        with suppress(CommError):  # then there is nobody to hear it
+            await self._connection.ask("who-has", [])  # any question: answers come in order
+        return self._value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise SerializationError("this is to be awaited first: 'await client.scatter(...)'")
 
 
 class Session:
@@ -229,6 +259,15 @@ class Session:
             raise copy(self._book.closed)
         if not self._started:
             raise ClientClosed("the client is not started: await it first")
+
+    def _told(self, value: Any = None) -> Any:
+        """Return a value once the scheduler has heard what was said; see `Told`."""
+        told = Told(self._connection, value)
+        if self.asynchronous:
+            return told
+        if self._open and not self._connection.in_thread:
+            self._sync(told._heard())
+        return value
 
     def _sync(self, coroutine: Any) -> Any:
         """Run a coroutine: in the loop's thread, or by whoever awaits it."""

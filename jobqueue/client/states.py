@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from jobqueue.errors import ClientClosed, JobQueueError, TaskCancelled
+from jobqueue.errors import ClientClosed, ConfigError, JobQueueError, TaskCancelled
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized
 
@@ -20,19 +20,35 @@ PENDING: Final = "pending"
 FINISHED: Final = "finished"
 ERROR: Final = "error"
 CANCELLED: Final = "cancelled"
+LOST: Final = "lost"
 RELEASED: Final = "released"
+
+ENDED_BADLY: Final = frozenset({ERROR, CANCELLED, LOST})
+
+MADE: Final = b""
+"""What a key stands for that was made for one task, or of its content."""
 
 Waiter = Callable[["State"], None]
 """Called in the event loop when a state is not PENDING any more."""
 
 
 class State:
-    """How one task stands."""
+    """How one task stands.
 
-    __slots__ = ("failure", "key", "refs", "status", "value", "waiters")
+    Parameters
+    ----------
+    key
+        Name of the task.
+    work
+        Digest of function and arguments if the user chose the key; `MADE` if nobody chose it; None
+        for a task of somebody else's.
+    """
 
-    def __init__(self, key: str) -> None:
+    __slots__ = ("failure", "key", "refs", "status", "value", "waiters", "work")
+
+    def __init__(self, key: str, work: bytes | None = MADE) -> None:
         self.key = key
+        self.work = work
         self.status = PENDING
         self.value: Serialized | None = None  # a small result that came along
         self.failure: Failure | None = None
@@ -41,7 +57,7 @@ class State:
 
     def exception(self) -> BaseException | None:
         """Return why there is no result, if the task ended so."""
-        if self.status is ERROR and self.failure is not None:
+        if self.failure is not None:
             return self.failure.to_exception()
         if self.status is CANCELLED:
             return TaskCancelled(f"task {self.key!r} was cancelled")
@@ -103,25 +119,56 @@ class Book:
         self.closed: ClientClosed | None = None  # why
         self.dropped: deque[State] = deque()  # one entry for each future that is gone
 
-    def open(self, key: str) -> tuple[State, bool]:
-        """Return the state of a key for one more future, and whether it was not known before."""
+    def open(self, key: str, work: bytes | None = MADE) -> tuple[State, bool]:
+        """Return the state of a key for one more future, and whether it was not known before.
+
+        Parameters
+        ----------
+        key
+            Name of the task.
+        work
+            As in `State`. One that ended badly is pending again until the scheduler says how it
+            stands now, unless this is None.
+
+        Raises
+        ------
+        KeyInUse
+            The key stands for other work.
+        """
         with self.lock:
             state = self.states.get(key)
             if state is None:
-                state = self.states[key] = State(key)
+                state = self.states[key] = State(key, work)
                 return state, True
+            if work is not None:
+                if state.work is not None and state.work != work:
+                    raise KeyInUse(
+                        f"key {key!r} is in use for other work: choose another key, or release "
+                        "the futures that have it"
+                    )
+                if state.status in ENDED_BADLY and self.closed is None:
+                    _make_pending(state)
             state.refs += 1
             return state, False
 
-    def open_all(self, keys: Sequence[str]) -> list[State]:
+    def open_all(self, keys: Sequence[str], works: Sequence[bytes] | None = None) -> list[State]:
         """Return the states of keys for one more future each: `open` for many at a time."""
         states = self.states
         with self.lock:
-            # Keys that are there already, or twice in the batch, come from pure calls only.
-            if any(key in states for key in keys) or len(set(keys)) < len(keys):
-                return [self.open(key)[0] for key in keys]
-            opened = [State(key) for key in keys]
-            states.update(zip(keys, opened, strict=True))
+            if works is None:
+                # Keys that are there already, or twice in the batch, come from pure calls only.
+                if not any(key in states for key in keys) and len(set(keys)) == len(keys):
+                    opened = [State(key) for key in keys]
+                    states.update(zip(keys, opened, strict=True))
+                    return opened
+                works = [MADE] * len(keys)
+            opened = []
+            try:
+                for key, work in zip(keys, works, strict=True):
+                    opened.append(self.open(key, work)[0])
+            except KeyInUse:
+                self.dropped.extend(opened)
+                raise
             return opened
 
     def drop(self, state: State) -> None:
@@ -163,12 +210,25 @@ class Book:
             self._end(key, CANCELLED, None)
 
     def lose(self, keys: Iterable[str]) -> None:
-        """Take in that results are gone and computed again."""
+        """Take in that results are gone, or failed, and are computed again."""
         with self.lock:
             for key in keys:
                 state = self.states.get(key)
-                if state is not None and state.status is FINISHED and state.value is None:
-                    state.status = PENDING
+                if state is not None and state.status is not PENDING and state.value is None:
+                    _make_pending(state)
+
+    def gone(self, items: Iterable[tuple[str, Sequence[Any]]]) -> None:
+        """Take in that results are gone, and cannot be computed again."""
+        for key, failure in items:
+            self._end(key, LOST, Failure(*failure))
+
+    def try_again(self, states: Iterable[State]) -> list[str]:
+        """Make those pending that failed; return their keys."""
+        with self.lock:
+            failed = [state for state in states if state.status is ERROR]
+            for state in failed:
+                _make_pending(state)
+        return [state.key for state in failed]
 
     def close(self, error: ClientClosed) -> None:
         """Let nothing wait any more: what is pending will never come."""
@@ -220,6 +280,15 @@ class Book:
             for state in states:
                 if state.waiters is not None and waiter in state.waiters:
                     state.waiters.remove(waiter)
+
+
+class KeyInUse(ConfigError):
+    """A key stands for other work."""
+
+
+def _make_pending(state: State) -> None:
+    state.status = PENDING
+    state.failure = None
 
 
 def _wake(state: State) -> None:

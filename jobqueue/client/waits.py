@@ -59,7 +59,7 @@ class Waits:
     @property
     def in_loop_thread(self) -> bool:
         """Whether the calling thread is that event loop's."""
-        return threading.get_ident() == self._connection.thread
+        return self._connection.in_thread
 
     def set_outage(self, error: JobQueueError | None) -> None:
         """End all waits with an error, and those that begin later, until it is None again."""

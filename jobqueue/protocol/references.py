@@ -4,12 +4,15 @@ While arguments are pickled, each `Future` met (anywhere inside them) records it
 a call of `resolve` in the pickle. While a worker unpickles them, `resolve` looks the value up among
 the task's inputs. Both sides keep their table in thread-local storage, so that no container needs
 to be searched and objects of any class may hold futures.
+
+Anywhere else a future is pickled as itself: whoever unpickles it holds a future of the same task.
+Where it is part of a result or the like it is collected, too, so that its task is kept for them.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -61,21 +64,22 @@ def mentioning() -> Iterator[list[Any]]:
         _tables.mentioned = outer
 
 
-def reduce_reference(reference: Reference) -> tuple[Any, tuple[str]]:
+def reduce_reference(reference: Reference, adopt: Callable[[str], Any]) -> tuple[Any, tuple[str]]:
     """Return what `__reduce__` of a reference is to return.
 
-    Raises
-    ------
-    SerializationError
-        Outside of `recording`: a future by itself is no value and means nothing elsewhere.
+    Parameters
+    ----------
+    reference
+        What is being pickled.
+    adopt
+        Called with its key where a value is unpickled that holds it.
     """
-    if _tables.found is None:
-        raise SerializationError(
-            f"the future {reference.key!r} cannot be pickled by itself: pass it as an argument "
-            "to submit() or map(), or pickle its result()"
-        )
-    _tables.found.append(reference)
-    return resolve, (reference.key,)
+    if _tables.found is not None:
+        _tables.found.append(reference)
+        return resolve, (reference.key,)
+    if _tables.mentioned is not None:
+        _tables.mentioned.append(reference)
+    return adopt, (reference.key,)
 
 
 @contextmanager

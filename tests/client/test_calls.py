@@ -10,8 +10,11 @@ import threading
 import pytest
 
 from jobqueue.client.calls import (
+    RECENT,
     Functions,
     Keys,
+    check_key,
+    content_key,
     dumps_arguments,
     function_name,
     pure_key,
@@ -59,10 +62,51 @@ def test_a_function_is_sent_before_its_id_is_known(sent):
     assert order == ["sent"]
 
 
-def test_functions_are_not_kept_alive(functions):
-    """A function object that is gone leaves no entry."""
-    functions.name(eval("lambda: 1"))
+def test_functions_are_forgotten_with_their_objects(sent):
+    """Once no function object of a pickle is left, the scheduler is told; then it is sent again."""
+    forgotten = []
+    functions = Functions(sent.append, forgotten.extend)
+    first, second = eval("lambda: 1"), eval("lambda: 1")
+    fid = functions.name(first)
+    assert functions.name(second) == fid
+    del first
+    functions.sweep()
+    assert not forgotten
+    del second
+    functions.sweep()
+    assert forgotten == [fid]
     assert not functions._known
+    assert functions.name(eval("lambda: 1")) == fid
+    assert len(sent) == 2
+
+
+def test_some_functions_without_an_identity_are_remembered(sent):
+    """Partials are pickled at each call; the pickles of the last ones stay at the scheduler."""
+    forgotten = []
+    functions = Functions(sent.append, forgotten.extend)
+    fids = [functions.name(functools.partial(pow, number)) for number in range(RECENT)]
+    assert functions.name(functools.partial(pow, 0)) == fids[0]
+    with functions.keeping(functools.partial(pow, 1)) as kept:
+        for number in range(RECENT):
+            functions.name(functools.partial(divmod, number))
+        assert kept == fids[1]
+        assert set(forgotten) == {fids[0], *fids[2:]}
+    assert set(forgotten) == set(fids)
+    assert len(sent) == 2 * RECENT
+
+
+def test_a_key_is_text():
+    """Anything else is shown in the message."""
+    assert check_key("load-7") == "load-7"
+    for key in (3, "", ("load", 7), b"load"):
+        with pytest.raises(ConfigError, match="a key is text, such as 'load-7'"):
+            check_key(key)
+
+
+def test_content_keys():
+    """The same for the same pickle, with the type's name."""
+    assert content_key([1], b"x") == content_key([2], b"x") != content_key([1], b"y")
+    assert content_key([1], b"x").startswith("list-")
 
 
 @pytest.mark.parametrize("thing", [None, 5, "text"])
@@ -128,8 +172,8 @@ def test_the_argument_that_cannot_be_pickled_is_named():
         dumps_arguments((1,), {"a": lock}, "f")
 
 
-def test_options_that_are_refused_are_named_in_one_error():
-    """With their values; other keywords are the function's."""
+def test_options_of_other_libraries_are_told_their_name_here():
+    """Other keywords are the function's."""
     refuse_options({"a": 1, "key": 2})
-    with pytest.raises(ConfigError, match=r"^workers=\['w'\], actor=True: not supported"):
-        refuse_options({"actor": True, "a": 1, "workers": ["w"]})
+    with pytest.raises(ConfigError, match=r"^actors is called actor here.*partial"):
+        refuse_options({"actors": True, "a": 1})

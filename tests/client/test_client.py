@@ -118,13 +118,47 @@ def test_a_given_key_is_never_made_for_another_task(client):
 
 
 def test_two_futures_of_one_key(client):
-    """Submitting a key again gives another future of the same task, as long as one is left."""
-    first = client.submit(lambda: object().__hash__(), key="same")
-    second = client.submit(lambda: object().__hash__(), key="same")
+    """Submitting a call again under its key gives another future of the same task."""
+
+    def identity():
+        return object().__hash__()
+
+    first = client.submit(identity, key="same")
+    second = client.submit(identity, key="same")
     value = first.result(30)
     assert second.result(30) == value
     del first
     assert second.result(30) == value
+
+
+def test_a_key_for_other_work(client):
+    """A key that is held is refused for other work at once; once nobody holds it, it is free."""
+    first = client.submit(abs, -1, key="taken")
+    made = client.submit(abs, -5)
+    for call in (
+        lambda: client.submit(abs, -2, key="taken"),
+        lambda: client.submit(operator.neg, -1, key="taken"),
+        lambda: client.map(abs, [-1, -2], key=["other", "taken"]),
+        lambda: client.submit(abs, -1, key=made.key),
+    ):
+        with pytest.raises(ConfigError, match=r"is in use for other work: choose another key"):
+            call()
+    assert first.result(30) == 1
+    del first
+    assert client.submit(abs, -2, key="taken").result(30) == 2
+    assert client.gather(client.map(abs, [-3, -4], key=["taken", "other"])) == [3, 4]
+
+
+def test_a_list_of_keys(client):
+    """Each call of a map has its own; as many as there are calls."""
+    futures = client.map(abs, [-1, -2], key=["one", "two"])
+    assert [future.key for future in futures] == ["one", "two"]
+    assert client.gather(futures) == [1, 2]
+    with pytest.raises(ConfigError, match="key: 3 keys for 2 calls"):
+        client.map(abs, [-1, -2], key=["a", "b", "c"])
+    for key in (3, ["a", 3], ""):
+        with pytest.raises(ConfigError, match="a key is text"):
+            client.map(abs, [-1, -2], key=key)
 
 
 def test_map_takes_several_iterables_and_keywords(client):

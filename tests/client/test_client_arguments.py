@@ -10,8 +10,7 @@ from typing import Any
 import numpy
 import pytest
 
-from jobqueue import Client
-from jobqueue.client.calls import NOT_YET
+from jobqueue import Client, LocalCluster
 from jobqueue.errors import ConfigError, SerializationError
 
 
@@ -75,11 +74,10 @@ def test_futures_in_keywords_partials_and_closures(client, futures):
 
 
 def test_a_future_in_the_function_itself(client, futures):
-    """A future held by the function, not by its arguments, works or is refused in words."""
+    """A function may use futures of its surroundings; a partial is told to take its value."""
     one, _, _ = futures
-    with pytest.raises(SerializationError, match=f"future '{one.key}' cannot be pickled by itself"):
-        client.submit(lambda: one)
-    with pytest.raises(SerializationError, match="pass it as an argument"):
+    assert client.submit(lambda: one.result() + 1).result(30) == 2
+    with pytest.raises(SerializationError, match=f"{one.key!r} is held by the function.*argument"):
         client.submit(functools.partial(operator.add, one), 1)
 
 
@@ -123,23 +121,62 @@ def test_inputs_go_from_worker_to_worker(client, gate):
     assert client.submit(lambda both: sum(map(numpy.sum, both)), arrays).result(30) == 100_000
 
 
-def test_a_future_of_another_client_is_refused(client, cluster):
-    """It says whose it is, and what to do."""
+def test_a_future_of_another_client(client, cluster, gate):
+    """Of the same scheduler it is as good as one's own, also if that client ends meanwhile."""
     with Client(cluster) as other:
-        future = other.submit(abs, -1)
-        with pytest.raises(SerializationError, match=r"another client: gather its result there"):
-            client.submit(abs, future)
-        with pytest.raises(SerializationError, match="another client"):
-            client.map(abs, [future])
-        assert client.submit(abs, future.result(30)).result(30) == 1
+        future = other.submit(bytes, 50_000)
+        assert client.submit(len, future).result(30) == 50_000
+        assert client.gather(client.map(len, [future, [future]])) == [50_000, 1]
+        pending = other.submit(gate.function, 5)
+        gate.await_arrivals()
+        mine = client.submit(abs, pending)
+    gate.open()
+    assert mine.result(30) == 5
+    assert client.submit(abs, -1).result(30) == 1
 
 
-def test_futures_cannot_be_pickled_by_themselves(client, futures):
-    """Outside of a call a future means nothing elsewhere."""
+def test_futures_that_are_of_no_use(client, cluster):
+    """Of a closed client, of another scheduler, or released: refused, with what to do."""
+    with Client(cluster) as other:
+        theirs = other.submit(abs, -1)
+        with pytest.raises(ConfigError, match="belongs to another client: gather it there"):
+            client.gather([theirs])
+    with pytest.raises(SerializationError, match="client that is closed: submit its task again"):
+        client.submit(abs, theirs)
+    with LocalCluster(n_workers=1, threads_per_worker=1) as elsewhere, Client(elsewhere) as other:
+        theirs = other.submit(abs, -1)
+        with pytest.raises(SerializationError, match="of another scheduler: gather its result"):
+            client.map(abs, [theirs])
+    released = client.submit(abs, -2)
+    released.release()
+    with pytest.raises(SerializationError, match="was released: submit its task again"):
+        client.submit(abs, released)
+    assert client.submit(abs, -3).result(30) == 3
+
+
+def test_a_pickled_future_is_one_of_the_reader(client, futures):
+    """In this process, of the client that is used; it holds the result like any other."""
     import pickle
 
-    with pytest.raises(SerializationError, match="pickle its result"):
-        pickle.dumps(futures[0])
+    one = futures[0]
+    again = pickle.loads(pickle.dumps(one))
+    assert again.key == one.key
+    assert again.client is client
+    assert again.result(30) == 1
+
+
+def test_futures_in_results(client):
+    """A task may return futures; whoever gets the result holds them, and their results."""
+
+    def begin(count):
+        from jobqueue import get_client
+
+        return {"parts": get_client().map(abs, range(-count, 0))}
+
+    result = client.submit(begin, 3).result(30)
+    assert all(future.client is client for future in result["parts"])
+    assert client.gather(result) == {"parts": [3, 2, 1]}
+    assert client.submit(sum, result["parts"]).result(30) == 6
 
 
 @pytest.mark.parametrize(
@@ -234,19 +271,3 @@ def test_a_task_may_write_to_its_arguments(client):
         return array.sum()
 
     assert client.gather(client.map(fill, [numpy.zeros(10), numpy.zeros(100_000)])) == [10, 100_000]
-
-
-@pytest.mark.parametrize("option", NOT_YET)
-def test_options_that_are_not_there_yet_are_refused(client, option):
-    """Not handed to the function, which may swallow them; a partial hands them on."""
-
-    def swallow(x, **keywords):
-        return x, keywords
-
-    words = rf"^{option}='w': not supported by this version.*partial\(function, {option}="
-    with pytest.raises(ConfigError, match=words):
-        client.submit(swallow, 1, **{option: "w"})
-    with pytest.raises(ConfigError, match=words):
-        client.map(swallow, [1], **{option: "w"})
-    meant = functools.partial(swallow, **{option: "w"})
-    assert client.submit(meant, 1).result(30) == (1, {option: "w"})

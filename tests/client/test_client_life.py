@@ -193,7 +193,7 @@ def test_asynchronous_client_and_cluster_in_one_loop():
                 await client.wait_for_workers(1, timeout=30)
                 futures = client.map(abs, range(-5, 0))
                 assert await client.gather(futures) == [5, 4, 3, 2, 1]
-                data = client.scatter(bytes(100_000))
+                data = await client.scatter(bytes(100_000))
                 assert await client.submit(len, data) == 100_000
                 assert len(await data) == 100_000
             with pytest.raises(ClientClosed):

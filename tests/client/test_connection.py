@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from typing import ClassVar
 
 import pytest
 
 from jobqueue.client.connection import Connection
-from jobqueue.errors import ClientClosed, CommClosed, CommError, FrameError
+from jobqueue.errors import (
+    ClientClosed,
+    CommClosed,
+    CommError,
+    FrameError,
+    SerializationError,
+)
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 
 
 class FakeComm:
     """Keeps what is sent; a frame of more than `limit` items is too large."""
+
+    peer: ClassVar = {"role": "scheduler", "id": "5"}
+    peer_address = "memory://5"
 
     def __init__(self, limit=1_000_000):
         self.frames = []
@@ -103,10 +113,16 @@ def test_what_cannot_be_sent_fails(caplog):
     async def scenario(connection, comm):
         state, _ = connection.book.open("a")
         connection.say((m.SUBMIT, b"f", None, [("a", b"", None)]))
-        connection.say((m.ASK, 1, "situation", None))
+        connection.say((m.KEEP, ["a"]))
+        asked = asyncio.ensure_future(connection.ask("run-on-scheduler", b""))
+        called = asyncio.ensure_future(connection.call(None, b""))
         await asyncio.sleep(0)
+        with pytest.raises(SerializationError, match=r"what was asked .run-on-scheduler. cannot"):
+            await asked
+        with pytest.raises(SerializationError, match="a call cannot be sent"):
+            await called
         assert "task 'a' cannot be sent: 1 items are too many" in str(state.exception())
-        assert "operation=ask" in caplog.text
+        assert "operation=keep" in caplog.text
 
     in_loop(scenario, limit=0)
 

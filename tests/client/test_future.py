@@ -106,12 +106,13 @@ def test_a_released_future(client):
 def test_a_result_is_freed_with_its_last_future(cluster, client, wait_until):
     """The scheduler forgets a task, and its worker the value, when no future of it is left."""
     tasks = cluster.scheduler.state.tasks
-    futures = [client.submit(abs, -1), client.submit(bytes, 100_000), client.scatter(b"x" * 9999)]
+    first = client.submit(abs, -1, key="twice")
+    futures = [first, client.submit(bytes, 100_000), client.scatter(b"x" * 9999)]
     client.gather(futures)
     keys = {future.key for future in futures}
     assert keys <= set(tasks)
-    again = client.submit(abs, -1, key=futures[0].key)
-    del futures
+    again = client.submit(abs, -1, key="twice")
+    del first, futures
     wait_until(lambda: not (keys - {again.key}) & set(tasks), message="the tasks to be forgotten")
     assert again.key in tasks
     assert again.result(30) == 1

@@ -10,8 +10,19 @@ from typing import Any
 import pytest
 
 from jobqueue.errors import SerializationError
-from jobqueue.protocol.references import recording, reduce_reference, resolve, resolving
+from jobqueue.protocol.references import (
+    mentioning,
+    recording,
+    reduce_reference,
+    resolve,
+    resolving,
+)
 from jobqueue.protocol.serialize import dumps, loads
+
+
+def adopt(key: str) -> str:
+    """What stands for a future where a value is read."""
+    return f"a future of {key}"
 
 
 class FutureLike:
@@ -21,7 +32,7 @@ class FutureLike:
         self.key = key
 
     def __reduce__(self) -> Any:
-        return reduce_reference(self)
+        return reduce_reference(self, adopt)
 
 
 @dataclasses.dataclass
@@ -45,12 +56,21 @@ def test_futures_are_found_anywhere(wrap):
     assert arrived == Model(1, [{"deep": (2, 1)}, 7])
 
 
-def test_a_future_by_itself_is_no_value():
-    """Pickling it outside of a submission says what to do instead."""
-    with pytest.raises(SerializationError, match=r"'a' cannot be pickled by itself.*submit"):
+def test_a_future_by_itself_is_one_of_the_readers():
+    """Pickled anywhere else than in arguments, it becomes a future of whoever unpickles it."""
+    assert loads(dumps([FutureLike("a")])) == ["a future of a"]
+    assert pickle.loads(pickle.dumps(FutureLike("a"))) == "a future of a"
+
+
+def test_futures_in_results_are_collected():
+    """So that their tasks can be kept for whoever gets the result."""
+    with mentioning() as mentioned:
+        value = dumps({"x": [FutureLike("a")], "y": FutureLike("b")})
+    assert [future.key for future in mentioned] == ["a", "b"]
+    assert loads(value) == {"x": ["a future of a"], "y": "a future of b"}
+    with mentioning() as mentioned, recording() as found:  # a call, while a result is pickled
         dumps(FutureLike("a"))
-    with pytest.raises(SerializationError, match="'a' cannot be pickled by itself"):
-        pickle.dumps([FutureLike("a")])
+    assert (len(found), len(mentioned)) == (1, 0)
 
 
 def test_a_value_is_only_known_while_its_task_runs():
@@ -81,27 +101,26 @@ def test_recordings_nest():
 
 
 def test_an_error_ends_a_recording():
-    """The next pickling of a future is an error again."""
+    """A future that is pickled next is one of the reader's again."""
     with pytest.raises(ZeroDivisionError), recording():
         raise ZeroDivisionError
-    with pytest.raises(SerializationError):
-        dumps(FutureLike("a"))
+    assert loads(dumps(FutureLike("a"))) == "a future of a"
 
 
 def test_threads_do_not_see_each_others_recordings():
     """Nor each other's inputs."""
-    errors: list[type[BaseException]] = []
+    seen: list[object] = []
 
     def other() -> None:
-        for call in (lambda: dumps(FutureLike("a")), lambda: resolve("a")):
-            try:
-                call()
-            except SerializationError as error:
-                errors.append(type(error))
+        seen.append(loads(dumps(FutureLike("a"))))
+        try:
+            resolve("a")
+        except SerializationError as error:
+            seen.append(type(error))
 
-    with recording() as found, resolving({"a": 1}):
+    with recording() as found, mentioning() as mentioned, resolving({"a": 1}):
         thread = threading.Thread(target=other)
         thread.start()
         thread.join()
-    assert errors == [SerializationError, SerializationError]
-    assert found == []
+    assert seen == ["a future of a", SerializationError]
+    assert found == mentioned == []
