@@ -130,7 +130,7 @@ class Connections:
         self._comms[agent] = comm
         comm.start(
             partial(self._on_messages, agent, self._agent_handlers),
-            lambda reason: self._comms.pop(agent, None),
+            partial(self._on_agent_closed, agent),
         )
 
     # -- who speaks --------------------------------------------------------------------------------
@@ -153,6 +153,9 @@ class Connections:
         self._scheduler.flush_soon()
 
     # -- who goes ----------------------------------------------------------------------------------
+
+    def _on_agent_closed(self, agent: AgentRecord, reason: CommError) -> None:
+        del self._comms[agent]
 
     def _on_client_closed(self, client: ClientRecord, reason: CommError) -> None:
         del self._comms[client]

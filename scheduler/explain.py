@@ -105,7 +105,8 @@ def _standing(state: SchedulerState, task: Task, supply: str, now: float) -> str
 
 def _at_worker(task: Task, worker: WorkerRecord, now: float) -> str:
     ahead = 0 if task in worker.running() else list(worker.assigned).index(task)
-    where = f"worker {worker.name}" + (f" on {worker.facts.host}" if _host(worker) else "")
+    host = worker.facts.host if worker.facts is not None else ""
+    where = f"worker {worker.name} on {host}" if host else f"worker {worker.name}"
     if ahead > 0:
         text = f"waits at {where}, where {_count(ahead, 'task')} came before it"
     else:
@@ -118,10 +119,6 @@ def _at_worker(task: Task, worker: WorkerRecord, now: float) -> str:
     if status in (SUSPECT, SET_ASIDE):
         return f"{text}; nothing was heard of the worker for {now - worker.seen:.0f} s"
     return text
-
-
-def _host(worker: WorkerRecord) -> str:
-    return worker.facts.host if worker.facts is not None else ""
 
 
 def _in_line(state: SchedulerState, task: Task, supply: str) -> str:
