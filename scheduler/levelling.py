@@ -18,16 +18,6 @@ def movable(task: Task) -> bool:
     return not (task.options and task.options.get("actor"))
 
 
-def known_as(worker: WorkerRecord, names: Collection[str]) -> bool:
-    """Return whether a worker's name, one of its addresses, its host or its job is among these."""
-    return (
-        worker.name in names
-        or worker.job_id in names
-        or (worker.facts is not None and worker.facts.host in names)
-        or any(address in names for address in worker.addresses)
-    )
-
-
 class LeastFilled:
     """Workers by the bytes they hold: finds the least filled one in the time of a heap.
 
@@ -113,7 +103,7 @@ def even_out(
     Parameters
     ----------
     workers
-        Those among which results may move.
+        Those among which results may move; away from one that is paused, too.
     size
         How many bytes one of them holds, or is about to.
     among
@@ -122,7 +112,7 @@ def even_out(
     if len(workers) < 2:
         return []
     level = sum(map(size, workers)) / len(workers)
-    room = LeastFilled(workers, size)
+    room = LeastFilled([worker for worker in workers if worker.available], size)
     moves = []
     for source in workers:
         held = size(source)

@@ -87,8 +87,9 @@ class Spreading:
         """
         tasks = self._state.tasks
         among = None if keys is None else [tasks[key] for key in keys if key in tasks]
-        takers = _open(self._state.workers.values() if workers is None else workers)
-        moves = even_out(takers, self._copies.expected, among)
+        there = self._state.workers.values() if workers is None else workers
+        level = [worker for worker in there if not (worker.retiring or worker.silent)]
+        moves = even_out(level, self._copies.expected, among)
         order = Order(then)
         for task, source, target in moves:
             order.count += 1
@@ -157,8 +158,11 @@ class Replication(Order):
 
     def _takers(self) -> frozenset[WorkerRecord]:
         """Return the workers that may hold copies, of those that are there now."""
-        workers = self._state.workers.values()
-        return frozenset(_open(w for w in workers if self._workers is None or w in self._workers))
+        return frozenset(
+            worker
+            for worker in self._state.workers.values()
+            if worker.available and (self._workers is None or worker in self._workers)
+        )
 
     def _order(self, task: Task, takers: frozenset[WorkerRecord], room: LeastFilled) -> None:
         """Order as many copies of a result as there are too few."""
@@ -192,7 +196,3 @@ class Replication(Order):
             "they were released, lost or cannot be pickled, or are actors"
         )
         return Failure.of(TaskError(text))
-
-
-def _open(workers: Iterable[WorkerRecord]) -> list[WorkerRecord]:
-    return [worker for worker in workers if not worker.retiring]

@@ -24,7 +24,7 @@ from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Payload, Serialized
 from jobqueue.scheduler.causes import no_value, unknown_key
 from jobqueue.scheduler.copies import FAILED, GONE, MADE, Copies
-from jobqueue.scheduler.levelling import LeastFilled, known_as, movable
+from jobqueue.scheduler.levelling import LeastFilled, movable
 from jobqueue.scheduler.records import (
     MEMORY,
     UNFINISHED,
@@ -208,7 +208,7 @@ class Transfers:
         open_ones = self._open_workers()
         if (wanted := options.get("workers")) is not None:
             names = frozenset(wanted)
-            chosen = [worker for worker in open_ones if known_as(worker, names)]
+            chosen = [worker for worker in open_ones if not names.isdisjoint(worker.known_as)]
             if chosen or not options.get("allow_other_workers"):
                 open_ones = chosen
         # `True` is all of them, a number that many; without it, one.

@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobqueue.protocol.hello import WorkerFacts
-from jobqueue.scheduler.levelling import LeastFilled, even_out, known_as
+from jobqueue.scheduler.levelling import LeastFilled, even_out
 from jobqueue.scheduler.records import MEMORY, Task, WorkerRecord
 
 
@@ -25,16 +24,6 @@ def filled(*sizes: int, name: str = "w") -> WorkerRecord:
 
 def stored(worker: WorkerRecord) -> int:
     return worker.stored
-
-
-def test_a_worker_is_known_by_name_address_host_and_job():
-    """Any of these, as users have them before their eyes."""
-    facts = WorkerFacts(name="w", nthreads=1, addresses=("tls://n1:4000",), job_id="77", host="n1")
-    worker = WorkerRecord("w", 1, addresses=facts.addresses, job_id="77", facts=facts)
-    for name in ("w", "tls://n1:4000", "n1", "77"):
-        assert known_as(worker, ["other", name])
-    assert not known_as(worker, ["other"])
-    assert not known_as(filled(), ["n1"])
 
 
 def test_the_least_filled_worker_gets_the_next_one():
@@ -73,6 +62,17 @@ def test_what_is_even_stays():
     assert even_out([filled(100)], stored) == []
     assert even_out([], stored) == []
     assert even_out([filled(100, name="w1"), filled(name="w2")], stored) == [], "it is but one"
+
+
+def test_a_paused_worker_gets_nothing_and_gives():
+    """It is short of memory."""
+    full, empty, paused = filled(10, 10, name="full"), filled(name="w2"), filled(10, 10, name="w3")
+    paused.paused = "80 % of its memory is in use"
+    other = filled(name="w4")
+    other.paused = "the same"
+    moves = even_out([full, empty, paused, other], stored)
+    assert {move.target for move in moves} == {empty}
+    assert paused in {move.source for move in even_out([paused, empty], stored)}
 
 
 def test_only_those_move_that_may():
