@@ -53,7 +53,8 @@ class Ending(NamedTuple):
     cause
         In words.
     report
-        Whether the scheduler does not know, and wants to.
+        Whether the scheduler does not know, and may want to. It may have accepted the worker, and
+        given it tasks, before the worker could show that to its agent.
     blame
         Whether the tasks that ran may be at fault.
     """
@@ -85,20 +86,22 @@ def judge(seen: Seen, *, death_timeout: float) -> Ending:
     if seen.verdict is not None:
         meaning, why = seen.verdict
         if meaning == ExitCode.MEMORY:
-            return Ending(meaning, why, seen.worked, True)
+            return Ending(meaning, why, True, True)
         return Ending(meaning, describe_status(meaning, death_timeout=death_timeout), False, False)
     if seen.signed_off is not None:  # what went wrong after that is of no interest
         status = seen.signed_off
         return Ending(status, describe_status(status, death_timeout=death_timeout), False, False)
     if status == -signal.SIGKILL and seen.out_of_memory:
-        return Ending(status, OUT_OF_MEMORY, seen.worked, True)
+        return Ending(status, OUT_OF_MEMORY, True, True)
     cause = describe_status(status, death_timeout=death_timeout)
     if seen.ending is not None and status == -signal.SIGKILL:
-        return Ending(status, f"{cause}; its job ended: {seen.ending}", seen.worked, False)
-    if seen.worked and status in _ORDERLY:
-        cause = f"exit {status}, by no order: a task has ended the process"
-        return Ending(ExitCode.CRASHED, cause, True, True)
-    return Ending(status, cause, seen.worked, status != -signal.SIGTERM)
+        return Ending(status, f"{cause}; its job ended: {seen.ending}", True, False)
+    if status not in _ORDERLY:
+        return Ending(status, cause, True, status != -signal.SIGTERM)
+    if not seen.worked:  # no task can have done that
+        return Ending(status, cause, False, False)
+    cause = f"exit {status}, by no order: a task has ended the process"
+    return Ending(ExitCode.CRASHED, cause, True, True)
 
 
 _ORDERLY = {

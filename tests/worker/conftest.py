@@ -87,6 +87,7 @@ class FakeScheduler:
         self._admit = admit
         self._listener: Listener | None = None
         self._arrived: asyncio.Queue[Connection] = asyncio.Queue()
+        self._reports: asyncio.Queue[Message] = asyncio.Queue()
         self._connections: list[Connection] = []
 
     async def start(self) -> None:
@@ -98,6 +99,9 @@ class FakeScheduler:
         )
 
     def _on_comm(self, comm: Comm) -> None:
+        if comm.peer["role"] == "agent":
+            comm.start(lambda messages: [*map(self._reports.put_nowait, messages)], lambda _: None)
+            return
         connection = Connection(comm)
         self._connections.append(connection)
         connection.say(m.INLINE_LIMIT, 4096)
@@ -107,6 +111,11 @@ class FakeScheduler:
         """Wait for the next worker to connect."""
         async with asyncio.timeout(BOUND):
             return await self._arrived.get()
+
+    async def report(self) -> Message:
+        """Wait for what an agent says of a worker's end."""
+        async with asyncio.timeout(BOUND):
+            return await self._reports.get()
 
     async def stop(self) -> None:
         """Go away, without a word."""

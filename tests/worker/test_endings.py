@@ -62,9 +62,11 @@ def test_nobody_is_blamed_for_orders() -> None:
     assert (alone.status, alone.report, alone.blame) == (ExitCode.NO_SCHEDULER, False, False)
 
 
-def test_workers_that_never_worked_are_the_agents_affair() -> None:
-    """Their statuses are believed, and the scheduler, which does not know them, hears nothing."""
+def test_workers_that_never_worked() -> None:
+    """Their statuses are believed, since no task can have made them up; crashes are told of all
+    the same: perhaps the scheduler knew the worker before it knew itself."""
     for status in (0, 3, 4):
-        assert ending(status, worked=False).status == status
+        found = ending(status, worked=False)
+        assert (found.status, found.report) == (status, False)
     for status in (1, -9, -11):
-        assert not ending(status, worked=False).report
+        assert ending(status, worked=False) == ending(status)

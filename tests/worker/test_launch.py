@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jobqueue.worker.exit_codes import ExitCode
-from jobqueue.worker.launch import start_worker, worker_argv
+from jobqueue.worker.launch import Signs, start_worker, worker_argv
 from jobqueue.worker.options import WorkerOptions
 
 OPTIONS = WorkerOptions(addresses=("tls://10.0.0.1:4000",), name="a-0", credentials="/secret/place")
@@ -52,6 +52,26 @@ def test_options_arrive_on_standard_input_alone() -> None:
     assert text.count("\n") == 1
     assert leads_group
     assert session == os.getsid(0)
+
+
+def test_signs_of_life(tmp_path: Path) -> None:
+    """What a worker shows, its agent reads, however it comes in pieces."""
+    code = (
+        "import os\n"
+        "from jobqueue.worker.launch import show_life, show_work, sign_off\n"
+        "os.read(0, 10000); show_life(); show_work(); show_life(); sign_off(6)"
+    )
+    with start_worker([sys.executable, "-c", code], OPTIONS) as process:
+        assert process.wait(60) == 0
+        assert process.stdin is not None
+        shown = os.read(process.stdin.fileno(), 100)
+    assert len(shown) == 4
+    for pieces in ([shown], [bytes([sign]) for sign in shown]):
+        signs = Signs()
+        assert (signs.worked, signs.signed_off) == (False, None)
+        for piece in pieces:
+            signs.read(piece)
+        assert (signs.worked, signs.signed_off) == (True, 6)
 
 
 def test_options_that_no_pipe_can_hold() -> None:
