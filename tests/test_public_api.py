@@ -78,16 +78,17 @@ def test_importing_costs_next_to_nothing():
     assert not names & {"asyncio", "cloudpickle", "msgpack", "psutil", "ssl"}
 
 
-def test_the_page_about_futures():
-    """Every example of docs/futures.md does what it says."""
-    text = (ROOT / "docs" / "futures.md").read_text()
+@pytest.mark.parametrize("page", ["futures.md", "coordination.md"])
+def test_the_examples_of_pages(page):
+    """Every example of a page does what it says."""
+    text = (ROOT / "docs" / page).read_text()
     prelude = text.split("```python\n", 1)[1].split("```", 1)[0]
     names: dict[str, object] = {}
     exec(prelude, names)
     examples = "".join(
         block.split("```", 1)[0] for block in text.split("```python\n") if block.startswith(">>>")
     )
-    test = doctest.DocTestParser().get_doctest(examples, names, "futures.md", None, 0)
+    test = doctest.DocTestParser().get_doctest(examples, names, page, None, 0)
     report: list[str] = []
     results = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=report.append)
     assert not results.failed, "".join(report)

@@ -89,9 +89,9 @@ def test_ctrl_c_ends_a_wait(own_client):
         signal.pthread_kill(main, signal.SIGUSR1)
 
     thread = threading.Thread(target=interrupt_once_it_waits)
+    thread.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            thread.start()
             Lock("interrupted", own_client).acquire()
     finally:
         signal.signal(signal.SIGUSR1, before)
