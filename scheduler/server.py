@@ -261,14 +261,15 @@ class Scheduler:
     # -- turns of the loop -------------------------------------------------------------------------
 
     def flush_soon(self) -> None:
-        """Say what is to be said: now, or at the end of a turn of the loop that has said something.
+        """Say what is to be said, now or at the end of a turn of the loop that has said something.
 
-        A single task is not to wait for another turn. Many peers that speak in the same turn are
-        answered together: each flush goes through all clients, and makes frames of its own.
+        A single task is not to wait for another turn. But where many peers may speak in the same
+        turn, they are answered together: each flush makes frames of its own.
         """
         if not self._flush_scheduled:
             self._flush()
-            self.schedule_flush()
+            if len(self.state.workers) > FEW_WORKERS:
+                self.schedule_flush()
 
     def schedule_flush(self) -> None:
         """Say at the end of this turn of the loop what is to be said by then."""
