@@ -40,6 +40,9 @@ logger = logging.getLogger("jobqueue.scheduler")
 TICK: Final = 1.0
 """Seconds between looks at the clock."""
 
+FEW_WORKERS: Final = 8
+"""As many may each be answered by themselves, although they speak in the same turn of the loop."""
+
 
 class Scheduler:
     """Accepts workers and clients, and brings tasks and workers together.
