@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobqueue.client.control import Control
 from jobqueue.client.future import Future
@@ -12,6 +12,9 @@ from jobqueue.client.options import scatter_options, task_options
 from jobqueue.client.session import Told
 from jobqueue.errors import ConfigError
 from jobqueue.protocol import messages as m
+
+if TYPE_CHECKING:
+    from jobqueue.client.executor import ClientExecutor
 
 
 class Client(Control):
@@ -93,7 +96,7 @@ class Client(Control):
             What it takes of its worker's resources while it runs, such as ``{"GPU": 1}``.
         actor
             Whether the result is an object that stays on its worker and is used from here by
-            calling its methods.
+            calling its methods: a `jobqueue.client.actor.Actor`.
         tags
             Whatever you like to find again in the scheduler's event log: plain values by name.
         fifo_timeout
@@ -116,6 +119,8 @@ class Client(Control):
         options = task_options(
             priority, retries, workers, allow_other_workers, resources, actor, tags
         )
+        if actor:
+            function = _creation(function)
         submission = self._submission
         return Future(self, submission.submit(self, function, args, kwargs, key, pure, options))
 
@@ -174,10 +179,35 @@ class Client(Control):
         options = task_options(
             priority, retries, workers, allow_other_workers, resources, actor, tags
         )
+        if actor:
+            function = _creation(function)
         states = self._submission.map(
             self, function, iterables, kwargs, key, pure, options, batch_size
         )
         return [Future(self, state) for state in states]
+
+    def get_executor(self, **options: Any) -> ClientExecutor:
+        """Return a `concurrent.futures.Executor` whose calls run as tasks.
+
+        Parameters
+        ----------
+        **options
+            Of `submit`, for every call: ``priority``, ``retries``, ``resources``, …
+
+        Raises
+        ------
+        ConfigError
+            There is no such option, or the client is asynchronous.
+
+        Examples
+        --------
+        >>> with client.get_executor(retries=2) as executor:  # doctest: +SKIP
+        ...     list(executor.map(pow, [2, 3], [10, 2]))
+        [1024, 9]
+        """
+        from jobqueue.client.executor import ClientExecutor
+
+        return ClientExecutor(self, **options)
 
     def scatter(
         self,
@@ -308,9 +338,7 @@ class Client(Control):
         'pending'
         """
         self._check_open()
-        keys = self._book.try_again([future._state for future in self._own(futures)])
-        if keys:
-            self._connection.say((m.RETRY, keys))
+        self._connection.say((m.RETRY, [future.key for future in self._own(futures)]))
         return self._told()
 
     def _keep(self, futures: list[Future]) -> None:
@@ -325,6 +353,12 @@ class Client(Control):
                     f"the future {future.key!r} belongs to another client: use that one"
                 )
         return found
+
+
+def _creation(kind: Callable[..., Any]) -> Callable[..., Any]:
+    from jobqueue.client.actor import Creation  # few programs have actors
+
+    return Creation(kind)
 
 
 def fire_and_forget(futures: Any) -> None:

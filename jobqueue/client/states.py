@@ -222,14 +222,6 @@ class Book:
         for key, failure in items:
             self._end(key, LOST, Failure(*failure))
 
-    def try_again(self, states: Iterable[State]) -> list[str]:
-        """Make those pending that failed; return their keys."""
-        with self.lock:
-            failed = [state for state in states if state.status is ERROR]
-            for state in failed:
-                _make_pending(state)
-        return [state.key for state in failed]
-
     def close(self, error: ClientClosed) -> None:
         """Let nothing wait any more: what is pending will never come."""
         with self.lock:

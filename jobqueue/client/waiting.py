@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from jobqueue.client.future import Future
 from jobqueue.client.states import Countdown, State
 from jobqueue.client.waits import EXPLAIN_AFTER, EXPLAIN_AGAIN, Waits
-from jobqueue.errors import ConfigError
+from jobqueue.errors import ConfigError, WorkersUnavailable
 from jobqueue.protocol.running import giving_way
 
 if TYPE_CHECKING:
@@ -111,7 +112,16 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
     futures
         All of one client.
     with_results
-        Whether to yield pairs of a future and its result; a failed task raises.
+        Whether to yield pairs of a future and its result.
+    raise_errors
+        Whether a failed task then raises; otherwise its exception stands in its result's place.
+    timeout
+        Seconds, from now, for all of it; None for as long as it takes.
+
+    Raises
+    ------
+    TimeoutError
+        While iterating, if the next one has not ended when the time is over.
 
     Examples
     --------
@@ -119,13 +129,23 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
     ...     print(future.result())
     """
 
-    def __init__(self, futures: Iterable[Future] = (), *, with_results: bool = False) -> None:
+    def __init__(
+        self,
+        futures: Iterable[Future] | None = None,
+        *,
+        with_results: bool = False,
+        raise_errors: bool = True,
+        timeout: float | None = None,
+    ) -> None:
         self._with_results = with_results
+        self._raise_errors = raise_errors
+        self._timeout = timeout
+        self._end = None if timeout is None else time.monotonic() + timeout
         self._waiting: dict[State, deque[Future]] = {}
         self._done: deque[Future] = deque()
         self._changed = threading.Condition()  # its lock is reentrant
         self._sleepers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
-        self.update(futures)
+        self.update(futures or ())
 
     def add(self, future: Future) -> None:
         """Wait for one more future."""
@@ -149,6 +169,18 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
     def is_empty(self) -> bool:
         """Return whether all futures have been yielded."""
         return not self.count()
+
+    def has_ready(self) -> bool:
+        """Return whether the next future can be had without waiting."""
+        return bool(self._done)
+
+    def clear(self) -> None:
+        """Yield none of the futures that are left; new ones may be added."""
+        with self._changed:
+            waiting, self._waiting = self._waiting, {}
+            self._done.clear()
+        for state, futures in waiting.items():
+            futures[0].client._book.stop_waiting([state], self._ended)
 
     def next_batch(self, block: bool = True) -> list[Any]:
         """Return the futures that have ended by now.
@@ -243,12 +275,20 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
             return future.result()
         except StopIteration as error:
             raise _ended_by_mistake(future, error) from error
+        except Exception as error:
+            if self._raise_errors or isinstance(error, WorkersUnavailable):
+                raise
+            return error
 
     async def _result_async(self, future: Future) -> Any:
         try:
             return await future.client._results.result_async(future)
         except StopAsyncIteration as error:
             raise _ended_by_mistake(future, error) from error
+        except Exception as error:
+            if self._raise_errors or isinstance(error, WorkersUnavailable):
+                raise
+            return error
 
     # -- while waiting -----------------------------------------------------------------------------
 
@@ -280,9 +320,11 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
         with giving_way(), waits.guard(self._notify) as guard, self._changed:
             pause = EXPLAIN_AFTER
             while self._stay(guard):
-                if not self._changed.wait(pause):
+                left = self._time_left()
+                if not self._changed.wait(pause if left is None else min(pause, left)):
+                    if left is None or left > pause:
+                        waits.explain(self.count())
                     pause = EXPLAIN_AGAIN
-                    waits.explain(self.count())
 
     async def _sleep(self, waits: Waits) -> None:
         """Wait in an event loop, the client's or another, until there may be something to yield."""
@@ -294,7 +336,18 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
                     if not self._stay(guard):
                         return
                     self._sleepers.append((loop, sleeper))
-                await sleeper.wait()
+                left = self._time_left()
+                with suppress(TimeoutError):  # and look once more
+                    await asyncio.wait_for(sleeper.wait(), left)
+
+    def _time_left(self) -> float | None:
+        """Return for how long to wait, at most; none is left if the time is over."""
+        if self._end is None:
+            return None
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"{self.count()} tasks have not ended within {self._timeout:g} s")
+        return left
 
 
 def _ended_by_mistake(future: Future, error: Exception) -> RuntimeError:

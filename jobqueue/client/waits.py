@@ -21,7 +21,7 @@ from jobqueue.client.states import Book, Countdown, State
 from jobqueue.errors import ClientClosed, CommError, JobQueueError
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized
-from jobqueue.protocol.running import giving_way
+from jobqueue.protocol.running import giving_way, running
 
 logger = logging.getLogger("jobqueue.client")
 
@@ -108,8 +108,8 @@ class Waits:
         JobQueueError
             What is waited for cannot come.
         """
-        done = threading.Event()
-        countdown = Countdown(done.set)
+        done = _held_lock()
+        countdown = Countdown(done.release)
         if not self._begin(countdown, states, enough):
             return True
         self.check_thread()
@@ -121,26 +121,31 @@ class Waits:
             raise copy(countdown.error)
         return finished
 
-    def _wait_in_thread(self, done: threading.Event, timeout: float | None, count: int) -> bool:
+    def _wait_in_thread(self, done: threading.Lock, timeout: float | None, count: int) -> bool:
+        """Wait until a lock is released, as `block`."""
+        if running.host is None:
+            return self._acquire(done, timeout, count)
+        with giving_way():
+            return self._acquire(done, timeout, count)
+
+    def _acquire(self, done: threading.Lock, timeout: float | None, count: int) -> bool:
         end = None if timeout is None else time.monotonic() + timeout
         pause = EXPLAIN_AFTER
-        with giving_way():
-            while True:
-                left = pause if end is None else min(pause, end - time.monotonic())
-                if left <= 0 and not done.is_set():
-                    return False
-                if done.wait(max(left, 0)):
-                    return True
-                if end is None or time.monotonic() < end:
-                    pause = EXPLAIN_AGAIN
-                    self.explain(count)
+        while True:
+            left = pause if end is None else max(0.0, min(pause, end - time.monotonic()))
+            if done.acquire(timeout=left):
+                return True
+            if end is not None and time.monotonic() >= end:
+                return False
+            pause = EXPLAIN_AGAIN
+            self.explain(count)
 
     def fetch_blocking(self, keys: Sequence[str], timeout: float | None = None) -> Values | None:
         """Get values that did not come along, in this thread; None if the time runs out."""
         self.check_thread()
-        done = threading.Event()
+        done = _held_lock()
         values: Values = {}
-        countdown = self._begin_fetch(done.set, keys)
+        countdown = self._begin_fetch(done.release, keys)
         try:
             self._connection.loop.call_soon_threadsafe(self._fetch, keys, values, countdown)
             in_time = self._wait_in_thread(done, timeout, len(keys))
@@ -290,6 +295,13 @@ class Waits:
             return
         if not situation["workers"] or not situation["running"]:
             logger.warning("waiting for %d tasks: %s", count, situation["text"])
+
+
+def _held_lock() -> threading.Lock:
+    """Return a lock that somebody else is to release: half the cost of an event."""
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
 
 
 def _set(future: asyncio.Future[None]) -> None:
