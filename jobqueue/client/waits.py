@@ -110,10 +110,10 @@ class Waits:
         """
         done = _held_lock()
         countdown = Countdown(done.release)
-        if not self._begin(countdown, states, enough):
-            return True
-        self.check_thread()
         try:
+            if not self._begin(countdown, states, enough):
+                return True
+            self.check_thread()
             finished = self._wait_in_thread(done, timeout, len(states))
         finally:
             self._end(countdown, states)

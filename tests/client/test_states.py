@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from jobqueue.client.states import Book, Countdown, State
-from jobqueue.errors import ClientClosed, TaskCancelled
+from jobqueue.client.states import MADE, Book, Countdown, State
+from jobqueue.errors import ClientClosed, ConfigError, DataLost, TaskCancelled
 from jobqueue.protocol.failures import Failure
 
 
@@ -132,3 +132,51 @@ def test_closing(book):
     assert str(pending.exception()) == "the end"
     assert done.status == "finished"
     assert str(book.closed) == "the end"
+
+
+def test_a_key_stands_for_one_work(book):
+    """Opened for other work it is refused; somebody else's task is whatever it is."""
+    state, _ = book.open("a", b"work")
+    assert book.open("a", b"work") == (state, False)
+    for work in (b"other", MADE):
+        with pytest.raises(ConfigError, match="key 'a' is in use for other work"):
+            book.open("a", work)
+    assert book.open("a", None) == (state, False)
+    adopted, _ = book.open("b", None)
+    assert book.open("b", b"work") == (adopted, False)
+    assert state.refs == 3
+
+
+def test_opening_many_is_undone_if_one_is_refused(book):
+    """The others are dropped again, and their keys told."""
+    book.open("b", b"work")
+    with pytest.raises(ConfigError, match="'b'"):
+        book.open_all(["a", "b"], [b"1", b"2"])
+    assert book.take_unused(len(book.dropped)) == ["a"]
+    assert book.states["b"].refs == 1
+
+
+def test_what_is_gone_is_lost(book):
+    """Its status says so, and why; waits end. Scattered again it is pending until told."""
+    state, _ = book.open("a")
+    book.finish([("a", None)])
+    countdown = Countdown(list)
+    book.gone([("a", Failure.of(DataLost("gone")))])
+    assert state.status == "lost"
+    assert isinstance(state.exception(), DataLost)
+    assert book.count_pending(countdown, [state]) == 0
+    book.open("a")
+    assert (state.status, state.exception()) == ("pending", None)
+    book.finish([("a", None)])
+    assert state.status == "finished"
+
+
+def test_what_is_run_again_is_pending(book):
+    """A lost result, and a failed task; one whose value came along cannot be lost."""
+    for key in "abc":
+        book.open(key)
+    book.finish([("a", None), ("b", b"value")])
+    book.fail([("c", Failure.of(ValueError("x")))])
+    book.lose(["a", "b", "c", "unknown"])
+    assert [book.states[key].status for key in "abc"] == ["pending", "finished", "pending"]
+    assert book.states["c"].exception() is None

@@ -266,3 +266,64 @@ def test_a_blocking_loop_in_an_event_loop_is_refused(cluster, gate):
             await future
 
     asyncio.run(main())
+
+
+def test_exceptions_may_stand_in_for_results(client):
+    """With `raise_errors=False` a failed or cancelled task does not end the loop."""
+    futures = client.map(lambda x: 1 / x, [1, 0])
+    futures.append(client.submit(abs, -1, resources={"none": 1}))
+    futures[2].cancel()
+    pairs = dict(as_completed(futures, with_results=True, raise_errors=False))
+    assert pairs[futures[0]] == 1
+    assert isinstance(pairs[futures[1]], ZeroDivisionError)
+    assert isinstance(pairs[futures[2]], TaskCancelled)
+    batch = as_completed(futures[1:2], with_results=True, raise_errors=False).next_batch()
+    assert isinstance(batch[0][1], ZeroDivisionError)
+
+
+def test_as_completed_has_a_time_limit(client, gate):
+    """It counts from the beginning; what has ended is yielded all the same."""
+    slow, fast = client.submit(gate.function), client.submit(abs, -1)
+    fast.result(30)
+    completed = as_completed([slow, fast], timeout=0.05)
+    assert next(completed) is fast
+    with pytest.raises(TimeoutError, match=r"1 tasks have not ended within 0.05 s"):
+        next(completed)
+    with pytest.raises(TimeoutError):
+        completed.next_batch()
+    assert completed.next_batch(block=False) == []
+    gate.open()
+    slow.result(30)
+    assert list(completed) == [slow]
+
+
+def test_as_completed_is_cleared(client, gate):
+    """Nothing of what was added is yielded; more may be added."""
+    slow, fast = client.submit(gate.function), client.submit(abs, -1)
+    fast.result(30)
+    completed = as_completed([slow, fast])
+    assert completed.has_ready()
+    completed.clear()
+    assert not completed.has_ready()
+    assert completed.is_empty()
+    assert list(completed) == []
+    completed.add(slow)
+    assert completed.count() == 1
+    gate.open()
+    assert list(completed) == [slow]
+
+
+def test_asynchronous_iteration_with_a_time_limit(cluster, gate):
+    """The same in an event loop."""
+
+    async def main():
+        async with Client(cluster, asynchronous=True) as client:
+            slow = client.submit(gate.function)
+            with pytest.raises(TimeoutError, match="1 tasks have not ended within"):
+                async for _ in as_completed([slow], timeout=0.01):
+                    pass
+            gate.open()
+            pairs = [pair async for pair in as_completed([slow], with_results=True, timeout=30)]
+            assert pairs == [(slow, None)]
+
+    asyncio.run(main())
