@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 from jobqueue.errors import ConfigError, CoordinationError, JobQueueError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
-from jobqueue.protocol.messages import Message
 from jobqueue.protocol.payload import nbytes
-from jobqueue.scheduler.records import ClientRecord
+from jobqueue.scheduler.records import ClientRecord, StandIn
 from jobqueue.scheduler.things import (
     Desk,
     Element,
@@ -66,26 +65,15 @@ OPERATIONS: Final[dict[type[Thing], frozenset[str]]] = {
 UNANSWERED: Final = frozenset({"hurry", "withdraw", "taken"})
 
 
-class _Nowhere(list[Any]):
-    """An outbox that nobody reads."""
-
-    def append(self, item: Any) -> None:
-        pass
-
-
-class Keeper(ClientRecord):
-    """Wants the tasks whose futures are inside of kept values; listens to nothing."""
+class Keeper(StandIn):
+    """Wants the tasks whose futures are inside of kept values."""
 
     __slots__ = ("_counts", "_state")
 
     def __init__(self, state: SchedulerState) -> None:
-        super().__init__("coordination", -1)
-        self.out_finished = _Nowhere()
+        super().__init__("coordination")
         self._state = state
         self._counts: Counter[str] = Counter()
-
-    def say(self, message: Message) -> None:
-        """Hear nothing."""
 
     def hold(self, keys: Sequence[str]) -> None:
         """Want these, once more than before."""

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 PATIENCE: Final = 0.02
 """Seconds that a task waits before it makes way for others: most questions are answered sooner."""
 
+BREATH: Final = 0.5
+"""Seconds after which a thread that waits looks whether its task is to be interrupted."""
+
 
 class Named:
     """Something in the scheduler that is known by its kind and its name.
@@ -180,9 +183,11 @@ def _block(client: Client, coroutine: Coroutine[Any, Any, Any]) -> Any:
         if done.done():
             return done.result()
         with giving_way():
-            return done.result()
+            while not done.done():
+                concurrent.futures.wait([done], BREATH)
+        return done.result()
     except BaseException:
-        done.cancel()  # a Ctrl-C; otherwise without effect
+        done.cancel()  # a Ctrl-C, or the task is cancelled by force; otherwise without effect
         raise
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobqueue.client.coordination import Named, seconds, serialize
+from jobqueue.client.future import read_by
 from jobqueue.errors import ConfigError
 from jobqueue.protocol.payload import Serialized
 from jobqueue.protocol.serialize import loads
@@ -29,7 +30,8 @@ class _Values(Named):
         """Return the values, and say that they have arrived."""
         client, number, values = got
         try:
-            return [loads(value) for value in values]
+            with read_by(client):
+                return [loads(value) for value in values]
         finally:
             # After the futures inside have said that they are wanted here: until now the
             # scheduler has kept their results, and the values, for us.
