@@ -8,7 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jobqueue.comm import Comm
+from jobqueue.comm.base import OnClosed, OnMessages
+from jobqueue.errors import CommError
 from jobqueue.protocol.messages import Message
+from jobqueue.worker.owning import in_memory, own
 
 
 class Link:
@@ -25,6 +28,14 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._outbox: list[Message] = []
 
+    def attach(self, comm: Comm, on_messages: OnMessages, on_closed: OnClosed) -> None:
+        """Begin to talk over a connection, see `Comm.start`."""
+        self.comm = comm
+        if in_memory(comm):
+            comm.start(lambda messages: on_messages(own(messages)), on_closed)
+        else:
+            comm.start(on_messages, on_closed)
+
     def say(self, message: Message) -> None:
         """Say something, together with all else of this turn of the loop."""
         if not self._outbox:
@@ -34,7 +45,14 @@ class Link:
     def send(self, messages: Sequence[Message]) -> None:
         """Say these at once."""
         if self.comm is not None and messages:
-            self.comm.send(messages)
+            self.comm.send(own(messages) if in_memory(self.comm) else messages)
+
+    async def drain(self) -> None:
+        """Wait until so much of what was said has been taken that it is reasonable to say more."""
+        await asyncio.sleep(0)  # until it has left the outbox
+        if self.comm is not None:
+            with contextlib.suppress(CommError):
+                await self.comm.drain()
 
     def in_loop(self, function: Callable[..., object], *arguments: Any) -> None:
         """Have a function called in the event loop; from any thread, also after its end."""

@@ -87,9 +87,10 @@ def failure_of(error: BaseException, where: str) -> Failure:
 
 def _in_words(error: BaseException) -> str:
     try:
-        return f"{type(error).__name__}: {error}"
+        text = str(error)
     except Exception:
-        return type(error).__name__
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _own_frames(traceback: TracebackType | None) -> TracebackType | None:

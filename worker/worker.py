@@ -297,10 +297,9 @@ class Worker:
     async def _serve(self, comm: Comm) -> None:
         """Work for a scheduler until the connection, or this worker, ends."""
         self._lost.clear()
-        self._link.comm = comm
         self.tried.set()
         logger.info("worker connected name=%s to=%s", self.options.name, comm.peer_address)
-        comm.start(self._on_messages, self._on_closed)
+        self._link.attach(comm, self._on_messages, self._on_closed)
         if self._on_connected is not None:
             self._on_connected()
         if self._monitor is not None and self._monitor.reason is not None:

@@ -9,6 +9,8 @@ from jobqueue.worker.link import Link
 
 
 class FakeComm:
+    peer_address = "tls://10.0.0.1:4000"
+
     def __init__(self) -> None:
         self.frames: list[Any] = []
 
