@@ -35,7 +35,6 @@ TESTED_THROUGH = {
     # results reach users through futures, and protocols are what the cluster fulfils
     "jobqueue/client/destination.py": "client/test_session.py",
     "jobqueue/client/protocols.py": "client/test_client_life.py",
-    "jobqueue/client/submission.py": "client/test_client.py",
     "jobqueue/client/results.py": "client/test_future.py",
     # its words are compared where tasks end without a result
     "scheduler/causes.py": "scheduler/test_state.py",

@@ -99,7 +99,7 @@ def _pickle_exception(error: BaseException, summary: str) -> bytes:
         if head is not None:
             pickle.loads(head)  # an __init__ of its own often makes this fail, better here
             return head
-    except Exception:
+    except (Exception, SystemExit):
         pass
     kind = type(error)
     if isinstance(error, JobQueueError):

@@ -114,7 +114,7 @@ def loads(serialized: Serialized) -> Any:
         return pickle.loads(serialized)  # type: ignore[arg-type]
     except SerializationError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SerializationError(
             f"a pickle could not be read here: {type(error).__name__}: {error}; is the same "
             "software installed at both ends?"

@@ -58,7 +58,12 @@ def test_a_future_that_nobody_can_hold(client, no_client):
 def test_the_tasks_of_a_worker_share_a_client(cluster, no_client):
     """It is made for the first one, and anew if its connection has ended."""
     host = SimpleNamespace(
-        name="w", clients={}, scheduler_addresses=[cluster.scheduler_address], credentials=None
+        name="w",
+        clients={},
+        scheduler_addresses=[cluster.scheduler_address],
+        credentials=None,
+        secede=lambda: None,
+        rejoin=lambda: None,
     )
     running.host, running.key = host, "task"
     try:
