@@ -192,7 +192,7 @@ class Replication(Order):
             return None
         named = ", ".join(repr(key) for key in list(self._failed)[:NAMED])
         text = (
-            f"{len(self._failed)} results could not be copied to where they were wanted ({named}): "
-            "they were released, lost or cannot be pickled, or are actors"
+            f"not copied to where they were wanted, {len(self._failed)} in all: {named}; they were "
+            "released, lost or cannot be pickled, or are actors"
         )
         return Failure.of(TaskError(text))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 
 import pytest
 
@@ -95,11 +96,13 @@ def test_a_task_hands_futures_of_its_own_on(client):
     assert client.gather(queue.get()) == [1, 3, 9]
 
 
-def test_a_closed_queue_lets_nobody_wait(client):
+def test_a_closed_queue_lets_nobody_wait(client, cluster):
     """Whoever waits hears so."""
     queue = Queue("to be closed", client)
     waiting = client.submit(lambda q: q.get(), queue)
-    client.submit(lambda: None).result()
+    things = cluster.scheduler.questions._coordination._things
+    while ("queue", "to be closed") not in things:  # until somebody waits for it
+        time.sleep(0.001)
     queue.close()
     with pytest.raises(CoordinationError, match="'to be closed' was closed"):
         waiting.result()

@@ -122,7 +122,7 @@ def test_what_cannot_be_copied_is_named(core, results, answers):
     (failure,) = answers
     error = failure.to_exception()
     assert isinstance(error, TaskError)
-    assert "3 results" in str(error)
+    assert "3 in all" in str(error)
     for key in ("bad", "actor", "unheard-of"):
         assert repr(key) in str(error)
     core.said(client)
