@@ -19,6 +19,7 @@ from jobqueue.worker.interrupts import Interrupts, wait_ended
 from jobqueue.worker.link import Link
 from jobqueue.worker.peers import Answer, Peers, answer_message, serialized_from
 from jobqueue.worker.preload import import_from
+from jobqueue.worker.room import Room
 from jobqueue.worker.store import Store
 
 
@@ -75,6 +76,7 @@ class Duties:
         self._interrupts = Interrupts(on_stuck)
         self._mentioned: dict[str, list[Any]] = {}  # futures that a result holds, until it is told
         self._answering: set[asyncio.Task[None]] = set()
+        self._room = Room()  # for what the scheduler is sent
         self.handlers: dict[str, Callable[..., None]] = {
             m.RUN: self._intake.run,
             m.FUNCTIONS: self._add_functions,
@@ -179,7 +181,9 @@ class Duties:
         task.add_done_callback(self._answering.discard)
 
     async def _answer(self, number: int, key: str) -> None:
-        self._say(answer_message(number, await serialized_from(self._store, key)))
+        async with self._room.of(self._store.size(key)):
+            self._say(answer_message(number, await serialized_from(self._store, key)))
+            await self._link.drain()
 
     def _keep(self, items: Iterable[tuple[str, Serialized]]) -> None:
         for key, value in items:

@@ -167,6 +167,8 @@ class Monitor:
     async def run(self) -> None:
         """Look again and again, until cancelled."""
         _here.append(self)
+        if self._store is not None:
+            self._store.on_full = self._relieve_soon
         try:
             while True:
                 self.look()
@@ -182,10 +184,8 @@ class Monitor:
             reason = self.reason
             logger.warning("worker goes on" if reason is None else f"worker pauses: {reason}")
             self._on_change(reason)
-        if self._relieving is None and (
-            self.pressure.spills(taken) or (self._store is not None and self._store.pending)
-        ):
-            self._relieving = asyncio.create_task(self._relieve())
+        if self.pressure.spills(taken) or (self._store is not None and self._store.pending):
+            self._relieve_soon()
         self._look_for_hope()
 
     def _look_for_hope(self) -> None:
@@ -197,6 +197,10 @@ class Monitor:
         elif now >= self._hopeless_since + HOPELESS:
             self._hopeless_since = None
             self._on_hopeless(f"{self.reason}, while nothing runs")
+
+    def _relieve_soon(self) -> None:
+        if self._relieving is None and not self._over:
+            self._relieving = asyncio.create_task(self._relieve())
 
     async def _relieve(self) -> None:
         try:

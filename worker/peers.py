@@ -32,6 +32,8 @@ from jobqueue.protocol.hello import PYTHON
 from jobqueue.protocol.messages import Message
 from jobqueue.protocol.payload import Serialized
 from jobqueue.worker.options import WorkerOptions
+from jobqueue.worker.owning import in_memory, own
+from jobqueue.worker.room import Room
 from jobqueue.worker.store import Store
 
 logger = logging.getLogger("jobqueue.worker")
@@ -40,8 +42,8 @@ CONNECT_TIMEOUT = 5.0
 """Seconds to reach another worker before the scheduler is asked to pass its result on."""
 
 SILENCE = 5.0
-"""Seconds without a byte after which a worker that owes a result is asked whether it is there; after
-as many again it is given up. Not of the whole: 3 GB may take long, and so may pickling them."""
+"""Seconds without a byte after which a worker that owes a result is asked whether it is there;
+after as many again it is given up. Not of the whole: 3 GB may take long, and so may pickling."""
 
 ANYBODY_THERE = ""
 """The key of nothing: a SEND of it is answered at once by whoever can answer at all."""
@@ -151,22 +153,24 @@ class PeerServer:
 
     def _on_comm(self, comm: Comm) -> None:
         self._comms.add(comm)
-        comm.start(partial(self._on_messages, comm), lambda reason: self._comms.discard(comm))
+        on_messages = partial(self._on_messages, comm, Room())
+        comm.start(on_messages, lambda reason: self._comms.discard(comm))
 
-    def _on_messages(self, comm: Comm, messages: Sequence[Message]) -> None:
+    def _on_messages(self, comm: Comm, room: Room, messages: Sequence[Message]) -> None:
         for operation, number, key in messages:
             if operation == m.SEND and key == ANYBODY_THERE:
                 comm.send([answer_message(number, None)])
             elif operation == m.SEND:
-                task = asyncio.create_task(self._answer(comm, number, key))
+                task = asyncio.create_task(self._answer(comm, room, number, key))
                 self._answering.add(task)
                 task.add_done_callback(self._answering.discard)
 
-    async def _answer(self, comm: Comm, number: int, key: str) -> None:
-        answer = await serialized_from(self._store, key)
-        with contextlib.suppress(CommError):
-            comm.send([answer_message(number, answer)])
-            await comm.drain()
+    async def _answer(self, comm: Comm, room: Room, number: int, key: str) -> None:
+        async with room.of(self._store.size(key)):
+            message = answer_message(number, await serialized_from(self._store, key))
+            with contextlib.suppress(CommError):
+                comm.send([own(message) if in_memory(comm) else message])
+                await comm.drain()
 
     def close(self) -> None:
         """Stop listening and end all connections."""

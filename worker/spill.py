@@ -82,6 +82,11 @@ class SpillingStore(Store):
     clock
         Tells the time in seconds.
 
+    Attributes
+    ----------
+    on_full
+        Called by the event loop when it has stored more than the target, as it cannot spill itself.
+
     Examples
     --------
     >>> store = SpillingStore(SpillFolder("/tmp"), target=1000)
@@ -98,6 +103,7 @@ class SpillingStore(Store):
         self, folder: SpillFolder, target: float, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.target = target
+        self.on_full: Callable[[], object] | None = None
         self._folder = folder
         self._clock = clock
         self._lock = threading.Lock()
@@ -141,6 +147,11 @@ class SpillingStore(Store):
 
     # -- as any store ------------------------------------------------------------------------------
 
+    def size(self, key: str) -> int:
+        """Return roughly how many bytes a value takes in memory; 0 if it is not here."""
+        entry = self._entries.get(key)
+        return 0 if entry is None else entry.size
+
     def put(self, key: str, value: Any) -> None:
         """Keep a value. To be called by the thread that made it, which may have to write files."""
         self._put(key, _Entry(value, None, sizeof(value)))
@@ -149,6 +160,8 @@ class SpillingStore(Store):
     def put_serialized(self, key: str, serialized: Serialized) -> None:
         """Keep a value as it came over the wire; it is unpickled when a task needs it."""
         self._put(key, _Entry(_ABSENT, serialized, nbytes(serialized)))
+        if self.on_full is not None and self._memory - self._leaving > self.target:
+            self.on_full()
 
     def _put(self, key: str, entry: _Entry) -> None:
         with self._lock:

@@ -7,8 +7,9 @@ import threading
 from collections.abc import MutableMapping
 from typing import Any
 
-from jobqueue.protocol.payload import Serialized
+from jobqueue.protocol.payload import Serialized, nbytes
 from jobqueue.protocol.serialize import dumps, loads
+from jobqueue.worker.sizeof import sizeof
 
 logger = logging.getLogger("jobqueue.worker")
 
@@ -49,6 +50,14 @@ class Store:
 
     def __len__(self) -> int:
         return len(self._data) + len(self._packed)
+
+    def size(self, key: str) -> int:
+        """Return roughly how many bytes a value takes; 0 if it is not here, or not to be seen."""
+        serialized = self._packed.get(key)
+        if serialized is not None:
+            return nbytes(serialized)
+        # A mapping of the user's may have to read it first.
+        return sizeof(self._data[key]) if type(self._data) is dict and key in self._data else 0
 
     def put(self, key: str, value: Any) -> None:
         """Keep a value. To be called by the thread that made it, which may have to wait."""
