@@ -247,7 +247,7 @@ def test_results_are_replicated_and_the_answer_says_when(site, run):
             two.say(m.COPIED, ["a"], [])
             assert await client.hears(m.ANSWER) == (m.ANSWER, 1, None)
             assert await ask(client, "who-has", ["a"]) == {"a": ["one", "two"]}
-            with pytest.raises(TaskError, match=r"1 results could not be copied .*'unheard-of'"):
+            with pytest.raises(TaskError, match=r"not copied .* 1 in all: 'unheard-of'"):
                 await ask(client, "replicate", [["unheard-of"], None, ["one"]])
             with pytest.raises(ConfigError, match="n=0"):
                 await ask(client, "replicate", [["a"], 0, None])
