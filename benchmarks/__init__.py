@@ -12,5 +12,8 @@ Not part of the installed package; run from the checkout with ``python -m benchm
 ``tasks``           the functions that the contenders' workers run
 ``results``         medians, ratios, verdicts
 ``report``, ``plot``  the Markdown table and the SVG drawing
+``simulate``        the scheduler's core by itself, with simulated workers
+``profile``         where the time of one task goes
+``stages``          the clocks that it puts around the stages
 ====================  ==============================================================
 """
