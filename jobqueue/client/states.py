@@ -132,7 +132,7 @@ class Book:
 
         Raises
         ------
-        KeyInUse
+        ConfigError
             The key stands for other work.
         """
         with self.lock:
@@ -142,7 +142,7 @@ class Book:
                 return state, True
             if work is not None:
                 if state.work is not None and state.work != work:
-                    raise KeyInUse(
+                    raise ConfigError(
                         f"key {key!r} is in use for other work: choose another key, or release "
                         "the futures that have it"
                     )
@@ -166,7 +166,7 @@ class Book:
             try:
                 for key, work in zip(keys, works, strict=True):
                     opened.append(self.open(key, work)[0])
-            except KeyInUse:
+            except ConfigError:
                 self.dropped.extend(opened)
                 raise
             return opened
@@ -272,10 +272,6 @@ class Book:
             for state in states:
                 if state.waiters is not None and waiter in state.waiters:
                     state.waiters.remove(waiter)
-
-
-class KeyInUse(ConfigError):
-    """A key stands for other work."""
 
 
 def _make_pending(state: State) -> None:

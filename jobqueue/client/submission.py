@@ -25,7 +25,7 @@ from jobqueue.client.calls import (
 )
 from jobqueue.client.connection import Connection
 from jobqueue.client.future import Future, adopt_into
-from jobqueue.client.states import MADE, RELEASED, KeyInUse, State
+from jobqueue.client.states import MADE, RELEASED, State
 from jobqueue.errors import ClientClosed, ConfigError, SerializationError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol import references
@@ -197,14 +197,14 @@ class Submission:
     def _open(self, key: str, work: bytes) -> State:
         try:
             return self._book.open(key, work)[0]
-        except KeyInUse:  # by futures that are gone, perhaps
+        except ConfigError:  # by futures that are gone, perhaps
             self._say_all()
             return self._book.open(key, work)[0]
 
     def _open_all(self, keys: Sequence[str], works: Sequence[bytes]) -> list[State]:
         try:
             return self._book.open_all(keys, works)
-        except KeyInUse:
+        except ConfigError:
             self._say_all()
             return self._book.open_all(keys, works)
 

@@ -9,7 +9,7 @@ import signal
 import numpy
 import pytest
 
-from jobqueue import annotate, as_completed, wait
+from jobqueue import annotate, wait
 from jobqueue.client.connection import Connection
 from jobqueue.client.submission import Submission
 from jobqueue.errors import ClientClosed, ConfigError, DataLost, SerializationError
@@ -154,23 +154,19 @@ def test_tasks_go_where_they_are_to(client):
     assert anywhere.result(30) in client.nthreads()
 
 
-def test_equals_go_in_order_and_others_by_priority(client, gate):
-    """A later task with a higher priority overtakes; `fifo_timeout` changes nothing."""
+def test_equals_go_in_order(client, gate, wait_until):
+    """The order of submission, at one worker; `fifo_timeout` changes nothing."""
     blocked = client.map(gate.function, range(2))
     gate.await_arrivals(2)
-    order = []
+    ended = []
     name = min(client.nthreads())
-    low = [
-        client.submit(abs, -number, workers=name, priority=-1, fifo_timeout="1s")
-        for number in range(3)
-    ]
-    high = client.submit(abs, -5, workers=name, priority=1)
-    for future in (*low, high):
-        future.add_done_callback(lambda future: order.append(future.key))
+    futures = [client.submit(abs, -1, workers=name, fifo_timeout="1s") for _ in range(5)]
+    for future in futures:
+        future.add_done_callback(lambda future: ended.append(future.key))
     gate.open(2)
-    client.gather([*blocked, *low, high])
-    list(as_completed([*low, high]))
-    assert [key for key in order if key != high.key] == [future.key for future in low]
+    client.gather([*blocked, *futures])
+    wait_until(lambda: len(ended) == 5)
+    assert ended == [future.key for future in futures]
 
 
 def test_a_task_is_tried_again(client, tmp_path):
