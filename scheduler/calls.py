@@ -14,7 +14,7 @@ from jobqueue.errors import CommClosed, DataLost, TaskError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized
-from jobqueue.scheduler.records import MEMORY, UNFINISHED, ClientRecord, WorkerRecord
+from jobqueue.scheduler.records import UNFINISHED, ClientRecord, WorkerRecord
 from jobqueue.scheduler.state import SchedulerState
 
 Answer = tuple[str, Serialized | None, Any]
@@ -96,8 +96,8 @@ class Calls:
     def _home_of(self, actor: str) -> WorkerRecord | Failure:
         """Return where an actor lives, or why it cannot be called."""
         task = self._state.tasks.get(actor)
-        if task is not None and task.state is MEMORY and task.holders:
-            return next(iter(task.holders))
+        if task is not None and (home := self._state.results.actors.get(task)) is not None:
+            return home  # others may hold its handle
         if task is not None and task.state in UNFINISHED:
             text = f"actor {actor!r} is not made yet: wait for its future before calling it"
             return Failure.of(TaskError(text))
