@@ -76,7 +76,7 @@ class Duties:
         self._interrupts = Interrupts(on_stuck)
         self._mentioned: dict[str, list[Any]] = {}  # futures that a result holds, until it is told
         self._answering: set[asyncio.Task[None]] = set()
-        self._room = Room()  # for what the scheduler is sent
+        self._room = Room(store.send_ahead)  # for what the scheduler is sent
         self.handlers: dict[str, Callable[..., None]] = {
             m.RUN: self._intake.run,
             m.FUNCTIONS: self._add_functions,

@@ -153,7 +153,7 @@ class PeerServer:
 
     def _on_comm(self, comm: Comm) -> None:
         self._comms.add(comm)
-        on_messages = partial(self._on_messages, comm, Room())
+        on_messages = partial(self._on_messages, comm, Room(self._store.send_ahead))
         comm.start(on_messages, lambda reason: self._comms.discard(comm))
 
     def _on_messages(self, comm: Comm, room: Room, messages: Sequence[Message]) -> None:

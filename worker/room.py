@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 SEND_AHEAD: Final = 64 * 2**20
-"""Bytes of values that are made ready for one receiver before it has taken those before."""
+"""Most bytes of values that are made ready for one receiver before it has taken those before."""
 
 
 class Room:

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 from jobqueue.errors import SerializationError
 from jobqueue.protocol.payload import Serialized, nbytes
 from jobqueue.protocol.serialize import dumps, loads
+from jobqueue.worker.room import SEND_AHEAD
 from jobqueue.worker.sizeof import sizeof
 from jobqueue.worker.spill_folder import SpillFolder
 from jobqueue.worker.store import Store
@@ -146,6 +147,11 @@ class SpillingStore(Store):
         return self._clock() < self._not_before
 
     # -- as any store ------------------------------------------------------------------------------
+
+    @property
+    def send_ahead(self) -> int:
+        """How many bytes of values may be made ready to be sent to one receiver, see `Room`."""
+        return int(min(SEND_AHEAD, self.target / 10))
 
     def size(self, key: str) -> int:
         """Return roughly how many bytes a value takes in memory; 0 if it is not here."""

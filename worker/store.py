@@ -9,6 +9,7 @@ from typing import Any
 
 from jobqueue.protocol.payload import Serialized, nbytes
 from jobqueue.protocol.serialize import dumps, loads
+from jobqueue.worker.room import SEND_AHEAD
 from jobqueue.worker.sizeof import sizeof
 
 logger = logging.getLogger("jobqueue.worker")
@@ -50,6 +51,11 @@ class Store:
 
     def __len__(self) -> int:
         return len(self._data) + len(self._packed)
+
+    @property
+    def send_ahead(self) -> int:
+        """How many bytes of values may be made ready to be sent to one receiver, see `Room`."""
+        return SEND_AHEAD
 
     def size(self, key: str) -> int:
         """Return roughly how many bytes a value takes; 0 if it is not here, or not to be seen."""
