@@ -34,8 +34,8 @@ from jobqueue.worker.runner import Run, Runner
 from jobqueue.worker.sizeof import sizeof
 from jobqueue.worker.store import Store
 
-REJOIN_SLICE = 0.2
-"""Seconds that a thread which waits for a place cannot be interrupted."""
+REJOIN_SLICE = 0.1
+"""Seconds after which a task that waits for a place looks whether it is still wanted."""
 
 
 class _Place:
@@ -200,29 +200,38 @@ class Executor:
         runner = self._runners.get(threading.get_ident())
         if runner is None or runner.away or runner.item is None:
             return None
-        runner.away = runner.odd = True
-        self._start_thread()
+        with runner.shielded():
+            runner.away = runner.odd = True
+            self._start_thread()
         return runner.wanted
 
     def rejoin(self) -> str | None:
-        """Wait for a place; return the key to tell the scheduler, if any."""
+        """Wait for a place; return the key to tell the scheduler, if any.
+
+        Raises
+        ------
+        TaskCancelled
+            The task was abandoned, so it need not have a place.
+        """
         runner = self._runners.get(threading.get_ident())
-        if runner is None or not runner.away or runner.wanted is None:
+        if runner is None or not runner.away or runner.item is None:
             return None
-        place = _Place(runner)
-        self._rejoining.append(place)
-        self._have_threads_look_up(1)
-        try:
+        with runner.shielded():
+            place = _Place(runner)
+            self._rejoining.append(place)
+            self._have_threads_look_up(1)
             while not (place.free.wait(REJOIN_SLICE) or self._closed):
-                pass
-        except BaseException:
-            # Either nobody gives it a place any more, or it has it.
-            try:
-                self._rejoining.remove(place)
-            except ValueError:
-                place.free.wait()
-            raise
+                if runner.wanted is None and self._take_back(place):
+                    raise TaskCancelled("cancelled, while it waited for its place")
         return runner.wanted
+
+    def _take_back(self, place: _Place) -> bool:
+        """Wait no more for a place; False if it is had already."""
+        try:
+            self._rejoining.remove(place)
+        except ValueError:
+            return False
+        return True
 
     def keep_here(self) -> bool:
         """Have the result of the item that this thread runs stay in the store, however small.

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any, NamedTuple
 
 from jobqueue.errors import TaskCancelled
@@ -113,6 +113,21 @@ class Runner:
             except TaskCancelled:
                 continue
             return
+
+    @contextlib.contextmanager
+    def shielded(self) -> Iterator[None]:
+        """Let nothing be interrupted for a while in which a place would be lost by it.
+
+        What has been aimed already is dropped; whoever interrupts does it again. A thread that
+        starts another one needs this, too: the new one might be hit in its stead.
+        """
+        calling, self.calling = self.calling, None
+        if self.odd:
+            self.calm()
+        try:
+            yield
+        finally:
+            self.calling = calling
 
     def complete(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run what an ``async def`` task returned, in an event loop of its own."""
