@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jobqueue.client.in_task import get_client, get_worker, rejoin, secede, worker_client
     from jobqueue.client.locks import Event, Lock, Semaphore
     from jobqueue.client.options import annotate
+    from jobqueue.client.progress import progress
     from jobqueue.client.queues import Queue, Variable
     from jobqueue.client.waiting import as_completed, wait
     from jobqueue.cluster.local import LocalCluster
@@ -51,6 +52,7 @@ _HOMES = {
     "fire_and_forget": "jobqueue.client.client",
     "get_client": "jobqueue.client.in_task",
     "get_worker": "jobqueue.client.in_task",
+    "progress": "jobqueue.client.progress",
     "rejoin": "jobqueue.client.in_task",
     "secede": "jobqueue.client.in_task",
     "wait": "jobqueue.client.waiting",
@@ -78,6 +80,7 @@ __all__ = [
     "fire_and_forget",
     "get_client",
     "get_worker",
+    "progress",
     "rejoin",
     "secede",
     "wait",

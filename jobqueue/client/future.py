@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Generator
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -152,14 +151,22 @@ _reader = _Reader()
 """Whose futures those become that this thread finds in what it unpickles."""
 
 
-@contextmanager
-def read_by(client: Client) -> Iterator[None]:
-    """Let futures that are unpickled meanwhile, in this thread, be a client's."""
-    before, _reader.client = _reader.client, client
-    try:
-        yield
-    finally:
-        _reader.client = before
+class read_by:  # noqa: N801 - used like a function
+    """Let futures that are unpickled meanwhile, in this thread, be a client's.
+
+    A class since each result that is asked for pays for it.
+    """
+
+    __slots__ = ("_before", "_client")
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def __enter__(self) -> None:
+        self._before, _reader.client = _reader.client, self._client
+
+    def __exit__(self, *exception: object) -> None:
+        _reader.client = self._before
 
 
 def adopt(key: str) -> Future:
