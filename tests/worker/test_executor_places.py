@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -523,3 +526,65 @@ def test_futures_that_a_task_pickles_for_itself_are_its_own_affair(bench):
     bench.put("t", lambda: len(dumps(Reference("r"))))
     bench.wait("t")
     assert bench.mentions == {}
+
+
+# -- everything at once ----------------------------------------------------------------------------
+
+
+class Storm:
+    """Tasks of all kinds, and whatever may happen to them, in an order that a seed decides."""
+
+    def __init__(self, bench: Bench, seed: int) -> None:
+        self.bench, self.random = bench, random.Random(seed)
+        self.wanted: set[str] = set()
+
+    def task(self) -> Callable[[], Any]:
+        executor = self.bench.executor
+
+        def away_and_back() -> None:
+            executor.secede()
+            time.sleep(0.001)
+            executor.rejoin()
+
+        def naps() -> None:
+            for _ in range(20):
+                time.sleep(0.0001)
+
+        kinds = (away_and_back, naps, executor.secede, lambda: sum(range(1000)), lambda: 1 / 0)
+        return self.random.choice(kinds)
+
+    def step(self, number: int) -> None:
+        executor, chance = self.bench.executor, self.random.random()
+        if chance < 0.7:
+            self.bench.put(f"t{number}", self.task())
+            self.wanted.add(f"t{number}")
+        elif chance < 0.75:
+            executor.pause()
+            time.sleep(0.001)
+            executor.resume()
+        elif self.wanted:
+            key = self.random.choice(sorted(self.wanted))
+            if chance < 0.8 and executor.withdraw(key):
+                self.wanted.discard(key)
+            for run in executor.abandon([key]):
+                self.wanted.discard(key)
+                run.interrupt()
+                run.interrupt()
+        self.bench.take()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_happens_each_task_ends_once_and_no_place_is_lost(
+    make_bench, wait_until, request, seed
+):
+    """Nobody is interrupted in another's stead."""
+    request.addfinalizer(partial(sys.setswitchinterval, sys.getswitchinterval()))
+    sys.setswitchinterval(1e-5)  # threads meet at all places
+    bench = make_bench(1 + seed % 3)
+    storm = Storm(bench, seed)
+    for number in range(200):
+        storm.step(number)
+    bench.wait(*storm.wanted)
+    for failure in bench.failed.values():
+        assert failure.summary.startswith("ZeroDivisionError")
+    wait_until(lambda: bench.executor.idle and len(bench.executor._runners) == 1 + seed % 3)
