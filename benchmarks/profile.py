@@ -2,13 +2,15 @@
 
     python -m benchmarks.profile
 
-Of the flood it prints the processor time a task that each thread of client, scheduler and worker
-spends in each stage; what is not a stage (reading, the event loop, waking threads) is the rest,
-which the kernel's account of the thread is taken for. Of single tasks it prints when they come
-past each stage: the medians of the time from one to the next, waits and thread switches included.
+Of the flood it prints the processor time a task that each thread spends, and of client and
+scheduler in which stages. What is in no stage (reading, the event loop, waking threads, collecting
+garbage) is the rest of what the kernel says the thread has had. Of single tasks it prints when they
+come past each step: the medians of the time since the beginning, waits and thread switches
+included.
 
 One worker with one thread, both processes on this machine. The clocks around the stages take time
-themselves: sums are somewhat larger than what `python -m benchmarks` measures.
+themselves. In a flood that is next to nothing, since stages are called once a batch, and the worker
+has none; single tasks take about a quarter longer than `python -m benchmarks` says.
 """
 
 import argparse
@@ -48,23 +50,24 @@ STEPS = (
 
 def per_task(
     process: str, before: dict[str, float], after: Report, tasks: int
-) -> Iterator[tuple[str, str, float, float]]:
-    """Yield thread, stage, calls a task and microseconds a task; last of each thread the rest."""
+) -> Iterator[tuple[str, str, float]]:
+    """Yield thread, stage and microseconds a task; last of each thread what is in no stage."""
+    least = 0.05 * tasks / 1e6
     for thread, clock in after.clocks.items():
-        spent = clock - before.get(thread, 0.0)
-        stages = stages_of(after.account, thread)
-        if spent * 1e6 / tasks < 0.05:
+        left = clock - before.get(thread, 0.0)
+        if left < least:
             continue
-        for label, (calls, seconds) in stages.items():
-            yield f"{process}: {thread}", label, calls / tasks, seconds * 1e6 / tasks
-        rest = spent - sum(seconds for _, seconds in stages.values())
-        yield f"{process}: {thread}", "the rest", 0.0, rest * 1e6 / tasks
+        stages = {label: cost for label, cost in stages_of(after.account, thread) if cost >= least}
+        for label, cost in stages.items():
+            left -= cost
+            yield f"{process}: {thread}", label, cost * 1e6 / tasks
+        yield f"{process}: {thread}", "the rest" if stages else "all", left * 1e6 / tasks
 
 
-def stages_of(account: Account, thread: str) -> dict[str, tuple[int, float]]:
-    """Return one thread's part, the most expensive stage first."""
-    own = {label: cost for (name, label), cost in account.items() if name == thread}
-    return dict(sorted(own.items(), key=lambda item: -item[1][1]))
+def stages_of(account: Account, thread: str) -> list[tuple[str, float]]:
+    """Return one thread's stages and their seconds, the most expensive first."""
+    own = [(label, cost) for (name, label), (_, cost) in account.items() if name == thread]
+    return sorted(own, key=lambda stage: -stage[1])
 
 
 def timelines(marks: dict[str, Sequence[Mark]]) -> Iterator[list[float]]:
@@ -93,22 +96,22 @@ def timelines(marks: dict[str, Sequence[Mark]]) -> Iterator[list[float]]:
 def flood(client: Any, tasks: int) -> Iterator[str]:
     """Run many tasks at once; yield the lines of a table."""
     client.gather(client.map(identity, range(tasks)))
-    here, there = report().clocks, client.submit(report).result().clocks
-    report()
+    there, here = client.submit(report).result().clocks, report().clocks
     client.gather(client.map(identity, range(tasks)))
-    after = report(), client.submit(report).result()
-    yield f"| thread | stage, of {tasks:,} tasks at once | calls a task | µs a task |"
-    yield "| --- | --- | ---: | ---: |"
+    now_there, now_here = client.submit(report).result(), report()
+    yield f"| thread | stage, of {tasks:,} tasks at once | µs a task |"
+    yield "| --- | --- | ---: |"
     total = 0.0
-    for process, before, now in ((HERE, here, after[0]), (THERE, there, after[1])):
-        for thread, label, calls, cost in per_task(process, before, now, tasks):
+    for process, before, now in ((HERE, here, now_here), (THERE, there, now_there)):
+        for thread, label, cost in per_task(process, before, now, tasks):
             total += cost
-            yield f"| {thread} | {label} | {calls:.3f} | {cost:.2f} |"
-    yield f"| all | | | {total:.2f} |"
+            yield f"| {thread} | {label} | {cost:.2f} |"
+    yield f"| all | | {total:.2f} |"
 
 
 def single(client: Any, count: int) -> Iterator[str]:
     """Run tasks one after the other; yield the lines of a table."""
+    client.submit(install).result()
     for number in range(count // 5 + 1):
         client.submit(identity, number).result()
     client.submit(report).result()
@@ -139,7 +142,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         LocalCluster(n_workers=1, threads_per_worker=1) as cluster,
         Client(cluster) as client,
     ):
-        client.submit(install).result()
         for line in flood(client, options.tasks):
             print(line)
         print()
