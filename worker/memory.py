@@ -47,7 +47,7 @@ COLLECT: Final = 10.0
 """Seconds between two searches for garbage that refers to itself."""
 
 HOPELESS: Final = 10.0
-"""Seconds that a worker may be paused with nothing to run and nothing to spill."""
+"""Seconds that a worker may be paused with nothing that runs, by what are not results."""
 
 
 class Pressure:
@@ -115,8 +115,8 @@ class Monitor:
     idle
         Tells whether no task runs.
     on_hopeless
-        Called with the reason in words when pausing does not help: nothing runs and nothing is left
-        to spill. A process that has kept too much can only be started again.
+        Called with the reason in words when pausing does not help: nothing runs, and the memory is
+        not taken by results. A process that has kept too much can only be started again. Or None.
     resident
         Tells the bytes that the process takes.
     """
@@ -128,7 +128,7 @@ class Monitor:
         *,
         on_change: Callable[[str | None], object],
         idle: Callable[[], bool],
-        on_hopeless: Callable[[str], object],
+        on_hopeless: Callable[[str], object] | None = None,
         resident: Callable[[], int] = resident_bytes,
     ) -> None:
         self.pressure = pressure
@@ -190,17 +190,24 @@ class Monitor:
 
     def _look_for_hope(self) -> None:
         now = time.monotonic()
-        if not (self.pressure.paused and self._exhausted and self._idle()):
+        if not (self.pressure.paused and self._is_not_results() and self._idle()):
             self._hopeless_since = None
         elif self._hopeless_since is None:
             self._hopeless_since = now
-        elif now >= self._hopeless_since + HOPELESS:
+        elif self._on_hopeless is not None and now >= self._hopeless_since + HOPELESS:
             self._hopeless_since = None
             self._on_hopeless(f"{self.reason}, while nothing runs")
 
     def _relieve_soon(self) -> None:
         if self._relieving is None and not self._over:
             self._relieving = asyncio.create_task(self._relieve())
+
+    def _is_not_results(self) -> bool:
+        """Whether it is something else that takes the memory, which dropping results won't free."""
+        results = 0 if self._store is None else self._store.stored.memory
+        return (
+            self._exhausted and self._store is not None and results < RELIEF * self.pressure.limit
+        )
 
     async def _relieve(self) -> None:
         try:

@@ -22,15 +22,13 @@ from jobqueue.protocol.messages import Message
 from jobqueue.worker.calls import start_thread
 from jobqueue.worker.duties import Duties
 from jobqueue.worker.exit_codes import ExitCode
+from jobqueue.worker.heartbeat import Heartbeat
 from jobqueue.worker.link import Link
 from jobqueue.worker.memory import Monitor, Pressure, Usage, make_store
 from jobqueue.worker.options import WorkerOptions
 from jobqueue.worker.peers import PeerServer, peer_addresses
 
 logger = logging.getLogger("jobqueue.worker")
-
-HEARTBEAT: Final = 10.0
-"""Seconds between two signs of life."""
 
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for one try to reach the scheduler."""
@@ -101,6 +99,12 @@ class Worker:
         self._usage = Usage(self._store)
         self._server = PeerServer(self._store, self._credentials)
         self._link = Link()
+        self._heartbeat = Heartbeat(
+            self._link,
+            self._usage.numbers,
+            addresses=options.addresses,
+            credentials=credentials,
+        )
         self._duties = Duties(
             self,
             options.nthreads,
@@ -120,7 +124,8 @@ class Worker:
         self._last_error = ""  # of the last attempt to connect since then
         self._handlers: dict[str, Callable[..., None]] = {
             **self._duties.handlers,
-            m.HEARTBEAT: lambda numbers: None,
+            m.HEARTBEAT: self._heartbeat.answered,
+            m.BEAT: self._heartbeat.every,
             m.RESTART: self._restart,
             m.END: self._end,
         }
@@ -134,7 +139,7 @@ class Worker:
             Pressure(limit, self.options.memory_fractions),
             on_change=self._on_memory,
             idle=lambda: self._duties.expendable,
-            on_hopeless=lambda reason: self.drain(reason, ExitCode.RESTART),
+            on_hopeless=None if self._shares_process else self._begin_anew_for,
         )
 
     @property
@@ -186,7 +191,8 @@ class Worker:
             Why it ended. The reason in words is logged.
         """
         await self._server.start(*peer_addresses(self.options))
-        beside = [asyncio.create_task(self._beat())]
+        self._heartbeat.start()
+        beside = []
         if self._monitor is not None:
             beside.append(asyncio.create_task(self._monitor.run()))
         try:
@@ -200,6 +206,7 @@ class Worker:
         finally:
             for task in beside:
                 task.cancel()
+            self._heartbeat.stop()
             self._ended.set()
             await self._close()
 
@@ -240,6 +247,9 @@ class Worker:
         if comm is not None:
             comm.close()
             await asyncio.wait([asyncio.create_task(comm.wait_closed())], timeout=1.0)
+
+    def _begin_anew_for(self, reason: str) -> None:
+        self.drain(reason, ExitCode.RESTART)
 
     def _begin_anew(self) -> None:
         self._ended.clear()
@@ -321,11 +331,6 @@ class Worker:
         finally:
             for wait in waits:
                 wait.cancel()
-
-    async def _beat(self) -> None:
-        while True:
-            await asyncio.sleep(HEARTBEAT)
-            self._link.say((m.HEARTBEAT, self._usage.numbers()))
 
     def _on_memory(self, reason: str | None) -> None:
         """Begin no tasks for lack of memory, or begin them again."""

@@ -168,7 +168,7 @@ def test_a_disk_that_refuses(world: World, tmp_path: Path):
     assert world.monitor.reason.endswith("(86 %), and its disk takes no results")
 
 
-def test_a_store_of_the_user_is_left_alone(world: World):
+def test_a_store_of_the_user_is_left_alone(world: World, monkeypatch: pytest.MonkeyPatch):
     """Nothing in it is spilled, but the worker does pause."""
     data: dict[str, Any] = {}
     monitor = world.watch(Store(data), Pressure(100_000))
@@ -177,6 +177,10 @@ def test_a_store_of_the_user_is_left_alone(world: World):
     monitor.relieve()
     assert list(data) == ["x"]
     monitor.pressure.look(90_000)
+    monkeypatch.setattr(module, "HOPELESS", -1.0)
+    for _ in range(3):
+        monitor._look_for_hope()
+    assert world.hopeless == [], "dropping what is in there may help"
     assert monitor.reason is not None
     assert monitor.reason.endswith("no result left that could be put on disk")
 
