@@ -170,7 +170,7 @@ class Session:
         """
         if running.host is not None and running.key is not None:
             return cls._in_task(running.host)
-        clients = [one for one in list(_sessions.values()) if isinstance(one, cls) and one._open]
+        clients = [one for one in _all_sessions() if isinstance(one, cls) and one._open]
         if not clients:
             raise ClientClosed("no client is open in this process: make one, Client(cluster)")
         try:
@@ -282,8 +282,15 @@ _sessions: weakref.WeakValueDictionary[int, Session] = weakref.WeakValueDictiona
 _in_task_lock = threading.Lock()
 
 
+def _all_sessions() -> list[Session]:
+    """Return those that there are, while other threads make some."""
+    return [session for ref in _sessions.valuerefs() if (session := ref()) is not None]
+
+
 def _disown_sessions() -> None:
-    for session in list(_sessions.values()):
+    global _in_task_lock
+    _in_task_lock = threading.Lock()  # a thread that did not come along may have held it
+    for session in _all_sessions():
         session._disown()
 
 

@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import threading
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -21,7 +22,7 @@ from jobqueue.protocol.running import running
 @pytest.fixture
 def no_client(monkeypatch):
     """As in a process where no client was made."""
-    monkeypatch.setattr(session, "_sessions", {})
+    monkeypatch.setattr(session, "_sessions", weakref.WeakValueDictionary())
 
 
 def test_the_last_client_that_is_open_is_meant(cluster, no_client):
