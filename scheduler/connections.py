@@ -102,6 +102,7 @@ class Connections:
         )
         self._comms[worker] = comm
         self._state.add_worker(worker, self._scheduler.time())
+        worker.say((m.BEAT, self._state.losses.heartbeat))
         worker.say((m.IMPORT_FROM, program_folders()))
         comm.start(
             partial(self._on_messages, worker, self._worker_handlers),

@@ -34,8 +34,11 @@ from jobqueue.scheduler.records import (
 if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState
 
-SUSPECT_AFTER: Final = 30.0
-"""Seconds of silence, three heartbeats, after which a worker gets no new tasks."""
+HEARTBEAT: Final = 10.0
+"""Seconds between two signs of life of a worker, unless it may be silent for less than three."""
+
+SUSPECT_AFTER: Final = 3 * HEARTBEAT
+"""Seconds of silence after which a worker gets no new tasks."""
 
 REPORT_PATIENCE: Final = 3.0
 """Seconds within which an agent reports how a worker ended."""
@@ -91,12 +94,18 @@ class Losses:
         self._state = state
         self.allowed_failures = allowed_failures
         self.worker_ttl = worker_ttl
+        self.suspect_after = min(SUSPECT_AFTER, worker_ttl)
         self.strays: dict[Task, set[WorkerRecord]] = {}
         self.aside: dict[WorkerRecord, set[Task]] = {}  # with the results they held
         self.condemned: dict[Task, Departure] = {}
         self._departures: list[Departure] = []  # of which a report may come
         self._early: dict[WorkerRecord, Report] = {}  # reports that came before the end
         self._looked: float | None = None
+
+    @property
+    def heartbeat(self) -> float:
+        """How often workers are to give a sign of life, in seconds."""
+        return min(HEARTBEAT, self.worker_ttl / 4)
 
     # -- workers that are gone ---------------------------------------------------------------------
 
@@ -206,7 +215,7 @@ class Losses:
             if away > ABSENCE:  # what they said meanwhile may not have been read yet
                 worker.seen = min(now, worker.seen + away)
             silence = now - worker.seen
-            if silence >= min(SUSPECT_AFTER, self.worker_ttl) and worker.silent is None:
+            if silence >= self.suspect_after and worker.silent is None:
                 self._suspect(worker)
             if silence >= self.worker_ttl and worker.silent is SUSPECT:
                 self._set_aside(worker)
@@ -276,9 +285,13 @@ class Losses:
         """Return whether a worker may be running a task that was taken from it."""
         return worker in self.strays.get(task, ())
 
+    def is_news(self, task: Task, worker: WorkerRecord) -> bool:
+        """Return whether what a worker says of a task is of a run that was taken from it."""
+        return self.is_stray(task, worker) and not worker.crossed(task.key)
+
     def claim(self, task: Task, worker: WorkerRecord) -> bool:
         """Give an unfinished task back to a worker that has ended it, if it is a stray there."""
-        if not self.is_stray(task, worker):
+        if not self.is_news(task, worker):
             return False
         self._no_stray(task, worker)
         if task.state not in UNFINISHED:

@@ -178,6 +178,9 @@ IMPORT_FROM = "import-from"
 """(IMPORT_FROM, [folder, …]): where the modules of the user's program are; a worker looks there
 last, and passes over those that its node does not have."""
 
+BEAT = "beat"
+"""(BEAT, seconds): give a sign of life that often, see HEARTBEAT."""
+
 MENTIONED = "mentioned"
 """(MENTIONED, [key, …]): a MENTIONS was heard; the futures inside these results may be dropped."""
 

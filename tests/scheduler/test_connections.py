@@ -331,6 +331,18 @@ def test_a_worker_that_speaks_now_and_then_is_not_silent(site, run, jump):
     run(main())
 
 
+@pytest.mark.parametrize(("ttl", "seconds"), [(300.0, 10.0), (2.0, 0.5)])
+def test_workers_hear_how_often_to_speak(site, run, ttl, seconds):
+    """So often that one which is well never counts as silent, however short that time is."""
+
+    async def main() -> None:
+        async with site(worker_ttl=ttl) as here:
+            worker = await here.worker("w")
+            assert await worker.hears(m.BEAT) == (m.BEAT, seconds)
+
+    run(main())
+
+
 def test_a_paused_worker_gets_nothing_new(site, run):
     """Until it says that it is over."""
 

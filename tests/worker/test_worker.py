@@ -363,15 +363,15 @@ def test_garbage_ends_the_connection_and_not_the_worker(
     run(main())
 
 
-def test_it_shows_that_it_lives(fake_scheduler: Make, monkeypatch: pytest.MonkeyPatch):
-    """From time to time, also with nothing to do."""
-    monkeypatch.setattr(module, "HEARTBEAT", 0.01)
+def test_it_shows_that_it_lives(fake_scheduler: Make):
+    """As often as the scheduler wants it, also with nothing to do."""
 
     async def main() -> None:
         async with fake_scheduler() as scheduler, working(scheduler.address):
             worker = await scheduler.worker()
             worker.say(m.STORE, [("a", dumps(1))])
             await worker.hears(m.COPIED)
+            worker.say(m.BEAT, 0.01)
             for _ in range(2):
                 _, numbers = await worker.hears(m.HEARTBEAT)
             assert numbers["results"] == 1
