@@ -116,7 +116,8 @@ class SchedulerState:
         """Forget a client and all that only it wanted."""
         self.clients.pop(client.name, None)
         self.transfers.forget_requester(client)
-        self.unwant(client)
+        self.unwant_all(client)
+        self.sweep()
         self.forget_functions(client, list(client.functions))
 
     def add_functions(
@@ -249,6 +250,14 @@ class SchedulerState:
 
     def release(self, client: ClientRecord, keys: Iterable[str]) -> None:
         """Forget that a client wants these."""
+        self._unwant(client, keys)
+        self.sweep()
+
+    def unwant_all(self, client: ClientRecord) -> None:
+        """Forget all that a client wants; what nobody else does goes with the next sweep."""
+        self._unwant(client, [task.key for task in client.wants])
+
+    def _unwant(self, client: ClientRecord, keys: Iterable[str]) -> None:
         tasks, wants, loose = self.tasks, client.wants, self.loose
         for key in keys:
             task = tasks.get(key)
@@ -261,11 +270,6 @@ class SchedulerState:
                 task.clients = tuple(other for other in task.clients if other is not client)
             if not task.clients and not task.waiters:
                 loose.append(task)
-        self.sweep()
-
-    def unwant(self, client: ClientRecord) -> None:
-        """Forget all that a client wants."""
-        self.release(client, [task.key for task in client.wants])
 
     def cancel(self, client: ClientRecord, force: bool, keys: Iterable[str]) -> None:
         """Cancel tasks, and all that depends on them.
@@ -353,7 +357,7 @@ class SchedulerState:
         task = self._task_at(worker, key)
         if task is None:
             task = self.tasks.get(key)
-            if task is not None and not self.losses.is_stray(task, worker):
+            if task is not None and not self.losses.is_news(task, worker):
                 task = None
         if task is not None and task.state in UNFINISHED:
             self.wishes.mention(task, keys)

@@ -148,7 +148,7 @@ class Wishes:
         """Let go of what the result of a task mentions, since it is not in memory any more."""
         stand_in = self.mentioned.pop(task, None)
         if stand_in is not None:
-            self._state.unwant(stand_in)
+            self._state.unwant_all(stand_in)
 
     # -- again, and anew ---------------------------------------------------------------------------
 
@@ -187,7 +187,7 @@ class Wishes:
                 state.cancel_task(task, force=False)
         wanting = dict.fromkeys(c for task in state.tasks.values() for c in task.clients)
         for client in wanting:
-            state.unwant(client)
+            state.unwant_all(client)
         state.sweep()
         for worker in state.workers.values():
             worker.paused = reason

@@ -1,13 +1,13 @@
-"""Chance against the scheduler core: simulated workers and clients do whatever real ones do.
-
-Messages wait in both directions, so everything may cross on the way. Values name the task they came
-from, so that one which arrives under a wrong key is seen.
-"""
+"""Chance against the scheduler core: simulated workers and clients do whatever real ones do."""
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+import importlib.util
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,368 +15,38 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from jobqueue.protocol import messages as m
-from jobqueue.protocol.messages import Message
-from jobqueue.scheduler.records import (
-    CANCELLED,
-    FAILED,
-    MEMORY,
-    TRANSITIONS,
-    UNFINISHED,
-    ClientRecord,
-    Task,
-    WorkerRecord,
-)
-from jobqueue.scheduler.state import SchedulerState
-from jobqueue.scheduler.validation import validate
+from jobqueue.scheduler.records import FAILED, TRANSITIONS, Task
 
-INLINE_LIMIT = 20
-HELD_BUDGET = 60  # a few small results
-SIZES = {"small": 12, "large": 50}
-FAILURE = (b"", "Error: chance", "")
-STATUS_OF = {MEMORY: "finished", FAILED: "failed", CANCELLED: "cancelled"}
+_NAME = "jobqueue_simulated"
+if _NAME not in sys.modules:
+    _spec = importlib.util.spec_from_file_location(_NAME, Path(__file__).with_name("simulated.py"))
+    assert _spec is not None
+    assert _spec.loader is not None
+    sys.modules[_NAME] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(sys.modules[_NAME])
+simulated: Any = sys.modules[_NAME]
+
+HOSTS, World, value_of = simulated.HOSTS, simulated.World, simulated.value_of
+
 PICK = st.integers(0, 2**16)
 OUTCOME = st.sampled_from(["small", "small", "large", "large", "raises"])
-
-
-def value_of(key: str, size: int) -> bytes:
-    """A value that tells which task it belongs to."""
-    return f"{key}:".encode().ljust(size, b".")
-
-
-def is_value_of(value: Any, key: str) -> bool:
-    return isinstance(value, bytes) and value.startswith(f"{key}:".encode())
-
-
-class SimulatedWorker:
-    """Answers every message a worker can get, as late as chance wants."""
-
-    def __init__(self, world: World, name: str, nthreads: int) -> None:
-        self.world = world
-        self.record = WorkerRecord(name, nthreads, addresses=(name,))
-        self.inbox: deque[Message] = deque()
-        self.outbox: deque[Message] = deque()
-        self.store: dict[str, bytes] = {}
-        self.functions: set[bytes] = set()
-        self.inline_limit = 0
-        self.queue: dict[str, tuple[str, ...]] = {}  # task -> inputs in the store
-        self.running: list[str] = []
-        self.waiting: dict[str, tuple[set[str], tuple[str, ...]]] = {}  # missing, all
-        self.fetching: dict[str, Sequence[Any]] = {}
-        self.relaying: set[str] = set()
-        self.unwanted: set[str] = set()
-        self.ended = False
-
-    @property
-    def busy(self) -> bool:
-        return any((self.inbox, self.outbox, self.queue, self.running, self.fetching))
-
-    def say(self, *message: Any) -> None:
-        self.outbox.append(message)
-
-    def hear(self) -> None:
-        """Take one message in."""
-        operation, *fields = self.inbox.popleft()
-        getattr(self, f"on_{operation.replace('-', '_')}")(*fields)
-
-    def on_functions(self, functions: Any) -> None:
-        self.functions.update(fid for fid, _, _ in functions)
-
-    def on_run(self, items: Any) -> None:
-        for key, fid, _arguments, inputs in items:
-            assert fid in self.functions
-            stored = tuple(source for source, value, _ in inputs or () if value is None)
-            missing = {source for source in stored if source not in self.store}
-            for source, value, holders in inputs or ():
-                assert value is None or is_value_of(value, source)
-                if source in missing:
-                    self.fetch(source, holders)
-            if missing:
-                self.waiting[key] = (missing, stored)
-            else:
-                self.queue[key] = stored
-
-    def withdraw(self, key: str) -> bool:
-        there = key in self.waiting or key in self.queue
-        self.waiting.pop(key, None)
-        self.queue.pop(key, None)
-        return there
-
-    def on_cancel(self, _force: bool, keys: Any) -> None:
-        for key in keys:
-            self.withdraw(key)
-
-    def on_recall(self, keys: Any) -> None:
-        self.say(m.RETURNED, [key for key in keys if self.withdraw(key)])
-
-    def on_free(self, keys: Any) -> None:
-        for key in keys:
-            self.store.pop(key, None)
-            if key in self.fetching or key in self.relaying:
-                self.unwanted.add(key)
-
-    def on_send(self, number: int, key: str) -> None:
-        if key not in self.store:
-            self.say(m.NO_DATA, number, None)
-        elif self.world.unpicklable == key:
-            self.say(m.NO_DATA, number, FAILURE)
-        else:
-            self.say(m.DATA, number, self.store[key])
-
-    def on_store(self, items: Any) -> None:
-        for key, value in items:
-            assert is_value_of(value, key)
-            self.store[key] = value
-            self.say(m.COPIED, [key], [])
-
-    def on_copy(self, wanted: Any) -> None:
-        for source, holders in wanted:
-            if source in self.store:
-                self.say(m.COPIED, [source], [])
-            else:
-                self.fetch(source, holders)
-
-    def on_relayed(self, key: str, value: Any, failure: Any) -> None:
-        if key in self.relaying:
-            self.relaying.discard(key)
-            self.serve(key, value, failure)
-
-    def on_inline_limit(self, limit: int) -> None:
-        self.inline_limit = limit
-
-    def on_end(self, reason: str) -> None:
-        self.ended = True
-
-    def fetch(self, source: str, holders: Sequence[Any]) -> None:
-        self.unwanted.discard(source)
-        if source not in self.relaying:
-            self.fetching.setdefault(source, holders)
-
-    def end_fetch(self, source: str, *, reachable: bool) -> None:
-        """Ask the holders; where none has it or none can be reached, ask the scheduler."""
-        holders = self.fetching.pop(source)
-        for (address,) in holders:
-            holder = self.world.workers.get(address)
-            if reachable and holder is not None and source in holder.store:
-                self.serve(source, holder.store[source], None)
-                return
-        self.relaying.add(source)
-        self.say(m.RELAY, source)
-
-    def serve(self, source: str, value: Any, failure: Any) -> None:
-        unwanted = source in self.unwanted
-        self.unwanted.discard(source)
-        tasks = {key: each for key, each in self.waiting.items() if source in each[0]}
-        if value is not None and (tasks or not unwanted):
-            assert is_value_of(value, source)
-            self.store[source] = value
-        here = source in self.store
-        self.say(m.COPIED, [source] if here else [], [] if here else [source])
-        for key, (missing, stored) in tasks.items():
-            missing.discard(source)
-            if here and missing:
-                continue
-            del self.waiting[key]
-            if here:
-                self.queue[key] = stored
-            elif failure is not None:
-                self.say(m.FAILED, [(key, failure, 0.0)])
-            else:
-                self.say(m.INPUT_GONE, key, source)
-
-    def begin(self) -> None:
-        """A thread takes the next task."""
-        key, stored = next(iter(self.queue.items()))
-        del self.queue[key]
-        gone = [source for source in stored if source not in self.store]
-        if gone:
-            self.say(m.INPUT_GONE, key, gone[0])
-        else:
-            self.running.append(key)
-
-    def end(self, key: str, outcome: str) -> None:
-        """A task ends: it raises, or has a small or a large result."""
-        self.running.remove(key)
-        if outcome == "raises":
-            self.say(m.FAILED, [(key, FAILURE, 0.1)])
-            return
-        value = value_of(key, SIZES[outcome])
-        small = len(value) <= self.inline_limit
-        if not small:
-            self.store[key] = value
-        self.say(m.DONE, [(key, value if small else None, len(value), 0.001)])
-
-    def work(self, outcome: str = "large") -> None:
-        """Do all that can be done."""
-        while self.inbox and not self.ended:
-            self.hear()
-        while self.fetching:
-            self.end_fetch(next(iter(self.fetching)), reachable=True)
-        while self.queue:
-            self.begin()
-        while self.running:
-            self.end(self.running[0], outcome)
-        while self.outbox:
-            self.world.speak(self)
-        if self.ended:
-            self.world.lose_worker(self, charge=False)
-
-
-class SimulatedClient:
-    """Notes down what it is told of the tasks it wants."""
-
-    def __init__(self, name: str, number: int) -> None:
-        self.record = ClientRecord(name, number)
-        self.futures: dict[str, str] = {}
-        self.values: set[str] = set()  # keys whose value came along
-        self.fetching: Counter[str] = Counter()
-
-    def hear(self, message: Message) -> None:
-        operation, *fields = message
-        if operation in (m.FETCHED, m.FETCH_FAILED):
-            key = fields[0]
-            assert operation == m.FETCH_FAILED or is_value_of(fields[1], key)
-            self.fetching[key] -= 1
-            assert self.fetching[key] >= 0, "one answer to one question"
-        elif operation == m.FINISHED:
-            for key, value in fields[0]:
-                assert value is None or is_value_of(value, key)
-                self.note(key, "finished", value is not None)
-        elif operation == m.LOST:
-            for key in fields[0]:
-                if self.futures.get(key) == "finished":
-                    assert key not in self.values, "what the client has cannot be lost"
-                    self.note(key, "pending")
-        else:
-            for item in fields[0] if operation in (m.FAILED, m.GONE, m.CANCELLED) else ():
-                self.note(item if isinstance(item, str) else item[0], operation)
-
-    def note(self, key: str, status: str, has_value: bool = False) -> None:
-        if key in self.futures:
-            self.futures[key] = status
-            (self.values.add if has_value else self.values.discard)(key)
-
-
-class World:
-    """The core, and all who talk to it."""
-
-    def __init__(self) -> None:
-        self.state = SchedulerState(
-            inline_limit=INLINE_LIMIT, held_budget=HELD_BUDGET, allowed_failures=2
-        )
-        self.workers: dict[str, SimulatedWorker] = {}
-        self.clients: dict[str, SimulatedClient] = {}
-        self.count = 0
-        self.now = 0.0
-        self.busy_steps = 0  # so often the scheduler is too busy to end its turn
-        self.unpicklable: str | None = None
-        library = ClientRecord("library", -1)
-        self.state.add_functions(library, [(b"f", "f", b"pickle"), (b"g", "g", b"pickle")])
-        transfers = self.state.transfers
-        self.on_worker = {
-            m.DONE: self.state.done,
-            m.FAILED: self.state.failed,
-            m.RETURNED: self.state.returned,
-            m.INPUT_GONE: self.state.input_gone,
-            m.COPIED: self.state.copied,
-            m.RELAY: transfers.relay,
-            m.DATA: transfers.data,
-            m.NO_DATA: transfers.no_data,
-        }
-
-    def new_name(self, prefix: str) -> str:
-        self.count += 1
-        return f"{prefix}{self.count}"
-
-    def add_worker(self, nthreads: int) -> None:
-        worker = SimulatedWorker(self, self.new_name("w"), nthreads)
-        self.workers[worker.record.name] = worker
-        self.state.add_worker(worker.record, 0.0)
-
-    def lose_worker(self, worker: SimulatedWorker, *, charge: bool) -> None:
-        del self.workers[worker.record.name]
-        self.state.remove_worker(worker.record, cause="chance", charge=charge)
-
-    def speak(self, worker: SimulatedWorker) -> None:
-        """Let the scheduler hear one message of a worker."""
-        operation, *fields = worker.outbox.popleft()
-        self.on_worker[operation](worker.record, *fields)
-        validate(self.state)
-
-    def add_client(self) -> None:
-        client = SimulatedClient(self.new_name("c"), self.count)
-        self.clients[client.record.name] = client
-        self.state.add_client(client.record)
-
-    def end_step(self) -> None:
-        """Check the state; unless it is too busy, the scheduler says what it has to say."""
-        validate(self.state)
-        if self.busy_steps:
-            self.busy_steps -= 1
-            return
-        self.state.settle()
-        validate(self.state)
-        for record in self.state.talking:
-            if record.name in self.workers:
-                self.workers[record.name].inbox.extend(record.take_messages())
-        self.state.talking.clear()
-        for client in self.clients.values():
-            for message in client.record.take_messages():
-                client.hear(message)
-
-    # -- the closing -------------------------------------------------------------------------------
-
-    def close(self) -> None:
-        """Whatever happened before: with workers, everything comes to its end, and then to none."""
-        self.run_until_quiet()
-        self.check_views()
-        for client in self.clients.values():
-            self.state.release(client.record, list(client.futures))
-            client.futures.clear()
-        self.run_until_quiet()
-        state, transfers = self.state, self.state.transfers
-        assert not state.tasks
-        assert not state.held_bytes
-        assert not transfers.requests
-        assert not transfers.awaited
-        assert not transfers.copies
-        assert not transfers._unloading
-        for worker in self.workers.values():
-            assert not worker.store, f"{worker.record} still holds {worker.store}"
-
-    def run_until_quiet(self) -> None:
-        self.busy_steps = 0
-        self.end_step()
-        for _ in range(10_000):
-            if all(worker.record.retiring for worker in self.workers.values()):
-                self.add_worker(2)
-                self.end_step()
-            for worker in list(self.workers.values()):
-                worker.work()
-                self.end_step()
-            for _ in range(2):  # agents that have not reported by now never will
-                self.now += 10.0
-                self.state.judge(self.now)
-                self.end_step()
-            if not any(worker.busy for worker in self.workers.values()):
-                return
-        raise AssertionError("it never comes to rest")
-
-    def check_views(self) -> None:
-        for client in self.clients.values():
-            assert not +client.fetching, "an unanswered question"
-            for key, status in client.futures.items():
-                task = self.state.tasks.get(key)
-                if task is None:
-                    assert status == "cancelled"
-                    continue
-                assert task.state not in UNFINISHED, f"{task} has all it needs"
-                assert ("gone" if task.gone else STATUS_OF[task.state]) == status
-        for worker in self.workers.values():
-            assert not worker.record.retiring, "it has nothing left, and was not told to end"
-            held = {task.key for task in worker.record.holds}
-            # Messages that cross can make it hold less than is thought; asked for it, it says so.
-            assert set(worker.store) <= held, f"{worker.record} holds what nobody knows of"
+OPTIONS = st.sampled_from(
+    [
+        None,
+        None,
+        None,
+        {"retries": 1},
+        {"priority": 3},
+        {"priority": -0.5},
+        {"actor": True},
+        {"workers": ["h1"]},
+        {"workers": ["h2"], "allow_other_workers": True, "priority": 1},
+        {"resources": {"GPU": 1}},
+        {"resources": {"GPU": 0.5}, "retries": 1},
+        {"resources": {"GPU": 0.5}, "workers": ["h2"]},
+        {"resources": {"GPU": 0.5}, "workers": ["h1"], "allow_other_workers": True},
+    ]
+)
 
 
 class SchedulerMachine(RuleBasedStateMachine):
@@ -385,16 +55,17 @@ class SchedulerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
-        self.submitted: list[tuple[str, bytes]] = []
+        self.submitted: list[tuple[str, bytes]] = []  # and with which function
+        self.without_inputs: list[str] = []
         self.world.add_client()
         self.world.add_worker(1)
         self.world.end_step()
 
-    def worker(self, pick: int) -> SimulatedWorker | None:
+    def worker(self, pick: int) -> Any:
         workers = list(self.world.workers.values())
         return workers[pick % len(workers)] if workers else None
 
-    def client(self, pick: int) -> SimulatedClient:
+    def client(self, pick: int) -> Any:
         clients = list(self.world.clients.values())
         return clients[pick % len(clients)]
 
@@ -403,7 +74,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     @rule(
         pick=PICK,
         fid=st.sampled_from([b"f", b"g"]),
-        options=st.sampled_from([None, None, {"retries": 1}, {"priority": 3}, {"priority": -0.5}]),
+        options=OPTIONS,
         shapes=st.lists(st.lists(PICK, max_size=3), min_size=1, max_size=5),
         unheard_of=st.integers(0, 15),
     )
@@ -411,26 +82,89 @@ class SchedulerMachine(RuleBasedStateMachine):
         self, pick: int, fid: bytes, options: Any, shapes: list[list[int]], unheard_of: int
     ) -> None:
         client = self.client(pick)
-        items = []
+        items: list[tuple[str, Any]] = []
         for shape in shapes:
             known = [*client.futures, *(["unheard-of"] if unheard_of == 7 else [])]
             inputs = [known[each % len(known)] for each in shape] if known else []
             key = self.world.new_name("k")
-            items.append((key, b"arguments", inputs or None))
+            items.append((key, inputs or None))
             self.submitted.append((key, fid))
+            if not inputs:
+                self.without_inputs.append(key)
             client.futures[key] = "pending"
-        self.world.state.submit(client.record, fid, options, items)
+        self.world.submit(client, fid, options, items)
         self.world.end_step()
 
-    @rule(pick=PICK, which=PICK)
-    def submit_what_was_submitted_before(self, pick: int, which: int) -> None:
-        """By another client, or by the same before it lost interest."""
+    @rule(pick=PICK, which=PICK, options=OPTIONS)
+    def submit_what_was_submitted_before(self, pick: int, which: int, options: Any) -> None:
+        """By another client, or by the same before it lost interest; other work, if it is gone."""
         client = self.client(pick)
         if self.submitted:
             key, fid = self.submitted[which % len(self.submitted)]
-            client.futures[key] = "pending"
-            self.world.state.submit(client.record, fid, None, [(key, b"arguments", None)])
+            self.world.submit(client, fid, options, [(key, None)])
         self.world.end_step()
+
+    @rule(pick=PICK, which=PICK)
+    def use_a_key_anew(self, pick: int, which: int) -> None:
+        """A client lets go of a task, and at once uses its key for other work."""
+        client = self.client(pick)
+        fids = dict(self.submitted)
+        keys = [key for key in client.futures if key in fids]
+        if keys:
+            key = keys[which % len(keys)]
+            del client.futures[key]
+            self.world.state.release(client.record, [key])
+            self.world.submit(client, fids[key], None, [(key, None)])
+        self.world.end_step()
+
+    @rule(pick=PICK, which=PICK)
+    def want(self, pick: int, which: int) -> None:
+        client = self.client(pick)
+        keys = list(self.world.state.tasks)
+        if keys:
+            key = keys[which % len(keys)]
+            client.futures.setdefault(key, "pending")
+            self.world.state.want(client.record, [key])
+        self.world.end_step()
+
+    @rule(pick=PICK, which=st.lists(PICK, min_size=1, max_size=3))
+    def keep(self, pick: int, which: list[int]) -> None:
+        keys = [key for each in which if (key := self.any_key(each)) is not None]
+        self.world.state.keep(self.client(pick).record, keys)
+        self.world.end_step()
+
+    @rule(pick=PICK, which=PICK)
+    def retry(self, pick: int, which: int) -> None:
+        failed = [task.key for task in self.world.state.tasks.values() if task.state is FAILED]
+        if failed:
+            self.world.state.retry(self.client(pick).record, [failed[which % len(failed)]])
+        self.world.end_step()
+
+    @rule(pick=PICK)
+    def forget_functions(self, pick: int) -> None:
+        client = self.client(pick).record
+        self.world.state.forget_functions(client, sorted(client.functions))
+        self.world.end_step()
+
+    @rule(rarely=st.integers(0, 7))
+    def restart(self, rarely: int) -> None:
+        if rarely != 7:
+            return
+        self.world.state.restart()
+        self.world.busy_steps = 0
+        self.world.end_step()
+        assert not self.world.state.tasks
+        for client in self.world.clients.values():
+            assert set(client.futures.values()) <= {"cancelled"}
+            client.futures.clear()
+
+    def later_than(self, key: str, mention: int | None) -> list[str]:
+        """A key to mention in a result; of a later task, since circles would never be let go.
+
+        Nor of one with inputs: they may be, by others, what it is mentioned by.
+        """
+        later = [k for k in self.without_inputs if int(k[1:]) > int(key[1:])]
+        return [later[mention % len(later)]] if later and mention is not None else []
 
     def any_key(self, which: int) -> str | None:
         keys = [key for client in self.world.clients.values() for key in client.futures]
@@ -443,6 +177,14 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.world.state.scatter(client.record, None, [(key, value_of(key, size))])
         self.world.end_step()
 
+    @rule(pick=PICK, size=st.sampled_from([12, 50]))
+    def scatter_what_was_lost(self, pick: int, size: int) -> None:
+        client = self.client(pick)
+        lost = [key for key, status in client.futures.items() if status == "gone" and key[0] == "s"]
+        for key in lost:
+            self.world.state.scatter(client.record, None, [(key, value_of(key, size))])
+        self.world.end_step()
+
     @rule(pick=PICK, which=st.lists(PICK, min_size=1, max_size=5))
     def release(self, pick: int, which: list[int]) -> None:
         client = self.client(pick)
@@ -453,12 +195,12 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.world.state.release(client.record, sorted(chosen))
         self.world.end_step()
 
-    @rule(pick=PICK, which=PICK)
-    def cancel(self, pick: int, which: int) -> None:
+    @rule(pick=PICK, which=PICK, force=st.booleans())
+    def cancel(self, pick: int, which: int, force: bool) -> None:
         client = self.client(pick)
         if client.futures:
             key = list(client.futures)[which % len(client.futures)]
-            self.world.state.cancel(client.record, False, [key])
+            self.world.state.cancel(client.record, force, [key])
         self.world.end_step()
 
     @rule(pick=PICK, which=PICK)
@@ -481,17 +223,56 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     # -- workers -----------------------------------------------------------------------------------
 
-    @rule(nthreads=st.integers(1, 2))
-    def worker_joins(self, nthreads: int) -> None:
+    @rule(nthreads=st.integers(1, 2), host=st.sampled_from(HOSTS), gpus=st.sampled_from([0, 1]))
+    def worker_joins(self, nthreads: int, host: str, gpus: float) -> None:
         if len(self.world.workers) < 4:
-            self.world.add_worker(nthreads)
+            self.world.add_worker(nthreads, host, gpus)
         self.world.end_step()
 
-    @rule(pick=PICK, charge=st.booleans())
-    def worker_dies(self, pick: int, charge: bool) -> None:
+    @rule(
+        pick=PICK,
+        charge=st.booleans(),
+        report=st.sampled_from(["none", "before", "after"]),
+        blame=st.booleans(),
+    )
+    def worker_dies(self, pick: int, charge: bool, report: str, blame: bool) -> None:
         worker = self.worker(pick)
         if worker is not None:
+            tell = partial(
+                self.world.state.worker_ended, worker.record.name, "chance", blame, ["line"]
+            )
+            if report == "before":
+                tell()
             self.world.lose_worker(worker, charge=charge)
+            if report == "after":
+                self.world.end_step()
+                tell()
+        self.world.end_step()
+
+    @rule(pick=PICK, silent=st.booleans())
+    def worker_falls_silent(self, pick: int, silent: bool) -> None:
+        worker = self.worker(pick)
+        if worker is not None:
+            worker.silent = silent
+        self.world.end_step()
+
+    @rule(ticks=st.integers(1, 3))
+    def time_passes(self, ticks: int) -> None:
+        for _ in range(ticks):
+            self.world.pass_time()
+
+    @rule(pick=PICK)
+    def worker_pauses(self, pick: int) -> None:
+        worker = self.worker(pick)
+        if worker is not None:
+            worker.pause()
+        self.world.end_step()
+
+    @rule(pick=PICK, which=PICK)
+    def task_secedes(self, pick: int, which: int) -> None:
+        worker = self.worker(pick)
+        if worker is not None and worker.running:
+            worker.secede(worker.running[which % len(worker.running)])
         self.world.end_step()
 
     @rule(pick=PICK)
@@ -511,14 +292,15 @@ class SchedulerMachine(RuleBasedStateMachine):
             self.world.lose_worker(worker, charge=False)
         self.world.end_step()
 
-    @rule(pick=PICK, outcome=OUTCOME)
-    def worker_runs(self, pick: int, outcome: str) -> None:
+    @rule(pick=PICK, which=PICK, outcome=OUTCOME, mention=st.none() | PICK)
+    def worker_runs(self, pick: int, which: int, outcome: str, mention: int | None) -> None:
         worker = self.worker(pick)
         if worker is not None and worker.running:
-            worker.end(worker.running[0], outcome)
-        while worker and worker.queue and len(worker.running) < worker.record.nthreads:
+            run = worker.running[which % len(worker.running)]
+            worker.end(run, outcome, self.later_than(run.key, mention))
+        while worker and worker.queue and worker.has_place:
             worker.begin()
-        if worker is not None and worker.outbox:
+        if worker is not None and worker.outbox and not worker.silent:
             self.world.speak(worker)
         self.world.end_step()
 
@@ -532,7 +314,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     @rule(pick=PICK, count=st.integers(1, 5))
     def worker_speaks(self, pick: int, count: int) -> None:
         worker = self.worker(pick)
-        while worker is not None and worker.outbox and count:
+        while worker is not None and worker.outbox and count and not worker.silent:
             self.world.speak(worker)
             count -= 1
         self.world.end_step()
