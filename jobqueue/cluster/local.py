@@ -33,8 +33,8 @@ class LocalCluster(Cluster):
         Threads of each; by default the CPUs divided by the workers.
     memory_limit
         Memory of each worker: bytes, text such as ``"4 GiB"``, ``"auto"`` for an equal share of
-        what this process may use, None or 0 for no limit. `Cluster.scale(memory=…)` goes by it;
-        nothing ends a worker that uses more.
+        what this process may use, None or 0 for no limit. What workers do
+        about it stands in ``docs/memory.md``.
     processes
         Nothing but True: workers are always processes. Other LocalClusters have this keyword.
     name
@@ -42,8 +42,7 @@ class LocalCluster(Cluster):
     asynchronous
         Whether to live in the running event loop.
     local_directory
-        Folder for what workers put on disk, which is nothing yet; by default one that goes with the
-        cluster.
+        Folder for results that do not fit into memory; by default one that goes with the cluster.
     resources
         Amounts each worker has, by name. Tasks cannot ask for them yet.
 

@@ -281,7 +281,7 @@ KEYWORDS: tuple[Keyword, ...] = (
         "local_directory",
         values.text,
         "text",
-        "fast storage of the node, for what workers will put on disk (nothing yet); verbatim: "
+        "fast storage of the node, for results that do not fit into memory; verbatim: "
         "the node's shell expands $TMPDIR",
     ),
     # How workers and scheduler meet.
