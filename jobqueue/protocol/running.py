@@ -6,6 +6,7 @@ A worker's threads say here what they are running; what stands on the client's s
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -110,3 +111,12 @@ def giving_way() -> Iterator[None]:
         if not running.waits and running.gave_way:
             running.gave_way = False
             rejoin()
+
+
+def _forget() -> None:
+    """Run nothing any more, in the child of a fork: worker and place are its parent's."""
+    running.host = running.key = running.away = None
+    running.waits, running.gave_way = 0, False
+
+
+os.register_at_fork(after_in_child=_forget)
