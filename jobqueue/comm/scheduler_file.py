@@ -100,13 +100,27 @@ class SchedulerFile(NamedTuple):
         Raises
         ------
         CommError
-            It is not there (yet).
+            It is not there (yet), or was left by a scheduler of this machine that is gone.
         AuthenticationFailed
             It belongs to somebody else, or others may have written it.
         ConfigError
             It is no scheduler file.
         """
-        target = Path(path).expanduser()
+        found = cls._read(Path(path).expanduser())
+        if found.gone:
+            raise CommError(
+                f"scheduler file {os.fspath(path)} was left by process {found.pid} of this "
+                "machine, which is gone: start the scheduler again"
+            )
+        return found
+
+    @property
+    def gone(self) -> bool:
+        """Whether the scheduler is known to have been killed: it ran on this machine."""
+        return self.pid > 0 and self.host == socket.gethostname() and not _runs(self.pid)
+
+    @classmethod
+    def _read(cls, target: Path) -> SchedulerFile:
         content = _read_own(target)
         try:
             fields = json.loads(content)
@@ -130,8 +144,9 @@ class SchedulerFile(NamedTuple):
     def remove(self, path: str | os.PathLike[str]) -> None:
         """Remove the file, unless it is another scheduler's by now."""
         try:
-            if SchedulerFile.read(path) == self:
-                Path(path).expanduser().unlink()
+            target = Path(path).expanduser()
+            if SchedulerFile._read(target) == self:
+                target.unlink()
         except (CommError, ConfigError, OSError):
             return
 
@@ -260,6 +275,8 @@ def find_scheduler(address: str) -> SchedulerFile | None:
         return None
     found = []
     for each in _published(state_directory() / "schedulers"):
+        if each.gone:
+            continue
         parsed = [parse_address(one) for one in (*each.addresses, *each.client_addresses)]
         if any(one.port == wanted.port and one.scheme == wanted.scheme for one in parsed):
             found.append((each, {one.host for one in parsed} | {each.host}))
@@ -295,7 +312,7 @@ def _published(parent: Path) -> list[SchedulerFile]:
     found = []
     for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
         try:
-            found.append(SchedulerFile.read(folder / FILE)._replace(credentials=str(folder)))
+            found.append(SchedulerFile._read(folder / FILE)._replace(credentials=str(folder)))
         except (CommError, ConfigError):  # half made, half removed, or not ours
             continue
     return found
@@ -304,9 +321,8 @@ def _published(parent: Path) -> list[SchedulerFile]:
 def _sweep(parent: Path, addresses: tuple[str, ...]) -> None:
     """Remove what killed schedulers left here: their process is gone, or their port is ours."""
     for each in _published(parent):
-        if each.host != socket.gethostname():
-            continue
-        if not _runs(each.pid) or set(each.addresses) & set(addresses):
+        here = each.host == socket.gethostname()
+        if each.gone or (here and set(each.addresses) & set(addresses)):
             withdraw(each)
 
 
