@@ -33,8 +33,8 @@ class LocalCluster(Cluster):
         Threads of each; by default the CPUs divided by the workers.
     memory_limit
         Memory of each worker: bytes, text such as ``"4 GiB"``, ``"auto"`` for an equal share of
-        what this process may use, None or 0 for no limit. What workers do
-        about it stands in ``docs/memory.md``.
+        what this process may use, None or 0 for no limit. `Cluster.scale(memory=…)` goes by it;
+        what workers do about it stands in ``docs/memory.md``.
     processes
         Nothing but True: workers are always processes. Other LocalClusters have this keyword.
     name
