@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol
 
 from jobqueue.protocol import messages as m
-from jobqueue.scheduler.records import MEMORY, Task, WorkerRecord
+from jobqueue.scheduler.records import Task, WorkerRecord
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState
@@ -147,13 +147,7 @@ class Copies:
         self._serve(task)
 
     def _serve(self, task: Task) -> None:
-        """Have all that have a result send it, as far as they may; fail what nobody has."""
-        if task not in self.waiting:
-            return
-        if task.state is not MEMORY:
-            for target in self.waiting.pop(task):
-                self.end(task, target, FAILED)
-            return
+        """Have all that have a result send it, as far as they may."""
         for source in tuple(task.holders or (None,)):
             if task not in self.waiting:
                 return
@@ -235,7 +229,7 @@ class Copies:
         """Have one send a result that has just got it, or has just sent it to another."""
         if task not in self.waiting:
             return
-        if source in (task.holders or (None,)) and task.state is MEMORY:
+        if source in (task.holders or (None,)):
             self._serve_from(task, source)
         else:
             self._serve(task)
@@ -252,7 +246,7 @@ class Copies:
     # -- what goes ---------------------------------------------------------------------------------
 
     def forget_task(self, task: Task) -> None:
-        """Forget the copies of a result that nobody needs any more."""
+        """Forget the copies of a result that nobody has, or needs, any more."""
         self.waiting.pop(task, None)
         for target in list(self._targets.get(task, ())):
             self.end(task, target, FAILED)

@@ -376,6 +376,7 @@ class SchedulerState:
         task.state = RELEASED
         self.results.actors.pop(task, None)
         self.wishes.drop_mentions(task)
+        self.transfers.copies.forget_task(task)
         for dependent in task.dependents or ():
             if dependent.state is WAITING:
                 dependent.missing += 1

@@ -240,7 +240,7 @@ class Transfers:
             source.moving.discard(task)
         elif outcome is GONE:
             self._move([task], source)
-        elif outcome is FAILED and task in source.moving:
+        elif outcome is FAILED and task in source.moving and source in (task.holders or ()):
             self._pull(task, source)
 
     def _let_go(self, task: Task, worker: WorkerRecord) -> None:

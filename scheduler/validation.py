@@ -168,6 +168,7 @@ def _check_copies(state: SchedulerState) -> None:
     arriving: dict[WorkerRecord, int] = {}
     for task, target, copy in copies.items():
         assert state.tasks.get(task.key) is task, task
+        assert task.state is MEMORY, task
         assert state.workers.get(target.name) is target, (task, target)
         assert (copy.load is None) == (target in copies.waiting.get(task, ())), (task, target)
         arriving[target] = arriving.get(target, 0) + copy.nbytes
