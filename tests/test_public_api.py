@@ -78,7 +78,7 @@ def test_importing_costs_next_to_nothing():
     assert not names & {"asyncio", "cloudpickle", "msgpack", "psutil", "ssl"}
 
 
-@pytest.mark.parametrize("page", ["futures.md", "coordination.md"])
+@pytest.mark.parametrize("page", ["futures.md", "coordination.md", "beyond-futures.md"])
 def test_the_examples_of_pages(page):
     """Every example of a page does what it says."""
     text = (ROOT / "docs" / page).read_text()
