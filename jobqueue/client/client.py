@@ -259,7 +259,8 @@ class Client(Control):
         if isinstance(data, dict):
             scattered: Any = dict(zip(data, futures, strict=True))
         else:
-            scattered = type(data)(futures) if several else futures[0]
+            make = getattr(data, "_make", type(data))  # of a named tuple
+            scattered = make(futures) if several else futures[0]
         return Told(self._connection, scattered) if self.asynchronous else scattered
 
     # -- results -----------------------------------------------------------------------------------

@@ -16,7 +16,13 @@ from typing import Any
 
 from jobqueue.client.states import Book
 from jobqueue.comm import Comm, send
-from jobqueue.errors import ClientClosed, CommError, FrameError, SerializationError
+from jobqueue.errors import (
+    ClientClosed,
+    CommError,
+    ConnectionLost,
+    FrameError,
+    SerializationError,
+)
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.messages import Message
@@ -67,6 +73,7 @@ class Connection:
         self._comm: Comm | None = None
         self._outbox: deque[Message] = deque()
         self._scheduled = False
+        self._lost = False  # it has not ended from this side
         self._fetches: dict[str, list[Fetched]] = {}
         self._questions: dict[int, asyncio.Future[Any]] = {}
         self._asked = 0
@@ -178,7 +185,7 @@ class Connection:
     def fetch(self, key: str, callback: Fetched) -> None:
         """Ask for a value that did not come along."""
         if self._comm is None:
-            callback(Failure.of(_closed_client(key)))
+            callback(Failure.of(self._closed_client(key)))
             return
         waiting = self._fetches.setdefault(key, [])
         waiting.append(callback)
@@ -246,7 +253,8 @@ class Connection:
 
     def _expect(self) -> tuple[int, asyncio.Future[Any]]:
         if self._comm is None:
-            raise CommError("the connection to the scheduler has ended")
+            kind = ConnectionLost if self._lost else CommError
+            raise kind("the connection to the scheduler has ended")
         self._asked += 1
         answer = self._questions[self._asked] = self.loop.create_future()
         return self._asked, answer
@@ -282,12 +290,13 @@ class Connection:
 
     def _closed(self, reason: CommError) -> None:
         self._comm = None
-        error = CommError(f"the connection to the scheduler has ended: {reason}")
+        self._lost = True
+        error = ConnectionLost(f"the connection to the scheduler has ended: {reason}")
         self.abort_questions(error)
         fetches, self._fetches = self._fetches, {}
         for key, callbacks in fetches.items():
             for callback in callbacks:
-                callback(Failure.of(_closed_client(key)))
+                callback(Failure.of(self._closed_client(key)))
         self._on_closed(reason)
 
     def _on_messages(self, messages: Sequence[Message]) -> None:
@@ -309,9 +318,8 @@ class Connection:
         if waiting is not None and not waiting.done():
             waiting.set_exception(Failure(*failure).to_exception())
 
-
-def _closed_client(key: str) -> ClientClosed:
-    return ClientClosed(
-        f"the result of task {key!r} was still on a worker when the client's connection ended: "
-        "gather results before closing the client"
-    )
+    def _closed_client(self, key: str) -> ClientClosed:
+        return (ConnectionLost if self._lost else ClientClosed)(
+            f"the result of task {key!r} was still on a worker when the client's connection "
+            "ended: gather results before closing the client"
+        )

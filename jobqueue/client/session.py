@@ -25,6 +25,7 @@ from jobqueue.errors import (
     ClientClosed,
     CommError,
     ConfigError,
+    ConnectionLost,
     JobQueueError,
     SerializationError,
 )
@@ -192,7 +193,10 @@ class Session:
             client = host.clients.get("client")
             if client is None or client._book.closed is not None:
                 where = Destination(tuple(host.scheduler_addresses), host.credentials, "task")
-                client = host.clients["client"] = cls(where, name=f"tasks of {host.name}")
+                try:
+                    client = host.clients["client"] = cls(where, name=f"tasks of {host.name}")
+                except CommError as error:
+                    raise ConnectionLost(f"no connection for tasks: {error}") from error
             return client
 
     # -- ending ------------------------------------------------------------------------------------

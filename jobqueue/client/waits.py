@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from jobqueue.client.connection import Connection
 from jobqueue.client.states import Book, Countdown, State
-from jobqueue.errors import ClientClosed, CommError, JobQueueError
+from jobqueue.errors import ClientClosed, CommError, ConnectionLost, JobQueueError
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized
 from jobqueue.protocol.running import giving_way, running
@@ -76,7 +76,7 @@ class Waits:
 
     def on_closed(self, reason: CommError) -> None:
         """Take in that the connection has ended."""
-        self.end(ClientClosed(f"the connection to the scheduler has ended: {reason}"))
+        self.end(ConnectionLost(f"the connection to the scheduler has ended: {reason}"))
 
     def end(self, error: ClientClosed) -> None:
         """Let nothing wait from now on; the first reason given counts."""

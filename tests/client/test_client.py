@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import doctest
 import functools
 import itertools
@@ -232,6 +233,8 @@ def test_scatter_keeps_the_shape(client):
     assert client.scatter(5).result(30) == 5
     assert client.gather(client.scatter([1, 2])) == [1, 2]
     assert client.gather(client.scatter((1, 2))) == (1, 2)
+    pair = collections.namedtuple("pair", "one other")(1, 2)
+    assert client.gather(client.scatter(pair)) == pair
     scattered = client.scatter({"x": [1, 2], "y": "text"})
     assert {name: type(future) for name, future in scattered.items()} == {"x": Future, "y": Future}
     assert client.gather(scattered) == {"x": [1, 2], "y": "text"}

@@ -153,10 +153,10 @@ def test_the_end_of_the_connection_answers_everybody():
         comm.lose(CommClosed("the peer is gone"))
         connection.fetch("b", got.append)
         assert all(isinstance(failure, Failure) for failure in got)
-        assert [type(failure.to_exception()) for failure in got] == [ClientClosed] * 2
-        with pytest.raises(CommError, match="the peer is gone"):
+        assert [type(failure.to_exception()) for failure in got] == [ConnectionLost] * 2
+        with pytest.raises(ConnectionLost, match="the peer is gone"):
             await question
-        with pytest.raises(CommError, match="has ended"):
+        with pytest.raises(ConnectionLost, match="has ended"):
             await connection.ask("situation")
 
     in_loop(scenario)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy
 import pytest
@@ -249,3 +251,21 @@ def test_results_that_cannot_be_read_here(client):
     with pytest.raises(ConfigError, match="hold themselves, or are nested too deeply"):
         client.gather(circle)
     assert client.submit(abs, -2).result(30) == 2
+
+
+def test_a_function_is_forgotten_with_its_object(client, cluster, wait_until):
+    """By the scheduler as well, once its tasks have ended, whichever threads used it."""
+    before = set(cluster.scheduler.state.functions)
+
+    def use(number):
+        futures = [client.submit(eval(f"lambda: {one}")) for one in range(20)]
+        futures += client.map(functools.partial(pow, number), range(5))
+        return client.gather(futures)
+
+    with ThreadPoolExecutor(4) as threads:
+        expected = list(range(20))
+        for number, results in enumerate(threads.map(use, range(8))):
+            assert results == expected + [number**one for one in range(5)]
+    gc.collect()
+    partials = 8
+    wait_until(lambda: len(set(cluster.scheduler.state.functions) - before) <= partials)
