@@ -21,6 +21,7 @@ The tree:
     │   └── DataLost             its value existed only on workers that are gone
     ├── CoordinationError        a lock, semaphore or queue that cannot be used like this
     └── ClientClosed             the client behind a future is closed
+        └── ConnectionLost       its connection to the scheduler was lost (also a CommError)
 
 and its warnings:
 
@@ -189,6 +190,14 @@ class CoordinationError(JobQueueError, RuntimeError):
 
 class ClientClosed(JobQueueError):
     """The client that the future belongs to is closed."""
+
+
+class ConnectionLost(ClientClosed, CommError):
+    """The client's connection to the scheduler was lost.
+
+    A task that ends with this is run again, as if its worker had died: the connection that the
+    tasks of a worker share is not theirs.
+    """
 
 
 class JobQueueWarning(UserWarning):
