@@ -314,6 +314,7 @@ class Worker:
             self._on_connected()
         if self._monitor is not None and self._monitor.reason is not None:
             self._on_memory(self._monitor.reason)
+        self._link.say((m.HEARTBEAT, self._usage.numbers()))
         await self._first_of(self._lost, self._ended)
 
     async def _pause(self, seconds: float) -> None:
