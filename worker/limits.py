@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -142,7 +143,10 @@ def balanced(cpus: int) -> int:
 
 
 def resident_bytes(pid: int | None = None) -> int:
-    """Return the bytes of memory that a process takes: its resident set.
+    """Return the bytes of memory that a process takes.
+
+    Its resident set, as far as that is known without files that are mapped into memory: the kernel
+    drops those by itself when there is need.
 
     Parameters
     ----------
@@ -156,10 +160,11 @@ def resident_bytes(pid: int | None = None) -> int:
     """
     if sys.platform == "linux":
         try:
-            with open(f"/proc/{pid or 'self'}/statm", "rb", buffering=0) as file:
-                return int(file.read(256).split()[1]) * _PAGE_SIZE
-        except (OSError, IndexError):
+            with open(f"/proc/{pid or 'self'}/status", "rb", buffering=0) as file:
+                found = _RESIDENT.findall(file.read(8192))
+        except OSError:
             return 0
+        return sum(int(kilobytes) << 10 for kilobytes in found)
     import psutil
 
     try:
@@ -168,7 +173,7 @@ def resident_bytes(pid: int | None = None) -> int:
         return 0
 
 
-_PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+_RESIDENT = re.compile(rb"^(?:RssAnon|RssShmem):\s+(\d+) kB$", re.MULTILINE)  # since Linux 4.5
 
 
 def kernel_kills(root: str = "/") -> int:

@@ -120,13 +120,13 @@ def test_results_larger_than_memory(fake_scheduler: Make, folder: Path) -> None:
             agent(scheduler.address, folder, "--memory-limit", "300MB"),
         ):
             worker = await scheduler.worker()
-            for number in range(25):
+            for number in range(22):
                 worker.run(f"x-{number}", eval, f"bytearray([{number}]) * {10 * MB}")
                 await worker.done()
             assert os.listdir(folder / "disk") != []
             worker.run("length", len, Held("x-0"), inputs=[("x-0", None, [])])
             assert loads((await worker.done())["length"]) == 10 * MB
-            for number in range(25):
+            for number in range(22):
                 worker.say(m.SEND, number, f"x-{number}")
                 _, _, value = await worker.hears(m.DATA)
                 assert loads(value) == bytearray([number]) * 10 * MB

@@ -1,5 +1,6 @@
 """What a node, a container and a batch system's control groups leave to a process."""
 
+import mmap
 import os
 import subprocess
 import sys
@@ -145,6 +146,19 @@ def test_what_a_process_takes() -> None:
     assert 2**20 < resident_bytes() < 2**36
     assert abs(resident_bytes(os.getpid()) - resident_bytes()) < 2**24
     assert resident_bytes(2**22 + 1) == 0
+
+
+def test_files_in_memory_do_not_count(tmp_path: Path) -> None:
+    """What only mirrors a file is given up by the kernel when memory is short; what we hold not."""
+    path = tmp_path / "file"
+    path.write_bytes(bytes(50 * 2**20))
+    before = resident_bytes()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        assert sum(mapped[::4096]) == 0
+        assert resident_bytes() < before + 25 * 2**20
+    held = b"x" * (50 * 2**20)
+    assert resident_bytes() > before + 25 * 2**20
+    del held
 
 
 @pytest.mark.parametrize(
