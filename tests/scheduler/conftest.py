@@ -50,8 +50,11 @@ class Core:
         self.peers.append(client)
         return client
 
-    def worker(self, name: str = "worker", nthreads: int = 1) -> WorkerRecord:
-        worker = WorkerRecord(name, nthreads, addresses=(f"at {name}",))
+    def worker(self, name: str = "worker", nthreads: int = 1, **facts: Any) -> WorkerRecord:
+        """A worker comes; `facts` are more of `WorkerFacts`."""
+        addresses = (f"at {name}",)
+        known = WorkerFacts(name, nthreads, addresses, **facts)
+        worker = WorkerRecord(name, nthreads, addresses=addresses, job_id=known.job_id, facts=known)
         self.state.add_worker(worker, 0.0)
         self.end_turn()
         assert worker.out.pop(0)[0] == m.INLINE_LIMIT

@@ -128,45 +128,6 @@ def test_an_input_that_has_failed_already_fails_the_task(core):
     assert core.said(client) == [(m.FAILED, [("a", FAILURE)]), (m.CANCELLED, ["b"])]
 
 
-# -- small results ---------------------------------------------------------------------------------
-
-
-def test_small_results_survive_their_worker(core):
-    """They rode along, so nothing is computed again."""
-    client, worker = core.client(), core.worker()
-    core.submit(client, "a")
-    core.placed(worker)
-    core.done(worker, "a", b"small")
-    core.lose(worker)
-    assert core.state_of("a") == MEMORY
-    assert core.said(client) == [(m.FINISHED, [("a", b"small")])]
-    core.happens(core.state.transfers.fetch, client, ["a"])
-    assert core.said(client) == [(m.FETCHED, "a", b"small")]
-
-
-def test_riding_along_stops_above_the_budget_and_goes_on_below_half_of_it(make_core):
-    """Workers are told to keep even small results while the scheduler holds too many."""
-    core = make_core(inline_limit=10, held_budget=16)
-    client, worker = core.client(), core.worker(nthreads=4)
-    core.submit(client, "a", "b", "c")
-    core.placed(worker)
-    core.done(worker, "a", b"12345678")
-    core.done(worker, "b", b"12345678")
-    assert core.said(worker) == []
-    core.done(worker, "c", b"12345678")
-    assert core.said(worker) == [(m.INLINE_LIMIT, 0)]
-    late = core.worker("late")  # the fixture has taken its (INLINE_LIMIT, 0)
-    core.happens(core.state.release, client, ["a"])
-    core.submit(client, "d")
-    core.said(worker), core.said(late)
-    core.happens(core.state.release, client, ["b"])
-    core.done(core.task("d").worker, "d")
-    limit = (m.INLINE_LIMIT, 10)
-    assert core.said(worker) == [limit]
-    assert core.said(late) == [limit]
-    core.said(client)
-
-
 # -- lost workers ----------------------------------------------------------------------------------
 
 

@@ -1,0 +1,272 @@
+"""Tasks that not any worker may run: restricted to some, or in need of resources."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from jobqueue.protocol import messages as m
+from jobqueue.protocol.hello import WorkerFacts
+from jobqueue.scheduler.demands import kind_of
+from jobqueue.scheduler.records import ASSIGNED, READY, ClientRecord, WorkerRecord
+from jobqueue.scheduler.state import SchedulerState
+
+
+@pytest.mark.parametrize("called", ["w", "node7", "at w", "123"])
+def test_a_worker_goes_by_its_name_host_address_or_job(core, called):
+    """Whichever of them the user knows."""
+    client = core.client()
+    core.submit(client, "a", workers=[called])
+    other, worker = core.worker("other"), core.worker("w", host="node7", job_id="123")
+    assert (core.placed(other), core.placed(worker)) == ([], ["a"])
+
+
+def test_an_address_may_be_given_without_its_scheme_or_port():
+    """As they are seen in logs and on dashboards."""
+    worker = WorkerRecord("w", 1, addresses=("tls://10.0.0.7:4711", "tls://[fe80::1]:4711"))
+    assert worker.known_as >= {"tls://10.0.0.7:4711", "10.0.0.7:4711", "10.0.0.7", "fe80::1"}
+
+
+def test_what_no_worker_may_run_keeps_nobody_waiting(core):
+    """Tasks behind it in line go ahead; it goes when its worker comes."""
+    client, worker = core.client(), core.worker("w")
+    core.submit(client, "special", workers=["absent"], priority=10)
+    core.submit(client, "needs", resources={"GPU": 1}, priority=10)
+    core.submit(client, "any")
+    assert core.placed(worker) == ["any"]
+    assert core.placed(core.worker("absent")) == ["special"]
+    assert core.placed(core.worker("gpu", resources={"GPU": 1})) == ["needs"]
+
+
+def test_rank_decides_between_those_with_demands_and_those_without(core):
+    """Priority, then the order of submission, as if there were one line."""
+    client, worker = core.client(), core.worker("w")
+    core.submit(client, "fills", "window")
+    core.submit(client, "first", workers=["w"])
+    core.submit(client, "second")
+    core.submit(client, "third", resources={})
+    core.submit(client, "fourth", workers=["w"])
+    core.submit(client, "urgent", workers=["w"], priority=1)
+    assert core.placed(worker) == ["fills", "window"]
+    order = ["fills", "window", "urgent", "first", "second", "third", "fourth"]
+    for key, following in zip(order, order[2:], strict=False):
+        core.done(worker, key, b"1")
+        assert core.placed(worker) == [following]
+    core.said(client)
+
+
+def test_resources_are_taken_while_a_task_has_its_worker(core):
+    """One GPU runs one task at a time, however many threads there are."""
+    client, worker = core.client(), core.worker("w", nthreads=4, resources={"GPU": 1})
+    core.submit(client, "a", "b", resources={"GPU": 1})
+    core.submit(client, "half-1", "half-2", resources={"GPU": 0.5})
+    core.submit(client, "any")
+    assert core.placed(worker) == ["a", "any"]
+    core.done(worker, "a", b"1")
+    assert core.placed(worker) == ["b"]
+    core.happens(core.state.failed, worker, [("b", (b"", "", ""), 0.1)])
+    assert core.placed(worker) == ["half-1", "half-2"]
+    core.said(client)
+
+
+def test_amounts_that_do_not_add_up_exactly_fit_all_the_same(core):
+    """Ten tenths are one, whatever binary floating point says."""
+    client, worker = core.client(), core.worker("w", nthreads=10, resources={"GPU": 1})
+    core.submit(client, *(f"t{i}" for i in range(11)), resources={"GPU": 0.1})
+    assert len(core.placed(worker)) == 10
+
+
+def test_resources_come_back_when_their_task_is_withdrawn(core):
+    """By its client, or since the worker hands it back."""
+    client, worker = core.client(), core.worker("w", resources={"GPU": 1})
+    core.submit(client, "a", "b", "c", resources={"GPU": 1})
+    assert core.placed(worker) == ["a"]
+    core.happens(core.state.release, client, ["a"])
+    assert [operation for operation, *_ in core.said(worker)] == [m.CANCEL, m.RUN]
+    core.happens(core.state.returned, worker, ["b"])
+    assert core.placed(worker) == ["b"], "it is first in line again"
+
+
+def test_workers_with_resources_share_the_work(core):
+    """The least loaded one gets the next task."""
+    client = core.client()
+    workers = [core.worker(f"w{i}", resources={"GPU": 4}) for i in range(4)]
+    core.worker("without")
+    core.submit(client, *(f"t{i}" for i in range(6)), resources={"GPU": 1})
+    assert sorted(len(core.placed(worker)) for worker in workers) == [1, 1, 2, 2]
+
+
+def test_among_the_workers_that_will_do_the_one_with_the_inputs_is_chosen(core):
+    """But none that will not do, whatever it holds."""
+    client = core.client()
+    holder, near, far = (
+        core.worker("holder", host="h"),
+        core.worker("near", host="h"),
+        core.worker("far"),
+    )
+    core.submit(client, "large", workers=["near"])
+    core.placed(near)
+    core.done(near, "large", nbytes=10**9)
+    core.submit(client, "a", inputs=["large"], workers=["h"])
+    core.submit(client, "b", inputs=["large"], workers=["far"])
+    assert (core.placed(near), core.placed(holder), core.placed(far)) == (["a"], [], ["b"])
+    core.said(client)
+
+
+def test_other_workers_do_while_the_preferred_ones_are_not_there(core):
+    """And not when they are, even if those are busy."""
+    client, other = core.client(), core.worker("other")
+    core.submit(client, "a", workers=["mine"], allow_other_workers=True)
+    assert core.placed(other) == ["a"]
+    mine = core.worker("mine")
+    core.submit(client, "b", "c", "d", workers=["mine"], allow_other_workers=True)
+    assert (core.placed(mine), core.placed(other)) == (["b", "c"], [])
+    core.lose(mine, charge=False)
+    assert core.placed(other) == ["b"]
+
+
+def test_what_waits_for_any_worker_goes_to_a_preferred_one_that_comes(core):
+    """As long as it has not been placed."""
+    client = core.client()
+    core.submit(client, "a", workers=["mine"], allow_other_workers=True)
+    core.submit(client, "g", workers=["mine"], allow_other_workers=True, resources={"GPU": 1})
+    mine = WorkerRecord("mine", 2, facts=WorkerFacts("mine", 2, resources={"GPU": 1}))
+    other = WorkerRecord("other", 2, facts=WorkerFacts("other", 2, resources={"GPU": 1}))
+    core.state.add_worker(other, 0.0)
+    core.state.add_worker(mine, 0.0)
+    core.end_turn()
+    assert {task.key for task in mine.assigned} == {"a", "g"}
+
+
+def test_other_workers_must_have_the_resources_too(core):
+    """Names are a preference then, resources never are."""
+    client, plain = core.client(), core.worker("plain")
+    options = {"workers": ["mine"], "allow_other_workers": True, "resources": {"GPU": 1}}
+    core.submit(client, "a", **options)
+    assert core.placed(plain) == []
+    assert core.placed(core.worker("gpu", resources={"GPU": 2})) == ["a"]
+
+
+def test_a_demand_says_what_is_missing(core):
+    """For whoever asks why a task does not run."""
+    client, worker = core.client(), core.worker("w", resources={"GPU": 1})
+    core.submit(client, "a", workers=["absent", "gone"])
+    core.submit(client, "b", resources={"GPU": 2})
+    core.submit(client, "c", resources={"GPU": 1})
+    core.submit(client, "d", workers=["w"], resources={"disk": 1})
+    core.placed(worker)
+    lacks = {key: core.task(key).demand.lacks(core.state.workers.values()) for key in "abcd"}
+    assert lacks == {
+        "a": "no worker is known as 'absent' or 'gone'",
+        "b": "no worker satisfies resources GPU=2",
+        "c": "",
+        "d": "no worker satisfies resources disk=1",
+    }
+    assert core.task("c").demand.eligible == {worker}
+
+
+def test_a_retiring_worker_satisfies_nothing(core):
+    """What only it could run waits for another one."""
+    client, worker = core.client(), core.worker("w", host="h")
+    core.retire(worker)
+    core.submit(client, "a", workers=["h"])
+    assert core.said(worker) == [(m.END, "retired")]
+    assert core.state_of("a") == READY
+    assert core.placed(core.worker("w2", host="h")) == ["a"]
+
+
+def test_tasks_are_only_taken_back_for_idle_workers_that_may_run_them(core):
+    """What is restricted to a busy worker waits there."""
+    client, busy = core.client(), core.worker("busy")
+    core.submit(client, "runs")
+    core.submit(client, "bound", workers=["busy"])
+    idle = core.worker("idle")
+    assert core.placed(busy) == ["runs", "bound"]
+    core.happens(core.state.rebalance)
+    assert core.said(busy) == []
+    core.submit(client, "free", fid=b"g")
+    core.said(idle)
+    core.done(busy, "runs", b"1")
+    core.submit(client, "either", workers=["busy", "idle"])
+    assert core.state_of("either") == ASSIGNED
+    core.said(client), core.said(busy), core.said(idle)
+
+
+def test_demands_end_with_their_tasks(core):
+    """Nothing is left of a session's demands."""
+    client, worker = core.client(), core.worker("w", resources={"GPU": 1})
+    core.submit(client, "a", workers=["x"], allow_other_workers=True, resources={"GPU": 1})
+    core.submit(client, "b", resources={"GPU": 1})
+    assert len(core.state.demands.by_kind) == 2
+    core.happens(core.state.release, client, ["a", "b"])
+    assert not core.state.demands.by_kind
+    assert not worker.demands
+    core.said(worker)
+
+
+def test_options_that_demand_nothing_are_none():
+    """Such tasks go the short way."""
+    assert kind_of(None) is None
+    assert kind_of({"retries": 1}) is None
+    assert kind_of({"workers": [], "resources": {}}) is None
+    assert kind_of({"resources": {"GPU": 0}}) is None
+    assert kind_of({"workers": "w"}) == (frozenset({"w"}), False, ())
+
+
+def test_options_that_cannot_be_understood_change_nothing(core):
+    """Their client loses its connection; the core is as it was."""
+    client = core.client()
+    with pytest.raises((TypeError, ValueError)):
+        core.submit(client, "a", resources={"GPU": "many"})
+    assert not core.state.tasks
+    core.end_turn()
+
+
+# -- cost ------------------------------------------------------------------------------------------
+
+
+def calls_of(function: Callable[[], Any]) -> int:
+    """Calls made while a function runs: a measure of work that no load of the machine changes."""
+    count = 0
+
+    def on_event(frame: Any, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(on_event)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def cost_of_demands(workers: int, options: dict[str, Any], tasks: int = 500) -> int:
+    """Calls that it takes to run tasks with a demand, among so many workers."""
+    state = SchedulerState()
+    client = ClientRecord("c", 0)
+    state.add_client(client)
+    state.add_functions(client, [(b"f", "f", b"")])
+    for number in range(workers):
+        facts = WorkerFacts(f"w{number}", 1, resources={"GPU": 1})
+        state.add_worker(WorkerRecord(facts.name, 1, facts=facts), 0.0)
+    state.submit(client, b"f", options, [("first", b"", None)])
+
+    def run() -> None:
+        state.submit(client, b"f", options, [(f"t{i}", b"", None) for i in range(tasks)])
+        state.settle()
+        while placed := [task for task in state.tasks.values() if task.worker is not None]:
+            for task in placed:
+                state.done(task.worker, [(task.key, b"1", 1, 1.0)])
+            state.settle()
+
+    return calls_of(run)
+
+
+@pytest.mark.parametrize("options", [{"workers": ["w1", "w2", "w3"]}, {"resources": {"GPU": 1}}])
+def test_demands_cost_the_same_with_more_workers(options):
+    """Three of ten thousand are found as fast as three of ten, and so is any of ten thousand."""
+    assert cost_of_demands(10_000, options) <= 1.5 * cost_of_demands(10, options)

@@ -1,0 +1,438 @@
+"""Workers that die, fall silent or come back, and what becomes of what they had."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobqueue.errors import DataLost, KilledWorker
+from jobqueue.protocol import messages as m
+from jobqueue.scheduler.losses import REPORT_PATIENCE, SUSPECT_AFTER
+from jobqueue.scheduler.records import ASIDE, ASSIGNED, FAILED, MEMORY, READY, SUSPECT, WAITING
+from jobqueue.scheduler.state import WORKER_TTL
+
+FAILURE = (b"", "ZeroDivisionError: division by zero", "Traceback ...")
+
+
+def pass_time(core, seconds, *well, start=0.0, tick=1.0):
+    """Tick by tick; these workers show that they live. Return the time it is then."""
+    now = start
+    while now < start + seconds:
+        now += tick
+        for worker in well:
+            core.state.heard(worker, now)
+        core.happens(core.state.look_at_silence, now)
+        core.happens(core.state.judge, now)
+    return now
+
+
+# -- whose fault it was ----------------------------------------------------------------------------
+
+
+def condemned(core, client, key="bad"):
+    """A task of which three workers have died, w3 last."""
+    core.submit(client, key)
+    for name in ("w1", "w2", "w3"):
+        worker = core.worker(name)
+        assert core.placed(worker) == [key]
+        core.lose(worker, cause="its connection ended")
+
+
+def test_an_agents_report_names_the_cause(core):
+    """With the last lines that the worker wrote."""
+    client = core.client()
+    condemned(core, client)
+    assert core.state_of("bad") == WAITING, "the agent may say more in a moment"
+    core.happens(core.state.worker_ended, "w3", "killed by signal 9", True, ["Boom", "Aborted"])
+    error = core.failure(client)
+    assert isinstance(error, KilledWorker)
+    assert (error.worker, error.cause) == ("w3", "killed by signal 9")
+    assert error.log_tail == "Boom\nAborted"
+    assert "3 workers that died, the last of them w3: killed by signal 9" in str(error)
+    assert str(error).endswith("Boom\nAborted")
+
+
+def test_without_a_report_the_task_fails_soon(core):
+    """Workers need not have an agent; nobody waits for ever."""
+    client = core.client()
+    condemned(core, client)
+    pass_time(core, REPORT_PATIENCE + 2)
+    assert "its connection ended" in str(core.failure(client))
+    core.happens(core.state.worker_ended, "w3", "too late", False, [])
+    assert core.state_of("bad") == FAILED
+
+
+def test_a_report_takes_the_charge_back(core):
+    """Whom a node's failure hit may run again."""
+    client = core.client()
+    condemned(core, client)
+    core.happens(core.state.worker_ended, "w3", "the node failed", False, [])
+    assert core.task("bad").deaths == 2
+    assert core.placed(core.worker("w4")) == ["bad"]
+
+
+def test_a_condemned_task_is_not_placed(core):
+    """Another worker that has room must not die of it meanwhile."""
+    client = core.client()
+    condemned(core, client)
+    other = core.worker("other")
+    core.submit(client, "fine")
+    assert core.placed(other) == ["fine"]
+    core.happens(core.state.worker_ended, "w3", "killed", True, [])
+    core.failure(client)
+
+
+def test_a_report_may_come_before_the_end_of_the_connection(core):
+    """Then nothing is waited for."""
+    client = core.client()
+    core.submit(client, "bad")
+    for name in ("w1", "w2", "w3"):
+        worker = core.worker(name)
+        core.placed(worker)
+        core.happens(core.state.worker_ended, name, "killed by signal 9", True, [])
+        core.lose(worker, cause="its connection ended")
+    assert "killed by signal 9" in str(core.failure(client))
+
+
+def test_a_report_of_no_fault_before_the_end_charges_nobody(core):
+    """Whatever the end of the connection looks like."""
+    client, worker = core.client(), core.worker("w")
+    core.submit(client, "a")
+    core.placed(worker)
+    core.happens(core.state.worker_ended, "w", "preempted", False, [])
+    core.lose(worker, charge=True)
+    assert core.task("a").deaths == 0
+
+
+def test_a_report_is_of_the_worker_that_was_there_at_the_time(core):
+    """Its successor of the same name, which an agent starts at once, has nothing to do with it."""
+    client = core.client()
+    core.submit(client, "a", "b", fid=b"f")
+    first = core.worker("w")
+    core.placed(first)
+    core.lose(first)
+    second = core.worker("w")
+    core.placed(second)
+    core.happens(core.state.worker_ended, "w", "the node failed", False, [])
+    assert core.task("a").deaths == 0
+    core.lose(second)
+    assert core.task("a").deaths == 1
+
+
+def test_a_condemned_task_that_is_released_is_forgotten(core):
+    """And a report on it is of no interest any more."""
+    client = core.client()
+    condemned(core, client)
+    core.happens(core.state.release, client, ["bad"])
+    assert not core.state.tasks
+    core.happens(core.state.worker_ended, "w3", "killed", True, [])
+
+
+def test_a_task_that_has_left_its_thread_is_charged_too(core):
+    """It was running, whatever threads there are."""
+    client, worker = core.client(), core.worker("w")
+    core.submit(client, "outer")
+    core.happens(core.state.seceded, worker, "outer")
+    core.submit(client, "inner", "next")
+    core.placed(worker)
+    core.lose(worker)
+    assert [core.task(key).deaths for key in ("outer", "inner", "next")] == [1, 1, 0]
+
+
+# -- silence ---------------------------------------------------------------------------------------
+
+
+def test_a_silent_worker_gets_nothing_more(core):
+    """After three heartbeats; what it has not begun goes elsewhere, what it runs stays."""
+    client, silent = core.client(), core.worker("silent")
+    core.submit(client, "runs", "waits")
+    assert core.placed(silent) == ["runs", "waits"]
+    other = core.worker("other")
+    pass_time(core, SUSPECT_AFTER, other)
+    assert silent.silent is SUSPECT
+    assert core.said(silent) == [(m.CANCEL, False, ["waits"])]
+    assert core.placed(other) == ["waits"]
+    core.submit(client, "later", "latest")
+    assert core.placed(other) == ["later"]
+    assert core.task("runs").worker is silent
+
+
+def test_a_suspect_worker_that_speaks_is_as_good_as_any(core):
+    """It goes on with what it runs, and gets new tasks."""
+    client, worker = core.client(), core.worker()
+    core.submit(client, "a")
+    core.placed(worker)
+    now = pass_time(core, SUSPECT_AFTER)
+    core.submit(client, "b")
+    assert core.placed(worker) == []
+    core.happens(core.state.heard, worker, now)
+    assert core.placed(worker) == ["b"]
+    core.done(worker, "a", b"1")
+    assert core.said(client) == [(m.FINISHED, [("a", b"1")])]
+
+
+def set_aside(core, worker, *well):
+    now = pass_time(core, WORKER_TTL + 1, *well)
+    assert worker.silent is ASIDE
+    return now
+
+
+def test_a_worker_that_stays_silent_is_given_up_for_now(core):
+    """Its tasks run elsewhere, uncharged; what only it held is computed again if needed."""
+    client, silent = core.client(), core.worker("silent")
+    core.submit(client, "large")
+    core.placed(silent)
+    core.done(silent, "large")
+    core.submit(client, "runs")
+    core.placed(silent)
+    other = core.worker("other", nthreads=2)
+    set_aside(core, silent, other)
+    assert sorted(core.placed(other)) == ["large", "runs"]
+    assert core.task("runs").deaths == 0
+    assert core.said(client) == [(m.FINISHED, [("large", None)]), (m.LOST, ["large"])]
+
+
+def test_the_first_result_counts_and_the_other_run_is_withdrawn(core):
+    """A task that held the interpreter's lock all the while does end, and for good."""
+    client, silent = core.client(), core.worker("silent")
+    core.submit(client, "a")
+    core.placed(silent)
+    other = core.worker("other")
+    now = set_aside(core, silent, other)
+    assert core.placed(other) == ["a"]
+    core.happens(core.state.heard, silent, now)
+    core.done(silent, "a", b"1")
+    assert core.said(client) == [(m.FINISHED, [("a", b"1")])]
+    assert core.said(other) == [(m.CANCEL, False, ["a"])]
+    core.done(other, "a", b"2")
+    assert core.task("a").value == b"1"
+
+
+def test_a_run_that_was_overtaken_is_withdrawn(core):
+    """The silent worker hears of it as soon as it hears anything; a late result is freed."""
+    client, silent = core.client(), core.worker("silent")
+    core.submit(client, "a")
+    core.placed(silent)
+    other = core.worker("other")
+    now = set_aside(core, silent, other)
+    core.placed(other)
+    core.done(other, "a", b"1")
+    assert core.said(silent) == [(m.CANCEL, False, ["a"])]
+    core.happens(core.state.heard, silent, now)
+    core.done(silent, "a")
+    assert core.said(silent) == [(m.FREE, ["a"])]
+    core.said(client)
+
+
+def test_a_worker_that_comes_back_goes_on_with_what_nobody_else_has_begun(core):
+    """It need not begin anew: with one worker alone a long task would never end otherwise."""
+    client, alone = core.client(), core.worker("alone")
+    core.submit(client, "long")
+    core.placed(alone)
+    now = set_aside(core, alone)
+    assert core.state_of("long") == READY
+    core.happens(core.state.heard, alone, now)
+    assert core.state_of("long") == ASSIGNED
+    assert core.said(alone) == [], "it has it already"
+    core.done(alone, "long", b"1")
+    assert core.said(client) == [(m.FINISHED, [("long", b"1")])]
+
+
+def test_a_worker_that_comes_back_brings_its_results(core):
+    """Those that are still needed, also if they are being computed again; others are freed."""
+    client, silent = core.client(), core.worker("silent", nthreads=3)
+    core.submit(client, "again", "gone", "twice")
+    core.placed(silent)
+    for key in ("again", "gone", "twice"):
+        core.done(silent, key)
+    other = core.worker("other")
+    core.happens(core.state.copied, other, ["twice"], [])
+    now = set_aside(core, silent, other)
+    core.happens(core.state.release, client, ["gone"])
+    assert core.state_of("again") == ASSIGNED
+    core.said(client), core.said(other)
+    core.happens(core.state.heard, silent, now)
+    assert core.state_of("again") == MEMORY
+    assert core.task("twice").holders == {silent, other}
+    assert core.said(client) == [(m.FINISHED, [("again", None)])]
+    assert core.said(silent) == [(m.FREE, ["gone"])]
+    assert core.said(other) == [(m.CANCEL, False, ["again"])]
+
+
+def test_a_worker_that_was_set_aside_may_die_as_well(core):
+    """Nobody is charged for it, and nothing is left of it."""
+    client, silent = core.client(), core.worker("silent")
+    core.submit(client, "a")
+    core.placed(silent)
+    set_aside(core, silent)
+    core.lose(silent)
+    assert core.task("a").deaths == 0
+    assert not core.state.losses.strays
+    assert core.placed(core.worker("other")) == ["a"]
+
+
+def test_the_schedulers_own_absence_is_no_silence_of_others(core):
+    """A program that was stopped, or held the interpreter's lock, has not read what came."""
+    worker = core.worker()
+    core.happens(core.state.look_at_silence, 1.0)
+    core.happens(core.state.look_at_silence, 10 * WORKER_TTL)
+    assert worker.silent is None
+
+
+def test_a_key_that_runs_again_at_the_same_worker_keeps_the_right_result(core):
+    """What the worker says before it has heard of the cancellation is of the earlier run."""
+    client, worker = core.client(), core.worker()
+    core.submit(client, "k")
+    core.placed(worker)
+    core.happens(core.state.release, client, ["k"])
+    assert core.said(worker) == [(m.CANCEL, False, ["k"])]
+    core.submit(client, "k", fid=b"g")
+    said = core.said(worker)
+    assert [operation for operation, *_ in said] == [m.FREE, m.RECALL, m.FUNCTIONS, m.RUN]
+    core.done(worker, "k", b"old")
+    core.happens(core.state.failed, worker, [("k", FAILURE, 0.1)])
+    assert core.state_of("k") == ASSIGNED
+    core.happens(core.state.returned, worker, [])
+    core.done(worker, "k", b"new")
+    assert core.said(client) == [(m.FINISHED, [("k", b"new")])]
+
+
+def test_a_worker_need_not_be_asked_for_each_task_that_is_cancelled(core):
+    """Only when so many are noted that it is time to forget them."""
+    client, worker = core.client(), core.worker()
+    for number in range(3000):
+        core.state.submit(client, b"f", None, [(f"t{number}", b"", None)])
+        core.state.settle()
+        core.state.release(client, [f"t{number}"])
+        for operation, *_ in core.said(worker):
+            if operation == m.RECALL:
+                core.state.returned(worker, [])
+    assert len(worker.withdrawn) < 1100
+
+
+# -- what no task can make again -------------------------------------------------------------------
+
+
+def test_a_lost_value_can_be_scattered_again(core):
+    """All who hold futures of it have it again."""
+    client, other = core.client("one"), core.client("other")
+    worker = core.worker()
+    core.happens(core.state.scatter, client, None, [("data", b"x" * 5000)])
+    core.happens(core.state.copied, worker, ["data"], [])
+    core.happens(core.state.want, other, ["data"])
+    core.said(client), core.said(other), core.said(worker)
+    core.lose(worker)
+    for each in (client, other):
+        ((operation, ((key, _),)),) = core.said(each)
+        assert (operation, key) == (m.GONE, "data")
+    core.happens(core.state.scatter, client, None, [("data", b"x" * 5000)])
+    for each in (client, other):
+        assert core.said(each) == [(m.FINISHED, [("data", None)])]
+
+
+def actor(core, client, worker):
+    core.submit(client, "actor", actor=True)
+    core.placed(worker)
+    core.done(worker, "actor")
+    core.said(client)
+
+
+def test_an_actor_goes_with_its_worker(core):
+    """It is not made again, for its state would be another; copies of its handle are freed."""
+    client, home = core.client(), core.worker("home")
+    actor(core, client, home)
+    assert core.state.results.actors == {core.task("actor"): home}
+    other = core.worker("other")
+    core.happens(core.state.copied, other, ["actor"], [])
+    core.submit(client, "uses", inputs=["actor"])
+    core.said(home), core.said(other)
+    core.lose(home)
+    said = core.said(client)
+    assert (m.GONE, "actor") in [(operation, items[0][0]) for operation, items in said]
+    failure = core.task("actor").failure
+    assert isinstance(failure.to_exception(), DataLost)
+    assert "actor 'actor'" in failure.summary
+    assert (m.FREE, ["actor"]) in core.said(other)
+
+
+def test_a_worker_that_retires_does_not_wait_for_its_actor(core):
+    """It cannot move; the worker ends."""
+    client, home = core.client(), core.worker("home")
+    actor(core, client, home)
+    core.worker("other")
+    core.retire(home)
+    assert core.said(home) == [(m.END, "retired")]
+
+
+def test_an_actor_stays_while_anything_needs_it(core):
+    """And is freed with the last future of it."""
+    client, home = core.client(), core.worker("home")
+    actor(core, client, home)
+    core.submit(client, "uses", inputs=["actor"])
+    core.placed(home)
+    core.happens(core.state.release, client, ["actor"])
+    assert core.state_of("actor") == MEMORY
+    core.done(home, "uses", b"1")
+    assert core.said(home) == [(m.FREE, ["actor"])]
+    assert not core.state.results.actors
+    core.said(client)
+
+
+# -- pausing and seceding --------------------------------------------------------------------------
+
+
+def test_a_paused_worker_gets_nothing_more(core):
+    """What it has not begun is taken back, until it has memory again."""
+    client, worker = core.client(), core.worker()
+    core.submit(client, "a", "b")
+    core.placed(worker)
+    core.happens(core.state.paused, worker, "86 % of its memory is used")
+    assert core.said(worker) == [(m.RECALL, ["a", "b"])]
+    core.happens(core.state.returned, worker, ["b"])
+    assert core.state_of("b") == READY
+    core.done(worker, "a", b"1")
+    assert core.said(worker) == []
+    core.happens(core.state.paused, worker, None)
+    assert core.placed(worker) == ["b"]
+    core.said(client)
+
+
+@pytest.mark.parametrize("depth", [2, 50])
+def test_tasks_that_wait_for_tasks_do_not_fill_a_worker(core, depth):
+    """Each leaves its thread while it waits, so the last one can run."""
+    client, worker = core.client(), core.worker(nthreads=1)
+    for level in range(depth):
+        core.submit(client, f"t{level}")
+        assert core.placed(worker) == [f"t{level}"]
+        core.happens(core.state.seceded, worker, f"t{level}")
+    assert len(worker.seceded) == depth
+    for level in reversed(range(depth)):
+        core.happens(core.state.rejoined, worker, f"t{level}")
+        core.done(worker, f"t{level}", b"1")
+    assert not worker.busy
+    core.said(client)
+
+
+def test_a_task_may_end_without_having_rejoined(core):
+    """Well or not; the worker has nothing of it any more."""
+    client, worker = core.client(), core.worker()
+    core.submit(client, "good", "bad")
+    core.placed(worker)
+    for key in ("good", "bad"):
+        core.happens(core.state.seceded, worker, key)
+    core.done(worker, "good", b"1")
+    core.happens(core.state.failed, worker, [("bad", FAILURE, 0.1)])
+    assert not worker.busy
+    assert core.said(client) == [(m.FINISHED, [("good", b"1")]), (m.FAILED, [("bad", FAILURE)])]
+
+
+def test_a_worker_retires_after_the_tasks_that_have_left_their_threads(core):
+    """They are its tasks still."""
+    client, worker = core.client(), core.worker()
+    core.submit(client, "a")
+    core.placed(worker)
+    core.happens(core.state.seceded, worker, "a")
+    core.retire(worker)
+    assert core.said(worker) == []
+    core.done(worker, "a", b"1")
+    assert core.said(worker) == [(m.END, "retired")]
+    core.said(client)
