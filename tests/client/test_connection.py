@@ -9,9 +9,8 @@ import pytest
 
 from jobqueue.client.connection import Connection
 from jobqueue.errors import (
-    ClientClosed,
     CommClosed,
-    CommError,
+    ConnectionLost,
     FrameError,
     SerializationError,
 )
