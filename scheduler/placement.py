@@ -157,8 +157,12 @@ class OpenWorkers:
         levels = self._levels
         while not levels[self._lowest]:
             self._lowest += 1
-        # The last one in: taking the first would walk over the holes that earlier ones have left.
-        return next(reversed(levels[self._lowest]))
+        # The last one in, by taking it out: a mere look, from either end, would walk over the holes
+        # that all those have left which were taken before.
+        lowest = levels[self._lowest]
+        worker, _ = lowest.popitem()
+        lowest[worker] = None
+        return worker
 
 
 def choose(task: Task, open_workers: OpenWorkers) -> WorkerRecord | None:
