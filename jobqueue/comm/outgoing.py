@@ -72,6 +72,11 @@ class Outgoing:
         """Bytes that the socket has not taken."""
         return self.waiting + self._transport.get_write_buffer_size()
 
+    @property
+    def free(self) -> bool:
+        """Whether `write_now` would most likely succeed."""
+        return self._fd >= 0 and not self._full and not self._chunks
+
     def write(self, chunks: Sequence[Buffer]) -> None:
         """Write behind all that was written before."""
         if len(chunks) == 1 and self.write_now(chunks[0]):
@@ -83,7 +88,7 @@ class Outgoing:
     def write_now(self, chunk: Buffer) -> bool:
         """Write from any thread, if the socket takes it at once; else return False."""
         with self._lock:
-            if self._fd < 0 or self._full or self._chunks:
+            if not self.free:
                 return False
             sent = self._to_socket([chunk])
             if not sent:

@@ -106,7 +106,7 @@ class StreamComm(Comm, asyncio.BufferedProtocol):
     def send_now(self, messages: Sequence[Message]) -> bool:
         """See `Comm.send_now`."""
         outgoing = self._outgoing
-        if self._reason is not None or outgoing is None:
+        if self._reason is not None or outgoing is None or not outgoing.free:
             return False
         chunks = encode(messages, self._limits)
         return len(chunks) == 1 and outgoing.write_now(chunks[0])
