@@ -1,7 +1,8 @@
 """How a worker gets results from other workers, and sends them its own.
 
 Connections to peers are opened when first needed and kept. Each holder of a result is tried; where
-none can be reached, the scheduler passes the result on.
+none can be reached, the scheduler passes the result on. Networks in which nodes do not reach each
+other are common, so a peer that was not reached is waited for once only.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ logger = logging.getLogger("jobqueue.worker")
 
 CONNECT_TIMEOUT = 5.0
 """Seconds to reach another worker before the scheduler is asked to pass its result on."""
+
+TRY_AGAIN = 10.0
+"""Seconds after which it is tried again, beside what goes on, to reach a worker that was not."""
 
 SILENCE = 5.0
 """Seconds without a byte after which a worker that owes a result is asked whether it is there;
@@ -198,7 +202,9 @@ class Peers:
     ) -> None:
         self._credentials = credentials
         self._relay = relay
-        self._connections: dict[tuple[str, ...], asyncio.Task[_Connection]] = {}
+        self._connections: dict[tuple[str, ...], asyncio.Task[_Connection | None]] = {}
+        self._out_of_reach: dict[tuple[str, ...], float] = {}  # until when it is left at that
+        self._loop = asyncio.get_running_loop()
 
     async def get(self, key: str, holders: Sequence[Sequence[str]]) -> Answer:
         """Get a result.
@@ -215,35 +221,55 @@ class Peers:
                 continue
             try:
                 connection = await self._connection(tuple(addresses))
-                answer = await connection.ask(key)
+                answer = None if connection is None else await connection.ask(key)
             except JobQueueError as error:
-                logger.info("peer not reached addresses=%s error=%s", ",".join(addresses), error)
+                logger.info("peer not heard addresses=%s error=%s", ",".join(addresses), error)
                 continue
             if answer is not None:
                 return answer
         return await self._relay(key)
 
-    async def _connection(self, addresses: tuple[str, ...]) -> _Connection:
+    async def _connection(self, addresses: tuple[str, ...]) -> _Connection | None:
+        """Return a connection to a peer; None if it cannot be reached, or could not a while ago."""
         opening = self._connections.get(addresses)
-        if opening is None or (opening.done() and not _usable(opening)):
-            opening = asyncio.create_task(_Connection.open(addresses, self._credentials))
+        if opening is not None and (connection := _opened(opening)):
+            return connection
+        quiet_until = self._out_of_reach.get(addresses)
+        if opening is None or (opening.done() and self._loop.time() >= (quiet_until or 0.0)):
+            opening = asyncio.create_task(self._open(addresses))
             self._connections[addresses] = opening
-        return await asyncio.shield(opening)
+        return await asyncio.shield(opening) if quiet_until is None else None
+
+    async def _open(self, addresses: tuple[str, ...]) -> _Connection | None:
+        names = ",".join(addresses)
+        try:
+            connection = await _Connection.open(addresses, self._credentials)
+        except JobQueueError as error:
+            if addresses not in self._out_of_reach:
+                text = "peer not reached, its results come through the scheduler addresses=%s: %s"
+                logger.warning(text, names, error)
+            self._out_of_reach[addresses] = self._loop.time() + TRY_AGAIN
+            return None
+        if self._out_of_reach.pop(addresses, None) is not None:
+            logger.info("peer reached after all addresses=%s", names)
+        return connection
 
     def close(self) -> None:
         """End all connections."""
         for opening in self._connections.values():
             if not opening.done():
                 opening.cancel()
-            elif _usable(opening):
-                opening.result().comm.abort()
+            elif connection := _opened(opening):
+                connection.comm.abort()
         self._connections.clear()
 
 
-def _usable(opening: asyncio.Task[_Connection]) -> bool:
-    return (
-        not opening.cancelled() and opening.exception() is None and not opening.result().comm.closed
-    )
+def _opened(opening: asyncio.Task[_Connection | None]) -> _Connection | None:
+    """Return what came of an attempt, if that is a connection and still of use."""
+    if not opening.done() or opening.cancelled() or opening.exception() is not None:
+        return None
+    connection = opening.result()
+    return None if connection is None or connection.comm.closed else connection
 
 
 class _Connection:

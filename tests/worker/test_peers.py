@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from jobqueue.comm import connect, listen
-from jobqueue.errors import ConfigError, SerializationError, TaskError
+from jobqueue.errors import CommError, ConfigError, SerializationError, TaskError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.hello import PYTHON
@@ -121,6 +121,46 @@ def test_what_cannot_be_reached_comes_through_the_scheduler(folder, address):
             assert here.relayed == ["a", "b"]
 
     asyncio.run(main())
+
+
+def test_a_peer_out_of_reach_is_waited_for_once(folder, monkeypatch, caplog):
+    """And told of once; what it has comes through the scheduler, until it is reached after all."""
+
+    async def main() -> None:
+        async with site(folder) as here:
+            opened = asyncio.Event()
+            attempts = []
+            really_open = module._Connection.open
+
+            async def blocked(addresses: Any, credentials: Any) -> Any:
+                attempts.append(addresses)
+                if not opened.is_set():
+                    raise CommError("timed out after 5 s")
+                return await really_open(addresses, credentials)
+
+            monkeypatch.setattr(module._Connection, "open", blocked)
+            holder = await here.holder({"a": 1})
+            both = [here.get("a", holder), here.get("b", holder)]
+            assert await asyncio.gather(*both) == [b"by way of the scheduler"] * 2
+            assert await here.get("c", holder) == b"by way of the scheduler"
+            assert len(attempts) == 1
+
+            monkeypatch.setattr(module, "TRY_AGAIN", 0.0)
+            here.peers._out_of_reach.update(dict.fromkeys(here.peers._out_of_reach, 0.0))
+            assert await here.get("d", holder) == b"by way of the scheduler"  # it is tried beside
+            async with asyncio.timeout(BOUND):
+                await until(lambda: len(attempts) == 2)
+                opened.set()
+                await until(lambda: here.peers._connections[holder.addresses].done())
+                assert await here.get("e", holder) == b"by way of the scheduler"
+                await until(lambda: not here.peers._out_of_reach)
+            assert loads(await here.get("a", holder)) == 1
+            assert here.relayed == ["a", "b", "c", "d", "e"]
+
+    asyncio.run(main())
+    told = [text for text in caplog.messages if "not reached" in text]
+    assert len(told) == 1
+    assert f"addresses=unix://{folder}/w0.peer: timed out after 5 s" in told[0]
 
 
 def test_what_cannot_be_pickled_is_a_failure(folder):
