@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -28,25 +30,102 @@ simulated: Any = sys.modules[_NAME]
 
 HOSTS, World, value_of = simulated.HOSTS, simulated.World, simulated.value_of
 
+LIVES = int(os.environ.get("JOBQUEUE_LIVES", "100"))
+"""How many are lived by `test_long_lives`; more by setting the variable."""
+
+STEPS = 150
+
 PICK = st.integers(0, 2**16)
-OUTCOME = st.sampled_from(["small", "small", "large", "large", "raises"])
-OPTIONS = st.sampled_from(
-    [
-        None,
-        None,
-        None,
-        {"retries": 1},
-        {"priority": 3},
-        {"priority": -0.5},
-        {"actor": True},
-        {"workers": ["h1"]},
-        {"workers": ["h2"], "allow_other_workers": True, "priority": 1},
-        {"resources": {"GPU": 1}},
-        {"resources": {"GPU": 0.5}, "retries": 1},
-        {"resources": {"GPU": 0.5}, "workers": ["h2"]},
-        {"resources": {"GPU": 0.5}, "workers": ["h1"], "allow_other_workers": True},
-    ]
-)
+OUTCOMES = ["small", "small", "large", "large", "raises"]
+OUTCOME = st.sampled_from(OUTCOMES)
+KINDS: list[dict[str, Any] | None] = [
+    None,
+    None,
+    None,
+    {"retries": 1},
+    {"priority": 3},
+    {"priority": -0.5},
+    {"actor": True},
+    {"workers": ["h1"]},
+    {"workers": ["h2"], "allow_other_workers": True, "priority": 1},
+    {"resources": {"GPU": 1}},
+    {"resources": {"GPU": 0.5}, "retries": 1},
+    {"resources": {"GPU": 0.5}, "workers": ["h2"]},
+    {"resources": {"GPU": 0.5}, "workers": ["h1"], "allow_other_workers": True},
+]
+OPTIONS = st.sampled_from(KINDS)
+
+
+def actions(random: Random) -> dict[str, tuple[float, dict[str, Any]]]:
+    """How often each rule's thing happens in ordinary life, and with which arguments just now."""
+
+    def pick() -> int:
+        return random.randrange(2**16)
+
+    def maybe() -> bool:
+        return random.random() < 0.5
+
+    def some(most: int) -> int:
+        return random.randint(1, most)
+
+    one, two = {"pick": pick()}, {"pick": pick(), "which": pick()}
+    shapes = [[pick() for _ in range(random.randrange(3))] for _ in range(some(4))]
+    return {
+        "submit": (
+            4,
+            {
+                **one,
+                "fid": random.choice([b"f", b"g"]),
+                "options": random.choice(KINDS),
+                "shapes": shapes,
+                "unheard_of": random.randrange(16),
+            },
+        ),
+        "submit_what_was_submitted_before": (2, {**two, "options": random.choice(KINDS)}),
+        "use_a_key_anew": (2, two),
+        "want": (1, two),
+        "keep": (1, {**one, "which": [pick()]}),
+        "retry": (1, two),
+        "forget_functions": (0.5, one),
+        "scatter": (1, {**one, "size": random.choice([12, 50])}),
+        "scatter_what_was_lost": (0.5, {**one, "size": random.choice([12, 50])}),
+        "release": (1.5, {**one, "which": [pick() for _ in range(some(3))]}),
+        "cancel": (1.5, {**two, "force": maybe()}),
+        "fetch": (1, two),
+        "clients_come_and_go": (0.5, {**one, "joins": maybe()}),
+        "worker_joins": (
+            3,
+            {"nthreads": some(2), "host": random.choice(HOSTS), "gpus": random.choice([0, 1])},
+        ),
+        "worker_dies": (
+            1,
+            {
+                **one,
+                "charge": maybe(),
+                "report": random.choice(["none", "before", "after"]),
+                "blame": maybe(),
+            },
+        ),
+        "worker_retires": (0.5, one),
+        "worker_falls_silent": (1, {**one, "silent": maybe()}),
+        "time_passes": (1.5, {"ticks": some(3)}),
+        "worker_pauses": (1, one),
+        "task_secedes": (2, two),
+        "worker_hears": (8, {**one, "count": some(5)}),
+        "worker_runs": (
+            10,
+            {
+                **two,
+                "outcome": random.choice(OUTCOMES),
+                "mention": random.choice([None, None, pick()]),
+            },
+        ),
+        "worker_fetches": (4, {**one, "reachable": maybe()}),
+        "worker_speaks": (6, {**one, "count": some(5)}),
+        "worker_does_all_it_can": (1, {**one, "outcome": random.choice(OUTCOMES)}),
+        "scheduler_is_busy": (0.5, {"steps": some(3)}),
+        "result_turns_out_unpicklable": (0.3, {"which": pick()}),
+    }
 
 
 class SchedulerMachine(RuleBasedStateMachine):
@@ -68,6 +147,13 @@ class SchedulerMachine(RuleBasedStateMachine):
     def client(self, pick: int) -> Any:
         clients = list(self.world.clients.values())
         return clients[pick % len(clients)]
+
+    def live(self, random: Random, steps: int) -> None:
+        """Let things happen about as often as in ordinary life: much, and hard to shrink."""
+        for _ in range(steps):
+            table = actions(random)
+            (name,) = random.choices(list(table), [weight for weight, _ in table.values()])
+            getattr(self, name)(**table[name][1])
 
     # -- clients -----------------------------------------------------------------------------------
 
@@ -371,6 +457,20 @@ def test_whatever_happens_the_core_stays_consistent(watched):
     """No invariant breaks, no edge is missing from the table, and everything comes to an end."""
     run_state_machine_as_test(
         SchedulerMachine,
-        settings=settings(max_examples=120, stateful_step_count=60, deadline=None),
+        settings=settings(max_examples=60, stateful_step_count=60, deadline=None),
     )
     assert watched.seen.keys() <= TRANSITIONS.keys()
+
+
+def test_long_lives(watched):
+    """The same, for hundreds of steps each; the number of the life that failed is told."""
+    for number in range(LIVES):
+        machine = SchedulerMachine()
+        try:
+            machine.live(Random(number), STEPS)
+            machine.teardown()
+        except Exception as error:
+            error.add_note(f"in life number {number}")
+            raise
+    assert watched.seen.keys() <= TRANSITIONS.keys()
+    assert len(watched.seen) > 0.8 * len(TRANSITIONS), "little has happened"
