@@ -347,7 +347,8 @@ class Demands:
             if isinstance(demand.otherwise, ReadyQueue):
                 return True
             among = demand.otherwise.eligible
-        return any(worker in among and demand.fits(worker) for worker in idle)
+        few, many = (among, idle) if len(among) < len(idle) else (idle, among)
+        return any(worker in many and demand.fits(worker) for worker in few)
 
 
 def belongs_elsewhere(task: Task) -> bool:
