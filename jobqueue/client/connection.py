@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import threading
 from collections import deque
@@ -72,6 +73,8 @@ class Connection:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._comm: Comm | None = None
         self._outbox: deque[Message] = deque()
+        self._numbers = itertools.count(1)
+        self._said = self._heard = 0
         self._scheduled = False
         self._lost = False  # it has not ended from this side
         self._fetches: dict[str, list[Fetched]] = {}
@@ -140,7 +143,18 @@ class Connection:
     def say(self, *messages: Message) -> None:
         """Say something, soon."""
         self._outbox.extend(messages)
+        self._said = next(self._numbers)
         self._schedule()
+
+    def wait_until_heard(self) -> None:
+        """Wait until the scheduler has taken in all that was said; also if somebody else said it.
+
+        In the event loop's own thread, which must not wait, it has no effect.
+        """
+        if self._said == self._heard or self.in_thread or self.book.closed is not None:
+            return
+        with contextlib.suppress(CommError):  # then there is nobody to hear it
+            asyncio.run_coroutine_threadsafe(self.be_heard(), self.loop).result()
 
     def _schedule(self) -> None:
         if not self._scheduled and self._loop is not None:
@@ -262,6 +276,25 @@ class Connection:
     def say_all(self) -> None:
         """Say what is to be said, dropped futures included, before anything that is said later."""
         self._flush()
+
+    async def be_heard(self) -> None:
+        """Return when the scheduler has taken in all that was said until now.
+
+        Raises
+        ------
+        CommError
+            The connection has ended.
+        """
+        said = self._said
+        number, answer = self._expect()
+        # Any question: answers come in order. Not by `say`, which would count it as unheard.
+        self._outbox.append((m.ASK, number, "who-has", []))
+        self._schedule()
+        try:
+            await answer
+        finally:
+            self._questions.pop(number, None)
+        self._heard = said
 
     def abort_questions(self, error: Exception) -> None:
         """Let no question wait for its answer any more."""

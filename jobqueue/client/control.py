@@ -289,7 +289,7 @@ class Control(Session):
             return
         _, answer = self._connection.pose("restart", seconds)
         answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
-        await self._ask("who-has", [])  # its answer comes after the news that all is cancelled
+        await self._connection.be_heard()  # which is after the news that all is cancelled
 
     def wait_for_workers(self, n_workers: int = 1, timeout: float | None = None) -> Any:
         """Wait until workers are connected.

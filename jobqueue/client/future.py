@@ -121,7 +121,11 @@ class Future:
         return awaitable.__await__()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return reduce_reference(self, adopt)
+        reduced = reduce_reference(self, adopt)
+        if reduced[0] is adopt and self._state.status is PENDING:
+            # Whoever gets it says so on another connection, which may be faster than this one.
+            self.client._connection.wait_until_heard()
+        return reduced
 
     def __del__(self) -> None:
         try:

@@ -52,7 +52,7 @@ class Told:
 
     async def _heard(self) -> Any:
         with suppress(CommError):  # then there is nobody to hear it
-            await self._connection.ask("who-has", [])  # any question: answers come in order
+            await self._connection.be_heard()
         return self._value
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -266,11 +266,10 @@ class Session:
 
     def _told(self, value: Any = None) -> Any:
         """Return a value once the scheduler has heard what was said; see `Told`."""
-        told = Told(self._connection, value)
         if self.asynchronous:
-            return told
-        if self._open and not self._connection.in_thread:
-            self._sync(told._heard())
+            return Told(self._connection, value)
+        if self._started:
+            self._connection.wait_until_heard()
         return value
 
     def _sync(self, coroutine: Any) -> Any:

@@ -247,9 +247,7 @@ class Submission:
                 f"the future {future.key!r} belongs to a client of another scheduler: gather its "
                 "result there and pass that"
             )
-        if not (theirs.in_thread or self._connection.in_thread):
-            # An answer: by now the scheduler has heard what was said before.
-            asyncio.run_coroutine_threadsafe(theirs.ask("who-has", []), theirs.loop).result()
+        theirs.wait_until_heard()
 
 
 async def _call(function: Callable[[], object]) -> None:

@@ -173,6 +173,8 @@ def test_futures_in_results(client):
 
         return {"parts": get_client().map(abs, range(-count, 0))}
 
+    parts = [one["parts"] for one in client.gather(client.map(begin, [2] * 30))]
+    assert client.gather(parts) == [[2, 1]] * 30
     result = client.submit(begin, 3).result(30)
     assert all(future.client is client for future in result["parts"])
     assert client.gather(result) == {"parts": [3, 2, 1]}

@@ -159,3 +159,29 @@ def test_the_end_of_the_connection_answers_everybody():
             await connection.ask("situation")
 
     in_loop(scenario)
+
+
+def test_what_was_said_has_been_heard_once_an_answer_came():
+    """It is asked for only if something was said since; threads may wait for it."""
+
+    async def scenario(connection, comm):
+        connection.say((m.KEEP, ["a"]))
+        waiting = asyncio.ensure_future(asyncio.to_thread(connection.wait_until_heard))
+        async with asyncio.timeout(30):
+            while not comm.frames or comm.frames[-1][-1][0] != m.ASK:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        assert not waiting.done()
+        comm.hear([(m.ANSWER, comm.frames[-1][-1][1], {})])
+        await waiting
+        frames = len(comm.frames)
+        await asyncio.to_thread(connection.wait_until_heard)
+        assert len(comm.frames) == frames
+        connection.say((m.KEEP, ["a"]))
+        connection.wait_until_heard()  # not in the event loop's own thread
+        lost = asyncio.ensure_future(connection.be_heard())
+        await asyncio.sleep(0)
+        comm.lose(CommClosed("the peer is gone"))
+        with pytest.raises(ConnectionLost):
+            await lost
+
+    in_loop(scenario)
