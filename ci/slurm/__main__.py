@@ -7,6 +7,9 @@
     python3 ci/slurm exec 2 hostname    run a command inside node 2
     python3 ci/slurm kill-node 2        end all its processes; start-node 2 brings it back
     python3 ci/slurm cut 2              pull its network cable; heal 2 plugs it in
+    python3 ci/slurm isolate            no node reaches another; all reach this machine
+    python3 ci/slurm part 1 2           these two do not reach each other
+    python3 ci/slurm join               undo both
     python3 ci/slurm down
 
 Needs root. Every node is a network namespace with its own address, host name and processes; all
@@ -33,6 +36,13 @@ ON_NODES = {
     "heal": network.heal,
 }
 
+ON_LAB = {
+    "up": cluster.up,
+    "down": cluster.down,
+    "isolate": network.isolate,
+    "join": network.join,
+}
+
 
 def main() -> None:
     """Carry out one command."""
@@ -50,8 +60,10 @@ def main() -> None:
         print(cluster.status(lab), end="")
     elif options.command == "install":
         install()
+    elif options.command == "part":
+        network.part(lab.node(options.node), lab.node(options.other))
     else:
-        {"up": cluster.up, "down": cluster.down}[options.command](lab)
+        ON_LAB[options.command](lab)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,11 +72,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--lab", type=int, default=0, metavar="N", help="which cluster (0)")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("install", "up", "down", "env", "status"):
+    for name in (*ON_LAB, "install", "env", "status"):
         commands.add_parser(name)
-    for name in (*ON_NODES, "exec"):
+    for name in (*ON_NODES, "part", "exec"):
         command = commands.add_parser(name)
         command.add_argument("node", type=int, help="counted from 1")
+        if name == "part":
+            command.add_argument("other", type=int)
         if name == "exec":
             command.add_argument("argv", nargs=argparse.REMAINDER)
     return parser

@@ -10,6 +10,8 @@ from pathlib import Path
 from layout import Lab, Node
 from processes import kill, run, succeeds
 
+NOBODYS_CARD = "02:00:00:00:00:00"
+
 
 def lay_bridge(lab: Lab) -> None:
     """Make the bridge and give the machine its address on it."""
@@ -68,3 +70,23 @@ def cut(node: Node) -> None:
 def heal(node: Node) -> None:
     """Plug the node's cable in again."""
     run("ip", "link", "set", node.cable, "up")
+
+
+def isolate(lab: Lab) -> None:
+    """Let nodes reach the machine and not each other; what is under way stops."""
+    for node in lab.nodes:
+        run("bridge", "link", "set", "dev", node.cable, "isolated", "on")
+
+
+def part(one: Node, other: Node) -> None:
+    """Let two nodes not reach each other: what they send there goes to a card that nobody has."""
+    for here, there in ((one, other), (other, one)):
+        wrong = ["lladdr", NOBODYS_CARD, "dev", "eth0", "nud", "permanent"]
+        run("ip", "-n", here.namespace, "neigh", "replace", there.address, *wrong)
+
+
+def join(lab: Lab) -> None:
+    """Let all nodes reach each other again."""
+    for node in lab.nodes:
+        run("bridge", "link", "set", "dev", node.cable, "isolated", "off")
+        run("ip", "-n", node.namespace, "neigh", "flush", "dev", "eth0", "nud", "permanent")

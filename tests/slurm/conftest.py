@@ -32,6 +32,7 @@ class Slurm:
     number: str
     env: Mapping[str, str] = field(repr=False)
     _touched: set[int] = field(default_factory=set)
+    _blocked: bool = False
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -103,6 +104,16 @@ class Slurm:
         """Plug a node's cable in again."""
         self._lab("heal", node)
 
+    def isolate(self) -> None:
+        """Let no node reach another; all of them reach this machine."""
+        self._blocked = True
+        self._lab("isolate")
+
+    def part(self, node: int, other: int) -> None:
+        """Let these two nodes not reach each other."""
+        self._blocked = True
+        self._lab("part", node, other)
+
     def exec(self, node: int, argv: Sequence[str]) -> str:
         """Run a command inside a node; give what it prints."""
         return self._lab("exec", node, *argv)
@@ -115,7 +126,10 @@ class Slurm:
             self.run("scancel", *jobs)
 
     def restore_nodes(self) -> None:
-        """Bring nodes back that were killed or cut."""
+        """Bring nodes back that were killed or cut; let all reach each other again."""
+        if self._blocked:
+            self._lab("join")
+            self._blocked = False
         while self._touched:
             node = self._touched.pop()
             self.heal(node)
@@ -136,9 +150,9 @@ class Slurm:
                 subprocess.run(resume, env=dict(self.env), capture_output=True)
         return all(state in ("idle", "mixed", "allocated") for state in states.values())
 
-    def _lab(self, command: str, node: int, *argv: str) -> str:
+    def _lab(self, command: str, *argv: object) -> str:
         lab = [sys.executable, str(LAB), "--lab", self.number]
-        return self.run(*lab, command, str(node), *argv)
+        return self.run(*lab, command, *map(str, argv))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
