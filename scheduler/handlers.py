@@ -52,6 +52,9 @@ def worker_handlers(scheduler: Scheduler, connections: Connections) -> Handlers:
         m.FAILED: state.failed,
         m.RETURNED: state.returned,
         m.INPUT_GONE: state.input_gone,
+        m.CUT_OFF: lambda worker, key, failure: state.losses.cut_off(
+            worker, key, Failure(*failure)
+        ),
         m.COPIED: state.copied,
         m.RELAY: transfers.relay,
         m.DATA: transfers.data,

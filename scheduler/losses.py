@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from jobqueue.protocol.failures import Failure
 from jobqueue.scheduler.causes import killed_worker
 from jobqueue.scheduler.records import (
     ASIDE,
@@ -152,6 +153,20 @@ class Losses:
             if task.state is RELEASED and (task.clients or task.waiters):
                 state.compute_again(task)
         state.loose.extend(lost)
+
+    def cut_off(self, worker: WorkerRecord, key: str, failure: Failure) -> None:
+        """Take in that a task failed because it lost its own connection, as a worker may its."""
+        state = self._state
+        task = state.task_at(worker, key)
+        if task is None:
+            return
+        state.take_back(task)
+        task.deaths += 1
+        if task.deaths >= self.allowed_failures:
+            state.fail(task, failure)
+        else:
+            state.await_inputs(task)
+        state.sweep()
 
     # -- whose fault it was ------------------------------------------------------------------------
 

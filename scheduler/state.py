@@ -335,7 +335,7 @@ class SchedulerState:
 
     def seceded(self, worker: WorkerRecord, key: str) -> None:
         """Take in that a running task has left its thread to others."""
-        task = self._task_at(worker, key)
+        task = self.task_at(worker, key)
         if task is not None and task in worker.assigned:
             worker.occupancy -= worker.assigned.pop(task)
             worker.seceded.add(task)
@@ -343,7 +343,7 @@ class SchedulerState:
 
     def rejoined(self, worker: WorkerRecord, key: str) -> None:
         """Take in that a task which had left its thread has one again."""
-        task = self._task_at(worker, key)
+        task = self.task_at(worker, key)
         if task is not None and task in worker.seceded:
             assert task.function is not None
             worker.seceded.discard(task)
@@ -354,7 +354,7 @@ class SchedulerState:
 
     def mentions(self, worker: WorkerRecord, key: str, keys: Iterable[str]) -> None:
         """Take in that a result, which is told of next, holds futures of other tasks."""
-        task = self._task_at(worker, key)
+        task = self.task_at(worker, key)
         if task is None:
             task = self.tasks.get(key)
             if task is not None and not self.losses.is_news(task, worker):
@@ -364,7 +364,7 @@ class SchedulerState:
         worker.say((m.MENTIONED, [key]))
         self.sweep()
 
-    def _task_at(self, worker: WorkerRecord, key: str) -> Task | None:
+    def task_at(self, worker: WorkerRecord, key: str) -> Task | None:
         """Return the task that news of a worker is about, if it has it; None for old news."""
         task = self.tasks.get(key)
         if task is None or task.worker is not worker or worker.crossed(key):
@@ -472,7 +472,7 @@ class SchedulerState:
     def failed(self, worker: WorkerRecord, failures: Iterable[tuple[str, Any, float]]) -> None:
         """Take in that tasks raised: key, failure, seconds."""
         for key, failure, _seconds in failures:
-            task = self._task_at(worker, key)
+            task = self.task_at(worker, key)
             if task is None:
                 continue
             why = Failure(*failure)
@@ -492,7 +492,7 @@ class SchedulerState:
         self.sweep()
 
     def _hand_back(self, worker: WorkerRecord, key: str) -> None:
-        task = self._task_at(worker, key)
+        task = self.task_at(worker, key)
         if task is not None:
             self.take_back(task)
             self.await_inputs(task)

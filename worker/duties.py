@@ -136,7 +136,7 @@ class Duties:
         return await wait_ended(self.executor.abandon())
 
     def _send_results(self) -> None:
-        done, failed, gone, mentions = self.executor.take_results()
+        done, failed, gone, mentions, cut_off = self.executor.take_results()
         if self._link.comm is None:  # what ends while there is no scheduler, nobody will ask for
             for key, *_ in done:
                 self._store.discard(key)
@@ -150,6 +150,7 @@ class Duties:
         if failed:
             messages.append((m.FAILED, failed))
         messages.extend((m.INPUT_GONE, key, source) for key, source in gone)
+        messages.extend((m.CUT_OFF, key, failure) for key, failure in cut_off)
         self._link.send(messages)
 
     def _add_functions(self, functions: Iterable[tuple[bytes, str, bytes]]) -> None:

@@ -353,7 +353,7 @@ class Executor:
             if runner.odd:
                 runner.calm()
             if runner.abandoned is not item:
-                outcomes.failed.append((item.key, failure_of(error, self._where), seconds))
+                outcomes.raised(item.key, error, self._where, seconds)
             return False
         seconds = perf_counter() - started
         if met:

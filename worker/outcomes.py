@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from jobqueue.errors import SerializationError, TaskError
+from jobqueue.errors import ConnectionLost, SerializationError, TaskError
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized
 
@@ -22,6 +22,9 @@ Failed = tuple[str, Failure, float]
 Gone = tuple[str, str]
 """Key, and the input without which it could not be run."""
 
+CutOff = tuple[str, Failure]
+"""Key, and why, of a task that has failed because its own connection was lost."""
+
 Mention = tuple[str, list[Any]]
 """Key, and the futures that its result holds."""
 
@@ -33,24 +36,38 @@ class Taken(NamedTuple):
     failed: list[Failed]
     gone: list[Gone]
     mentions: list[Mention]
+    cut_off: list[CutOff]
 
 
 class Outcomes:
     """Where threads put what came of their items. Appending is safe from any thread."""
 
-    __slots__ = ("done", "failed", "gone", "mentions")
+    __slots__ = ("cut_off", "done", "failed", "gone", "mentions")
 
     def __init__(self) -> None:
         self.done: deque[Done] = deque()
         self.failed: deque[Failed] = deque()
         self.gone: deque[Gone] = deque()
         self.mentions: deque[Mention] = deque()
+        self.cut_off: deque[CutOff] = deque()
+
+    def raised(self, key: str, error: BaseException, where: str, seconds: float) -> None:
+        """Note what a task has raised."""
+        failure = failure_of(error, where)
+        if isinstance(error, ConnectionLost):
+            self.cut_off.append((key, failure))
+        else:
+            self.failed.append((key, failure, seconds))
 
     def take(self) -> Taken:
         """Return, and forget, what has come since the last call."""
         # A result's mentions come before it, so they are taken after it: none is missing.
         return Taken(
-            _drain(self.done), _drain(self.failed), _drain(self.gone), _drain(self.mentions)
+            _drain(self.done),
+            _drain(self.failed),
+            _drain(self.gone),
+            _drain(self.mentions),
+            _drain(self.cut_off),
         )
 
 

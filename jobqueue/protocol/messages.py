@@ -202,6 +202,10 @@ RETURNED = "returned"
 INPUT_GONE = "input-gone"
 """(INPUT_GONE, key, input): the task could not be run, its input is nowhere to be had."""
 
+CUT_OFF = "cut-off"
+"""(CUT_OFF, key, failure): the task failed since the connection that tasks here share was lost; it
+is run again, as if its worker had died."""
+
 COPIED = "copied"
 """(COPIED, [key, …], [key, …]): copies of these are here now; of those they could not be made."""
 

@@ -57,7 +57,7 @@ class Bench:
         self.executor.put(Item(key, fid, dumps(args), inputs))
 
     def take(self) -> None:
-        done, failed, gone, mentions = self.executor.take_results()
+        done, failed, gone, mentions, _ = self.executor.take_results()
         self.done.update((key, fields) for key, *fields in done)
         self.failed.update((key, failure) for key, failure, _ in failed)
         self.gone.update(gone)

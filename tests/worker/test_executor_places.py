@@ -50,7 +50,7 @@ class Bench:
         self.executor.put(Item(key, fid, dumps((number,)), None))
 
     def take(self) -> None:
-        done, failed, _, mentions = self.executor.take_results()
+        done, failed, _, mentions, _ = self.executor.take_results()
         self.done.update((key, value) for key, value, *_ in done)
         self.failed.update((key, failure) for key, failure, _ in failed)
         self.mentions.update(mentions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobqueue.errors import SerializationError, TaskError
+from jobqueue.errors import ClientClosed, ConnectionLost, SerializationError, TaskError
 from jobqueue.protocol.failures import Failure
 from jobqueue.worker.outcomes import Outcomes, failure_of, unsendable
 
@@ -19,8 +19,8 @@ def test_outcomes_are_taken_once():
     outcomes.mentions.append(("a", []))
     taken = outcomes.take()
     assert [key for key, *_ in taken.done] == ["a", "b"]
-    assert taken[1:] == ([("c", failure, 0.0)], [("d", "a")], [("a", [])])
-    assert outcomes.take() == ([], [], [], [])
+    assert taken[1:] == ([("c", failure, 0.0)], [("d", "a")], [("a", [])], [])
+    assert outcomes.take() == ([], [], [], [], [])
 
 
 class Unspeakable(BaseException):
@@ -92,3 +92,13 @@ def test_other_things_need_no_such_advice():
     """A lock in a list would not help."""
     error = unsendable("t", object(), SerializationError("cannot pickle it")).to_exception()
     assert str(error) == "the result of task 't' cannot be sent: cannot pickle it"
+
+
+def test_a_task_that_lost_its_connection_has_not_raised() -> None:
+    """The connection is the worker's, and the task may be run again."""
+    outcomes = Outcomes()
+    outcomes.raised("a", ConnectionLost("reset by peer"), "w", 0.1)
+    outcomes.raised("b", ClientClosed("the task itself closed it"), "w", 0.1)
+    taken = outcomes.take()
+    assert [key for key, _ in taken.cut_off] == ["a"]
+    assert [key for key, *_ in taken.failed] == ["b"]
