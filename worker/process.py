@@ -54,6 +54,7 @@ async def _run(options: WorkerOptions) -> int:
     worker = Worker(options, on_connected=show_work)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, worker.drain, "SIGTERM")
+    _give_children_their_signals()
     showing = asyncio.create_task(_show_life(options.death_timeout / SHOWN))
     try:
         code = await worker.run()
@@ -63,6 +64,26 @@ async def _run(options: WorkerOptions) -> int:
         # A thread that runs a task cannot be ended; asyncio and the interpreter would wait for it.
         _exit_now(code)
     return code
+
+
+def _give_children_their_signals() -> None:
+    """Let a SIGTERM for the child of a fork, a process of a pool perhaps, be for that alone.
+
+    It has this process's handler, which writes to a pipe that both share: until that is changed, in
+    its first moments, no signal may come.
+    """
+    mask = signal.pthread_sigmask
+
+    def in_child() -> None:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        mask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+    os.register_at_fork(
+        before=lambda: mask(signal.SIG_BLOCK, {signal.SIGTERM}),
+        after_in_parent=lambda: mask(signal.SIG_UNBLOCK, {signal.SIGTERM}),
+        after_in_child=in_child,
+    )
 
 
 async def _show_life(interval: float) -> None:

@@ -97,6 +97,35 @@ def test_a_worker_process_runs_tasks_until_it_is_told_to_end(fake_scheduler: Mak
     asyncio.run(main())
 
 
+FORK = """(
+    context := __import__("multiprocessing").get_context("fork"),
+    process := context.Process(target=__import__("time").sleep, args=(60,)),
+    process.start(),
+    process.terminate(),
+    process.join(),
+    process.exitcode,
+)[-1]"""
+
+
+def test_a_signal_for_a_process_that_a_task_has_forked(fake_scheduler: Make, start: Make):
+    """It is not the worker's: pools of `multiprocessing` end their processes by SIGTERM."""
+
+    async def main() -> None:
+        async with fake_scheduler() as scheduler:
+            process = start(scheduler.address)
+            worker = await scheduler.worker()
+            worker.run("fork", eval, FORK)
+            assert loads((await worker.done())["fork"]) == -signal.SIGTERM
+            worker.run("again", abs, -1)
+            assert loads((await worker.done())["again"]) == 1
+            worker.say(m.END, "retired")
+            status, last = await process.ends()
+            assert status == ExitCode.TOLD_TO_END
+            assert last.endswith("cause=retired")
+
+    asyncio.run(main())
+
+
 def test_without_a_scheduler_a_process_ends(folder: Path, start: Make):
     """With its own exit status, and one line that says what was tried."""
     process = start(f"unix://{folder}/nobody", death_timeout=0.2)
