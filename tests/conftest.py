@@ -18,7 +18,8 @@ T = TypeVar("T")
 
 # Helper processes that Python itself starts once and keeps until the interpreter ends
 KEPT_BY_PYTHON = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
-FOR_TESTS = ("JOBQUEUE_TEST_SLURM", "JOBQUEUE_WRITE_GOLDEN")  # variables that tests themselves read
+# Variables that tests themselves read
+FOR_TESTS = ("JOBQUEUE_TEST_CHAOS", "JOBQUEUE_TEST_SLURM", "JOBQUEUE_WRITE_GOLDEN")
 GRACE = 5.0  # seconds a child may take to end after its test
 
 
