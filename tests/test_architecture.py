@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "ARCHITECTURE.md").read_text()
-HOUSE = TEXT[TEXT.index("## The house") : TEXT.index("## The way of one task")]
+PAGE, MAP = TEXT.split("## Where things are")
 
 HEADING = re.compile(r"^(?:### (\w+)/|\*\*(\w+)/\*\*)", re.MULTILINE)
 ROW = re.compile(r"^\| (`\S+\.py`(?:, `\S+\.py`)*) \|", re.MULTILINE)
@@ -17,7 +17,7 @@ ROW = re.compile(r"^\| (`\S+\.py`(?:, `\S+\.py`)*) \|", re.MULTILINE)
 
 def on_the_map() -> Iterator[str]:
     """Every file that a table names, below the folder that its heading names."""
-    parts = HEADING.split(HOUSE)[1:]
+    parts = HEADING.split(MAP)[1:]
     for top, below, tables in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
         folder = top or f"jobqueue/{below}"
         for row in ROW.findall(tables):
@@ -44,8 +44,7 @@ def test_every_module_is_on_the_map():
 
 def test_files_named_elsewhere_on_the_page_exist():
     """In the ways of a task and a job, and in the decisions, paths are those of the repository."""
-    rest = TEXT.replace(HOUSE, "")
     places = [ROOT, ROOT / "jobqueue", ROOT / "worker", ROOT / "scheduler"]
-    for name in set(re.findall(r"`([\w/]+\.(?:py|toml|j2))`", rest)):
+    for name in set(re.findall(r"`([\w/]+\.(?:py|toml|j2))`", PAGE)):
         found = any((place / name).exists() for place in places)
         assert found or any(ROOT.glob(f"jobqueue/*/{name}")), name
