@@ -16,7 +16,7 @@ from typing import Any
 from jobqueue.errors import ConfigError, SerializationError
 from jobqueue.protocol.payload import Payload, Serialized
 from jobqueue.protocol.references import mentioning
-from jobqueue.protocol.serialize import describe, dumps, dumps_function
+from jobqueue.protocol.serialize import beside, describe, dumps, dumps_function
 
 _CACHED = (types.FunctionType, types.BuiltinFunctionType, type)
 """Callables that do not change from call to call; others (partials, bound methods, instances) may
@@ -263,8 +263,11 @@ def dumps_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], name: str) -
     SerializationError
         Naming the function and the argument which cannot be pickled.
     """
+    positional = tuple(map(beside, args))
     try:
-        return dumps([tuple(args), dict(kwargs)] if kwargs else tuple(args), own=True)
+        if not kwargs:
+            return dumps(positional, own=True)
+        return dumps([positional, {name: beside(kwargs[name]) for name in kwargs}], own=True)
     except SerializationError as error:
         raise _name_the_culprit(args, kwargs, name, error) from error.__cause__
 

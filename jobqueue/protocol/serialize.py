@@ -27,6 +27,8 @@ LARGE_HEAD = 64 * 1024
 MOST_BUFFERS = 4096
 """A value of more large buffers than this travels in one piece: a frame holds only so many."""
 
+_BYTES = frozenset({bytes, bytearray})
+
 _SMALL_TYPES = frozenset({type(None), bool, int, float, complex})
 
 
@@ -42,6 +44,23 @@ def _buffer_sorter(outside: list[Buffer], *, own: bool) -> Callable[[pickle.Pick
         return False
 
     return sort
+
+
+class _Bytes:
+    """Large bytes, which pickle would copy into its stream, and here stay out of it."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: bytes | bytearray) -> None:
+        self.value = value
+
+    def __reduce__(self) -> tuple[type, tuple[pickle.PickleBuffer]]:
+        return type(self.value), (pickle.PickleBuffer(self.value),)
+
+
+def beside(value: Any) -> Any:
+    """Return a value, or if it is large bytes, what travels beside the pickle and becomes them."""
+    return _Bytes(value) if type(value) in _BYTES and len(value) >= OUT_OF_BAND else value
 
 
 def dumps(value: Any, *, own: bool = False) -> Serialized:
@@ -66,6 +85,7 @@ def dumps(value: Any, *, own: bool = False) -> Serialized:
     """
     outside: list[Buffer] = []
     sort = _buffer_sorter(outside, own=own)
+    value = beside(value)
     try:
         head = pickle.dumps(value, PROTOCOL, buffer_callback=sort)
         by_value = b"__main__" in head

@@ -177,3 +177,12 @@ def test_options_of_other_libraries_are_told_their_name_here():
     refuse_options({"a": 1, "key": 2})
     with pytest.raises(ConfigError, match=r"^actors is called actor here.*partial"):
         refuse_options({"actors": True, "a": 1})
+
+
+def test_large_bytes_among_arguments_are_not_copied_into_the_pickle() -> None:
+    """By place and by name they travel beside it, and the task gets bytes."""
+    data = b"x" * 1_000_000
+    packed = dumps_arguments((data, 1), {"more": data}, "f")
+    assert isinstance(packed, Payload)
+    assert len(packed.head) < 500
+    assert loads(packed) == [(data, 1), {"more": data}]

@@ -330,3 +330,21 @@ def test_descriptions():
     assert describe([1, 2]) == "an object of type list ([1, 2])"
     assert describe("x" * 100) == "an object of type str"
     assert describe(Stubborn()).startswith("an object of type ")
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+@pytest.mark.parametrize("own", [False, True])
+def test_large_bytes_travel_beside_the_pickle(kind: type, own: bool) -> None:
+    """They are not copied into it; they arrive as what they were, in memory of their own."""
+    value = kind(b"__main__" * 100_000)
+    packed = dumps(value, own=own)
+    assert isinstance(packed, Payload)
+    assert len(packed.head) < 200
+    first, second = loads(packed), loads(packed)
+    assert (type(first), first) == (kind, value)
+    if kind is bytearray:
+        first[0] = 0
+        assert second == value
+        if own:
+            value[1] = 0
+            assert loads(packed)[1] == second[1]
