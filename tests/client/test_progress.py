@@ -11,16 +11,8 @@ from typing import Any
 import pytest
 
 from jobqueue import Client, LocalCluster
-from jobqueue.client.progress import (
-    Bars,
-    Lines,
-    Row,
-    Tally,
-    as_html,
-    in_notebook,
-    name_of,
-    progress,
-)
+from jobqueue.client.progress import Tally, in_notebook, name_of, progress
+from jobqueue.client.progress_views import Row
 from jobqueue.errors import ConfigError, JobQueueError, WorkersUnavailable
 
 
@@ -187,32 +179,6 @@ def test_futures_of_two_clients_are_refused(cluster: LocalCluster, client: Clien
 def test_the_function_is_read_from_the_key(key: str, name: str) -> None:
     """Keys that users chose stand for themselves."""
     assert name_of(key) == name
-
-
-def test_a_log_is_not_flooded() -> None:
-    """A line for each tenth, and one after half a minute without."""
-    file = io.StringIO()
-    lines = Lines(file)
-    for done in range(100):
-        lines.show([Row("inc", 100, done, 0)], seconds=done / 10)
-    assert len(file.getvalue().splitlines()) == 10
-    lines.show([Row("inc", 100, 99, 0)], seconds=60)
-    lines.close()
-    lines.close()
-    assert file.getvalue().splitlines()[-1] == "inc 99/100 done, 1.65/s (1:00)"
-    assert len(file.getvalue().splitlines()) == 11
-
-
-def test_names_are_shown_as_they_are() -> None:
-    """In a terminal and in a notebook they are no markup."""
-    terminal = Terminal()
-    bars = Bars(terminal)
-    rows = [Row("[red]<b>", 2, 1, 1)]
-    bars.show(rows, 3700.0)
-    bars.close()
-    assert "[red]<b>" in terminal.getvalue()
-    assert "1:01:40" in terminal.getvalue()
-    assert "<b>" not in as_html(rows, 1.0)
 
 
 def test_counting_is_by_name_and_outcome(client: Client) -> None:
