@@ -75,6 +75,20 @@ class Named:
 
     # -- asking ------------------------------------------------------------------------------------
 
+    def _client_here(self) -> Client:
+        """Return the client; its scheduler knows all that it has to."""
+        return self.client
+
+    def _now(
+        self,
+        operation: str,
+        *args: Any,
+        finish: Callable[[Any], Any] = lambda answer: answer,
+    ) -> Any:
+        """Ask what is answered at once; to be awaited if the client is asynchronous."""
+        client = self._client_here()
+        return self._sync(client, self._ask(client, operation, *args), finish)
+
     async def _ask(self, client: Client, operation: str, *args: Any) -> Any:
         """Ask what is answered at once."""
         client._check_open()

@@ -129,8 +129,7 @@ class Lock(_Leases):
 
     def locked(self) -> Any:
         """Return whether somebody holds it; to be awaited if the client is asynchronous."""
-        client = self.client
-        return self._sync(client, self._ask(client, "get_value"), bool)
+        return self._now("get_value", finish=bool)
 
 
 class Semaphore(_Leases):
@@ -194,17 +193,15 @@ class Semaphore(_Leases):
 
     def get_value(self) -> Any:
         """Return how many leases there are now; to be awaited if the client is asynchronous."""
-        client = self.client
-        return self._sync(client, self._ask(client, "get_value"))
+        return self._now("get_value")
 
     def close(self) -> Any:
         """Refuse whoever waits for it, and all who come later; leases are forgotten.
 
         To be awaited if the client is asynchronous.
         """
-        client = self.client
         self._held.clear()
-        return self._sync(client, self._ask(client, "close"))
+        return self._now("close")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Semaphore, (self._limit, self.name)
@@ -233,18 +230,15 @@ class Event(Named):
 
     def set(self) -> Any:
         """Set it, and let all go on that wait; to be awaited if the client is asynchronous."""
-        client = self.client
-        return self._sync(client, self._ask(client, "set"))
+        return self._now("set")
 
     def clear(self) -> Any:
         """Unset it; to be awaited if the client is asynchronous."""
-        client = self.client
-        return self._sync(client, self._ask(client, "clear"))
+        return self._now("clear")
 
     def is_set(self) -> Any:
         """Return whether it is set; to be awaited if the client is asynchronous."""
-        client = self.client
-        return self._sync(client, self._ask(client, "is_set"))
+        return self._now("is_set")
 
     def wait(self, timeout: float | None = None) -> Any:
         """Wait until it is set; to be awaited if the client is asynchronous.

@@ -77,8 +77,7 @@ class Queue(_Values):
         return Queue, (self.name, None, self.maxsize)
 
     def _client_here(self) -> Client:
-        """Return the client; the scheduler knows of the limit."""
-        client = self.client
+        client = super()._client_here()
         if self.maxsize and self._opened_by is not client:
             self._say(client, "open", self.maxsize)
             self._opened_by = client
@@ -144,8 +143,7 @@ class Queue(_Values):
 
     def qsize(self) -> Any:
         """Return how many values are in it; to be awaited if the client is asynchronous."""
-        client = self._client_here()
-        return self._sync(client, self._ask(client, "qsize"))
+        return self._now("qsize")
 
     def close(self) -> Any:
         """Forget what is in it; whoever waits for it gets an error.
@@ -193,8 +191,7 @@ class Variable(_Values):
         CoordinationError
             The scheduler has no room for more.
         """
-        client = self.client
-        return self._sync(client, self._ask(client, "set", *serialize(value)))
+        return self._now("set", *serialize(value))
 
     def get(self, timeout: float | None = None) -> Any:
         """Return the value, once one was set; to be awaited if the client is asynchronous.
@@ -216,5 +213,4 @@ class Variable(_Values):
 
     def delete(self) -> Any:
         """Forget the value; to be awaited if the client is asynchronous."""
-        client = self.client
-        return self._sync(client, self._ask(client, "delete"))
+        return self._now("delete")
