@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -36,8 +37,14 @@ class Step:
         How long it takes.
     fails
         Whether its first run raises, so that it takes a retry.
+    kills
+        Whether its first run kills its worker.
     children
         How many tasks it submits itself, and waits for.
+    hands_over
+        Whether it submits a task and returns a future of that, in a list.
+    pure
+        Whether the same call elsewhere is the same task.
     priority
         As in `Client.submit`.
     scattered
@@ -49,7 +56,10 @@ class Step:
     size: int = 0
     seconds: float = 0.0
     fails: bool = False
+    kills: bool = False
     children: int = 0
+    hands_over: bool = False
+    pure: bool = False
     priority: int = 0
     scattered: bool = False
 
@@ -60,18 +70,23 @@ class Step:
 
 
 class Graph(NamedTuple):
-    """Steps, each after its inputs; and which of them are asked for."""
+    """Steps, each after its inputs; which of them are asked for; and what else is done to it."""
 
     name: str
     shape: str
+    manner: str
     steps: tuple[Step, ...]
     wanted: tuple[int, ...]
 
     def doubtful(self) -> set[int]:
         """Return the steps that need a value which can be lost."""
-        found: set[int] = set()
+        return self.with_dependents({step.number for step in self.steps if step.can_be_lost})
+
+    def with_dependents(self, numbers: set[int]) -> set[int]:
+        """Return these steps, and all that need them."""
+        found = set(numbers)
         for step in self.steps:
-            if step.can_be_lost or not found.isdisjoint(step.inputs):
+            if not found.isdisjoint(step.inputs):
                 found.add(step.number)
         return found
 
@@ -107,20 +122,23 @@ def child(number: int, index: int) -> int:
     return mix(number, [index])
 
 
-def run(
-    number: int, size: int, seconds: float, marker: str | None, children: int, inputs: list[Any]
-) -> Any:
-    """Run as a task."""
+def run(step: Step, marker: str, inputs: list[Any]) -> Any:
+    """Run as a task; `marker` names a file that tells whether it has run before."""
     from jobqueue import get_client
 
-    if marker is not None and _first_time(marker):
+    if step.fails and _first_time(marker):
         raise TriedOnce(marker)
-    time.sleep(seconds)
+    if step.kills and _first_time(marker):
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(step.seconds)
+    if step.hands_over:
+        return [get_client().submit(value_of, step.number, step.size, inputs)]
     extra = 0
-    if children:
+    if step.children:
+        calls = [step.number] * step.children, range(step.children)
         client = get_client()
-        extra = sum(client.gather(client.map(child, [number] * children, range(children))))
-    return value_of(number, size, inputs, extra)
+        extra = sum(client.gather(client.map(child, *calls)))
+    return value_of(step.number, step.size, inputs, extra)
 
 
 def kept() -> int:
@@ -169,10 +187,22 @@ def make_graph(seed: int, number: int) -> Graph:
     shape = dice.choice(list(SHAPES))
     steps: list[Step] = []
     SHAPES[shape](dice, steps)
+    manner = dice.choices(list(MANNERS), list(MANNERS.values()))[0]
     last = sorted({step.number for step in steps} - {n for step in steps for n in step.inputs})
     others = [step.number for step in steps if step.number not in last]
     wanted = sorted({*last, *dice.sample(others, len(others) // dice.choice((2, 4, 8)))})
-    return Graph(f"{seed}-{number}", shape, tuple(steps), tuple(wanted))
+    for end in last:  # nobody computes with a future
+        one = steps[end]
+        hands_over = not (one.scattered or one.children) and dice.random() < 0.05
+        steps[end] = replace(steps[end], hands_over=hands_over)
+    if manner == "pure":
+        steps = [replace(step, pure=not (step.fails or step.kills)) for step in steps]
+    return Graph(f"{seed}-{number}", shape, manner, tuple(steps), tuple(wanted))
+
+
+MANNERS = {"plain": 16, "pure": 2, "cancel": 2, "leave": 1}
+"""What is done with a graph, and how often: only what is said below of `rounds`; its tasks may be
+the same as those of others; some are cancelled; its client goes before all is done."""
 
 
 def _add(dice: random.Random, steps: list[Step], inputs: Sequence[int] = ()) -> int:
@@ -189,6 +219,7 @@ def _add(dice: random.Random, steps: list[Step], inputs: Sequence[int] = ()) -> 
             size,
             dice.choice((0.0, 0.0, 0.0, 0.001, 0.01, 0.05)),
             fails=not scattered and dice.random() < 0.04,
+            kills=not scattered and dice.random() < 0.001,
             children=dice.randint(1, 5) if not scattered and dice.random() < 0.04 else 0,
             priority=dice.choice((0, 0, 0, -1, 1, 5)),
             scattered=scattered,

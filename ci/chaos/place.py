@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -52,6 +53,8 @@ class Place:
         For logs.
     worker_ttl, allowed_failures
         As in `Scheduler`; no task is to fail for what happens to its workers, by default.
+    spills
+        Whether workers put all but a little of what they hold on disk.
     """
 
     def __init__(
@@ -62,11 +65,16 @@ class Place:
         *,
         worker_ttl: float = WORKER_TTL,
         allowed_failures: int = 1000,
+        spills: bool = False,
     ) -> None:
         self.folder = folder
         self.wanted = workers
         self.agents: list[Agent] = []
         self.contradiction: str | None = None
+        self._memory = ["1GiB", "--memory-target", "0.0002"] if spills else ["0"]
+        self._warnings = Warnings()
+        for name in ("jobqueue", "asyncio"):
+            logging.getLogger(name).addHandler(self._warnings)
         self._started = 0
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -118,7 +126,7 @@ class Place:
             sys.executable, "-m", "jobqueue.worker", self.address,
             "--credentials", f"{self.scheduler.credentials}/worker", "--name", name,
             "--nworkers", str(workers), "--nthreads", "2", "--host", "127.0.0.1",
-            "--memory-limit", "0", "--death-timeout", f"{DEATH_TIMEOUT:g}",
+            "--memory-limit", *self._memory, "--death-timeout", f"{DEATH_TIMEOUT:g}",
             "--local-directory", str(self.folder),
         ]  # fmt: skip
         with open(self.folder / f"{name}.log", "wb") as log:
@@ -161,6 +169,15 @@ class Place:
             for agent in self.agents:
                 agent.slots.discard(name)
 
+    def complaints(self) -> list[str]:
+        """Return what was said, anywhere, that can only be said of a fault in the program."""
+        found = [] if self.contradiction is None else [self.contradiction]
+        found += self._warnings.faults
+        for path in sorted(self.folder.glob("*.log")):
+            text = path.read_text(errors="replace")
+            found += [f"{path}: {text[at : at + 2000]}" for at in _places(text)][:1]
+        return found
+
     def calm(self) -> None:
         """Let everything go on that was stopped or cut."""
         self.proxy.heal()
@@ -184,6 +201,28 @@ class Place:
                 agent.process.kill()
                 agent.process.wait()
         self.proxy.close()
+        for name in ("jobqueue", "asyncio"):
+            logging.getLogger(name).removeHandler(self._warnings)
+
+
+class Warnings(logging.Handler):
+    """Keeps what is logged in this process of errors that nobody has caught."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.faults: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take in a record."""
+        text = self.format(record)
+        if record.levelno >= logging.ERROR or text.startswith("connection ended peer="):
+            self.faults.append(text)
+
+
+def _places(text: str) -> list[int]:
+    """Return where a log tells of an error that nobody has caught."""
+    signs = ("Traceback (most", "never retrieved", "Exception in ")
+    return [at for at in map(text.find, signs) if at >= 0]
 
 
 def send_signal(pid: int, number: signal.Signals) -> None:

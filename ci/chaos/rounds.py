@@ -16,7 +16,7 @@ from place import Place, new_folder
 from trouble import Trouble
 
 from jobqueue import Client
-from jobqueue.errors import DataLost
+from jobqueue.errors import DataLost, TaskCancelled
 
 PATIENCE = 60.0
 """Seconds within which a graph has to end, whatever happens: it takes less than one in peace."""
@@ -74,7 +74,7 @@ class Rounds:
     def run(self, clients: int) -> int:
         """Do it; return the exit status: 0 if all was right."""
         folder = new_folder()
-        place = Place(self._protocol, self._workers, folder)
+        place = Place(self._protocol, self._workers, folder, spills=self._seed % 2 == 0)
         try:
             with Client(place.scheduler) as client:
                 client.wait_for_workers(self._workers, timeout=60)
@@ -106,10 +106,10 @@ class Rounds:
             if client is None:
                 client = Client(place.scheduler, name=f"chaos-{index}")
             graph = make_graph(self._seed, number)
-            self._say(f"graph {graph.name} ({graph.shape}, {len(graph.steps)} steps) begins")
+            self._say(f"graph {graph.name} ({graph.manner} {graph.shape}, {len(graph.steps)})")
             self._attempt(f"graph {graph.name}", self._compute, client, graph, place)
             self._say(f"graph {graph.name} ends")
-            if number % 5 == 4:  # clients go, too
+            if graph.manner == "leave":
                 client.close()
                 client = None
         if client is not None:
@@ -137,15 +137,29 @@ class Rounds:
         futures: dict[int, Any] = {}
         for step in graph.steps:
             futures[step.number] = _submit(client, graph, step, futures, place.folder)
+        cancelled: set[int] = set()
+        if graph.manner == "cancel":
+            cancelled = graph.with_dependents({victim := dice.choice(list(futures))})
+            time.sleep(dice.choice((0, 0.01, 0.1)))
+            futures[victim].cancel(force=dice.random() < 0.5)
         for number in list(futures):
             if number not in graph.wanted and dice.random() < 0.8:
                 del futures[number]  # released, perhaps before it has run
         order = list(graph.wanted)
         dice.shuffle(order)
+        if graph.manner == "leave":
+            del order[len(order) // 3 :]
         deadline = time.monotonic() + PATIENCE
         for number in order:
             try:
                 value = futures[number].result(timeout=max(0.1, deadline - time.monotonic()))
+                if graph.steps[number].hands_over:
+                    (future,) = value
+                    value = future.result(timeout=max(0.1, deadline - time.monotonic()))
+            except TaskCancelled as error:
+                if number not in cancelled:
+                    raise Wrong(f"step {number} was not cancelled: {error}") from error
+                continue
             except DataLost as error:
                 if number not in doubtful:
                     raise Wrong(f"step {number} needs nothing that can be lost: {error}") from error
@@ -169,8 +183,8 @@ class Rounds:
             tasks = place.scheduler.scheduler.state.tasks
             _wait("all tasks to be forgotten", lambda: not tasks)
             _wait("the workers to drop their results", lambda: not any(client.run(kept).values()))
-        if place.contradiction is not None:
-            raise Wrong(place.contradiction)
+        if complaints := place.complaints():
+            raise Wrong("\n".join(complaints))
 
     def _report(self, troubles: int, folder: Path) -> int:
         elapsed = time.monotonic() - self._began
@@ -193,15 +207,12 @@ class Rounds:
 def _submit(client: Client, graph: Graph, step: Step, futures: dict[int, Any], folder: Path) -> Any:
     if step.scattered:
         return client.scatter(value_of(step.number, step.size, []))
-    marker = str(folder / f"{graph.name}-{step.number}.ran") if step.fails else None
     return client.submit(
         run,
-        step.number,
-        step.size,
-        step.seconds,
-        marker,
-        step.children,
+        step,
+        "" if step.pure else str(folder / f"{graph.name}-{step.number}.ran"),
         [futures[source] for source in step.inputs],
+        pure=step.pure,
         retries=1 if step.fails else 0,
         priority=step.priority,
     )
