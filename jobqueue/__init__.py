@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jobqueue.client.waiting import as_completed, wait
     from jobqueue.cluster.local import LocalCluster
     from jobqueue.cluster.pbs import PBSCluster
+    from jobqueue.cluster.sge import SGECluster
     from jobqueue.cluster.slurm import SLURMCluster
     from jobqueue.cluster.standalone_scheduler import Scheduler
     from jobqueue.cluster.standalone_worker import Worker
@@ -42,6 +43,7 @@ _HOMES = {
     "Lock": "jobqueue.client.locks",
     "PBSCluster": "jobqueue.cluster.pbs",
     "Queue": "jobqueue.client.queues",
+    "SGECluster": "jobqueue.cluster.sge",
     "SLURMCluster": "jobqueue.cluster.slurm",
     "Scheduler": "jobqueue.cluster.standalone_scheduler",
     "Semaphore": "jobqueue.client.locks",
@@ -70,6 +72,7 @@ __all__ = [
     "Lock",
     "PBSCluster",
     "Queue",
+    "SGECluster",
     "SLURMCluster",
     "Scheduler",
     "Semaphore",

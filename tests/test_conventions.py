@@ -30,6 +30,7 @@ TESTED_THROUGH = {
     "jobqueue/cluster/ownership.py": "cluster/test_cluster.py",
     "jobqueue/cluster/pbs.py": "cluster/test_cluster.py",
     "jobqueue/cluster/plan.py": "cluster/test_cluster.py",
+    "jobqueue/cluster/sge.py": "batch/test_clusters.py",
     "jobqueue/cluster/slurm.py": "cluster/test_cluster.py",
     "jobqueue/cluster/threads.py": "cluster/test_cluster.py",
     # results reach users through futures, and protocols are what the cluster fulfils

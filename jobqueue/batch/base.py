@@ -13,12 +13,13 @@ Rules:
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 from jobqueue.errors import BatchSystemError, SubmissionRejected
 
@@ -132,6 +133,11 @@ class BatchAdapter(ABC):
         What a line of the script begins with to be read by the batch system.
     job_id_expression
         Shell text that yields, inside a running job, the id by which we know that job.
+    job_label_expression
+        Shell text that yields what its workers are named after, from `$JOBQUEUE_JOB_ID`.
+    keywords
+        Keywords that are for this batch system alone, and that its template or its commands use.
+        Each is a field of the same name, and a variable of the template.
     probe_argv
         A command whose answer shows `fallback` which dialect is spoken here, worth running once
         before the first submission; () if there is nothing to find out.
@@ -145,6 +151,8 @@ class BatchAdapter(ABC):
     template: ClassVar[str]
     directive_prefix: ClassVar[str]
     job_id_expression: ClassVar[str]
+    job_label_expression: ClassVar[str] = "$JOBQUEUE_JOB_ID"
+    keywords: ClassVar[tuple[str, ...]] = ()
     probe_argv: ClassVar[Argv] = ()
     option_aliases: ClassVar[Mapping[str, str]] = {}
     array_limit: int
@@ -161,6 +169,32 @@ class BatchAdapter(ABC):
         Some of them concern the other commands as well: a job sent to another cluster of a
         federation has to be looked for there.
         """
+
+    def with_keywords(self, values: Mapping[str, Any]) -> Self:
+        """Return the adapter for a cluster that was told this.
+
+        Parameters
+        ----------
+        values
+            Keyword -> value; what is None, or is not among `keywords`, changes nothing.
+        """
+        told = {name: values[name] for name in self.keywords if values.get(name) is not None}
+        if not told:
+            return self
+        fixed = {name: tuple(v) if isinstance(v, list) else v for name, v in told.items()}
+        return cast(Self, dataclasses.replace(cast(Any, self), **fixed))
+
+    def variables(self) -> dict[str, Any]:
+        """Return what its template may use beside the variables that all templates have."""
+        return {name: getattr(self, name) for name in self.keywords}
+
+    def job_values(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return keywords with directives in the form that they have in the job script."""
+        return values
+
+    def advice(self, values: Mapping[str, Any]) -> str:
+        """Return what is probably not meant in these keywords, "" if nothing is."""
+        return ""
 
     @abstractmethod
     def submit_argv(
@@ -181,6 +215,23 @@ class BatchAdapter(ABC):
             As in the script, for those that do not read it there.
         """
 
+    def submit_input(self, script: str, text: str, *, count: int = 1) -> str | None:
+        """Return what the submit command reads on its standard input.
+
+        Parameters
+        ----------
+        script, text
+            Path of the job script, and what it says.
+        count
+            As for `submit_argv`.
+
+        Returns
+        -------
+        str or None
+            None where the command reads the script by itself.
+        """
+        return None
+
     @abstractmethod
     def parse_job_ids(self, output: str, count: int = 1) -> tuple[str, ...]:
         """Return the ids of the `count` jobs just submitted; () if there is no id in the output.
@@ -200,8 +251,17 @@ class BatchAdapter(ABC):
         """
         return False
 
-    def submitted(self, completed: Completed, count: int = 1) -> tuple[str, ...]:
+    def submitted(
+        self, completed: Completed, count: int = 1, *, script: str = ""
+    ) -> tuple[str, ...]:
         """Return the ids of the jobs that a submission started.
+
+        Parameters
+        ----------
+        completed, count
+            What the command said, and how many jobs it was to start.
+        script
+            Path of the job script, for the error.
 
         Raises
         ------
@@ -217,7 +277,7 @@ class BatchAdapter(ABC):
             argv=completed.argv,
             returncode=completed.returncode,
             output=completed.words,
-            script=completed.argv[-1],
+            script=script,
         )
 
     @abstractmethod
@@ -231,6 +291,13 @@ class BatchAdapter(ABC):
         Best first; each is worth asking for the jobs that those before it did not explain. None of
         them need know a job: then it ended, and nobody says how.
         """
+
+    def reason_query(self, job_ids: Sequence[str]) -> Query | None:
+        """Return a question why these jobs are pending, where `status_query` does not tell.
+
+        Its answer is taken for the reasons in it alone. None where there is nothing more to ask.
+        """
+        return None
 
     @abstractmethod
     def cancel_argv(self, job_ids: Sequence[str]) -> Argv:

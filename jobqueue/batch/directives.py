@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 _DIRECTIVE = re.compile(r"(?P<option>--[^\s=]+|-\w)(?P<separator>[=\s]*)(?P<value>.*)", re.DOTALL)
+# HTCondor's, whose names are the same in any case.
+_ATTRIBUTE = re.compile(r"(?P<option>\+?[A-Za-z]\w*)\s*(=\s*(?P<value>.*))?", re.DOTALL)
 
 
 def split(directive: str) -> tuple[str, str]:
@@ -15,9 +17,15 @@ def split(directive: str) -> tuple[str, str]:
     --------
     >>> split("--mem=27G"), split("-n 1"), split("-n1"), split("--exclusive")
     (('--mem', '27G'), ('-n', '1'), ('-n', '1'), ('--exclusive', ''))
+    >>> split("RequestMemory = 27000")
+    ('requestmemory', '27000')
     """
-    match = _DIRECTIVE.fullmatch(directive.strip())
-    return (match["option"], match["value"].strip()) if match else (directive.strip(), "")
+    directive = directive.strip()
+    if match := _DIRECTIVE.fullmatch(directive):
+        return match["option"], match["value"].strip()
+    if match := _ATTRIBUTE.fullmatch(directive):
+        return match["option"].lower(), (match["value"] or "").strip()
+    return directive, ""
 
 
 def option_value(directives: Iterable[str], option: str, aliases: Mapping[str, str]) -> str:

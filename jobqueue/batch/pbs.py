@@ -90,6 +90,8 @@ class PBSAdapter(BatchAdapter):
     template: ClassVar[str] = "pbs.sh.j2"
     directive_prefix: ClassVar[str] = "#PBS"
     job_id_expression: ClassVar[str] = "${PBS_JOBID:-$SLURM_JOB_ID}"
+    # `22[3].server.site` is known as `22[3]` to readers of worker names.
+    job_label_expression: ClassVar[str] = "${JOBQUEUE_JOB_ID%%.*}"
     probe_argv: ClassVar[Argv] = ("qstat", "--version")
 
     dialect: Dialect = Dialect.PBS

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from jobqueue.batch.base import BatchAdapter
 from jobqueue.batch.pbs import PBSAdapter
+from jobqueue.batch.sge import SGEAdapter
 from jobqueue.batch.slurm import SlurmAdapter
 from jobqueue.errors import ConfigError
 
 ADAPTERS: Mapping[str, BatchAdapter] = {
-    adapter.name: adapter for adapter in (SlurmAdapter(), PBSAdapter())
+    adapter.name: adapter for adapter in (SlurmAdapter(), PBSAdapter(), SGEAdapter())
 }
 
 
@@ -20,7 +21,7 @@ def adapter_for(name: str, directives: Sequence[str] = ()) -> BatchAdapter:
     Parameters
     ----------
     name
-        `slurm` or `pbs`.
+        `slurm`, `pbs`, `sge`, ...
     directives
         The job's extra directives, some of which concern more than its submission.
 

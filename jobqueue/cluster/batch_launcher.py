@@ -13,6 +13,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import os
 import secrets
@@ -35,6 +36,9 @@ logger = logging.getLogger("jobqueue.cluster")
 
 CANCELLED_AT_ONCE = 1000
 """Ids in one cancellation, which have to fit into a command line."""
+
+ASKED_FOR_REASONS = 20
+"""Pending jobs whose reasons are asked for in one query; the others mostly wait for the same."""
 
 WAITS_FOR_ACCOUNT = 3
 """Queries for which the news of a job's end may wait for its exit code."""
@@ -167,22 +171,23 @@ class BatchLauncher:
 
     async def _submit_once(self, count: int) -> tuple[str, ...]:
         """Submit jobs and return their ids; () if it has to be tried again in a simpler way."""
-        script = await off_loop(self._write_script, count > 1)
+        script, text = await off_loop(self._write_script, count > 1)
         tag = f"jobqueue-{secrets.token_hex(8)}"
         argv = self.adapter.submit_argv(
             script, count=count, tag=tag, log_directory=self.files.log_directory
         )
+        stdin = self.adapter.submit_input(script, text, count=count)
         marked = any(tag in word for word in argv)
         await off_loop(self.ledger.submitting, tag)
         ids: tuple[str, ...] = ()
         try:
-            completed = await self._run(argv)
+            completed = await self._run(argv, stdin)
             if simpler := self.adapter.fallback(completed):
                 self.adapter = simpler
                 return ()
             if marked and self.adapter.uncertain(completed):
                 self.look_for([tag])
-            ids = self.adapter.submitted(completed, count)
+            ids = self.adapter.submitted(completed, count, script=script)
         except CommandTimeout as error:
             error.script = script
             if marked:
@@ -194,12 +199,13 @@ class BatchLauncher:
         logger.info("submitted system=%s jobs=%d first=%s", self.system, len(ids), ids[0])
         return ids
 
-    def _write_script(self, array: bool) -> str:
+    def _write_script(self, array: bool) -> tuple[str, str]:
         path = self.ledger.folder / ("job-array.sh" if array else "job.sh")
+        text = self.files.render(array)
         with open(path, "w", opener=_private) as file:
-            file.write(self.files.render(array))
+            file.write(text)
         self.script = str(path)
-        return self.script
+        return self.script, text
 
     def look_for(self, tags: Iterable[str]) -> None:
         """Look for the jobs of submissions whose outcome is not known, in the next queries."""
@@ -247,6 +253,7 @@ class BatchLauncher:
         asked = (*job_ids, *await self._take_found(statuses))
         known = {job_id: statuses[job_id] for job_id in asked if job_id in statuses}
         known |= await self._second_looks([i for i in asked if not self._explained(known.get(i))])
+        known |= await self._reasons(known)
         patient = {i for i in known if not self._explained(known[i]) and self._may_wait(i)}
         now = [job_id for job_id in asked if job_id not in patient]
         return await off_loop(self._reports, now, known)
@@ -258,6 +265,7 @@ class BatchLauncher:
         return (
             status.state is not BatchState.ENDED
             or status.exit_code is not None
+            or status.signal is not None
             or status.job_id in self._cancelled
         )
 
@@ -286,6 +294,23 @@ class BatchLauncher:
                 if job_id in answer and answer[job_id].state is BatchState.ENDED:
                     found[job_id] = answer[job_id]
         return found
+
+    async def _reasons(self, known: Mapping[str, JobStatus]) -> dict[str, JobStatus]:
+        """Ask why jobs are pending, where that is another question."""
+        waiting = [i for i, s in known.items() if s.state is BatchState.PENDING and not s.reason][
+            :ASKED_FOR_REASONS
+        ]
+        query = self.adapter.reason_query(waiting) if waiting else None
+        if query is None:
+            return {}
+        try:
+            told = query.parse(await self._run(query.argv))
+        except BatchSystemError as error:
+            logger.info("no reasons system=%s error=%s", self.system, error)
+            return {}
+        return {
+            i: dataclasses.replace(known[i], reason=told[i].reason) for i in waiting if i in told
+        }
 
     def _reports(self, job_ids: Iterable[str], known: Mapping[str, JobStatus]) -> list[JobReport]:
         reports = []
@@ -350,8 +375,8 @@ class BatchLauncher:
 
     # --- commands ------------------------------------------------------------------------
 
-    async def _run(self, argv: Argv) -> Completed:
-        completed = await commands.run((*self.prefix, *argv), timeout=self.timeout)
+    async def _run(self, argv: Argv, stdin: str | None = None) -> Completed:
+        completed = await commands.run((*self.prefix, *argv), stdin=stdin, timeout=self.timeout)
         return Completed(argv, completed.returncode, completed.stdout, completed.stderr)
 
     async def _ask(self, question: Callable[[BatchAdapter], Query]) -> dict[str, JobStatus]:
@@ -392,4 +417,4 @@ def _expanded(path: str) -> Path:
 
 
 def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    return os.open(path, flags, 0o700)  # some batch systems run the file itself

@@ -45,8 +45,11 @@ class BatchPlan:
     """
 
     def __init__(self, values: dict[str, Any], adapter: BatchAdapter, *, prefix: Argv = ()) -> None:
-        self.spec = JobSpec.from_values(values)
-        self.adapter = adapter.with_directives(self.spec.job_extra_directives)
+        self.spec = JobSpec.from_values(adapter.job_values(values))
+        adapter = adapter.with_directives(self.spec.job_extra_directives)
+        self.adapter = adapter.with_keywords(values)
+        if advice := self.adapter.advice(values):
+            warn(advice)
         self.prefix = prefix
         self.name: str = values.get("name") or self.spec.job_name
         self.workers_per_job = self.spec.processes

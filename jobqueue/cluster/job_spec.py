@@ -26,8 +26,8 @@ AGENT_MEMORY = 64 * 2**20
 JOB_ID_VARIABLE = "JOBQUEUE_JOB_ID"
 """The variable of a job script that holds the job's id."""
 
-_DIRECTIVE = re.compile(r"(#[A-Z]+\s+)?-")
-_DIRECTIVE_PREFIX = re.compile(r"\s*#[A-Z]+\s+(?=-)")
+_DIRECTIVE = re.compile(r"(#([A-Z]+|\$)\s+)?-|#[A-Z]+\s+\w")
+_DIRECTIVE_PREFIX = re.compile(r"\s*#([A-Z]+|\$)\s+(?=-)")
 _SHELL_SPECIAL = re.compile(r"""["'$`\\]""")
 _OTHER_SHELLS = re.compile(r"#!.*\b(t?csh|fish|python\S*|perl)\b")
 
@@ -202,8 +202,7 @@ class JobSpec:
         exit_records
             Folder in which the agent leaves `ID.json` when it ends.
         """
-        # `22[3].server.site` is known as `22[3]` to readers of worker names.
-        name = name or Expanded(f"{self.job_name}-${{{JOB_ID_VARIABLE}%%.*}}")
+        name = name or Expanded(f"{self.job_name}-${JOB_ID_VARIABLE}")
         options: dict[str, str | None] = {
             "--credentials": credentials,
             "--nworkers": str(self.processes),
@@ -252,8 +251,14 @@ class JobSpec:
         ConfigError
             The template is missing or has a mistake.
         """
-        command = self.agent_command(addresses, credentials=credentials, exit_records=exit_records)
+        command = self.agent_command(
+            addresses,
+            credentials=credentials,
+            name=Expanded(f"{self.job_name}-{adapter.job_label_expression}"),
+            exit_records=exit_records,
+        )
         variables = {
+            **adapter.variables(),
             "shebang": self.shebang,
             "job_name": self.job_name,
             "queue": self.queue,
@@ -265,6 +270,7 @@ class JobSpec:
             "job_cpu": self.job_cpu,
             "job_mem": self.job_mem,
             "walltime": self.walltime and format_walltime(self.walltime),
+            "walltime_seconds": self.walltime,
             "log_directory": self.log_directory,
             "log_pattern": adapter.log_pattern(array=array),
             "array": array,

@@ -49,7 +49,7 @@ def test_rejection_is_told_in_the_batch_systems_words(system: Any, recorded: Any
     """A refused job is one error with the command, its status, its words and the script."""
     said, words = recorded
     with pytest.raises(SubmissionRejected) as caught:
-        system.adapter.submitted(submission(system, said))
+        system.adapter.submitted(submission(system, said), script="/tmp/job.sh")
     assert words in str(caught.value)
     assert caught.value.returncode == said[0]
     assert caught.value.script == "/tmp/job.sh"
@@ -72,11 +72,21 @@ def test_status_of_many_jobs(system: Any, recorded: Any) -> None:
 
 
 def test_one_query_for_many_jobs(system: Any) -> None:
-    """A thousand jobs are one command, which names an array at most once."""
-    ids = [f"{number}.server" for number in range(500)]
-    ids += [f"501[{index}].server" for index in range(500)]
-    argv = system.adapter.status_query(ids).argv
+    """A thousand jobs are one command, which names each job at most once, and an array as one."""
+    ids = {f"{number}.server": "" for number in range(500)}
+    for text, count, _ in system.submitted:
+        ids |= dict.fromkeys(system.adapter.parse_job_ids(text, count))
+    argv = system.adapter.status_query(list(ids)).argv
     assert len(argv) < 520
+
+
+@pytest.mark.recorded("reasons")
+def test_reasons_that_are_asked_for_apart(system: Any, recorded: Any) -> None:
+    """Where the list of jobs does not tell why they are pending, one more question does."""
+    said, expected = recorded
+    query = system.adapter.reason_query(["3", "4"])
+    told = {job_id: status.reason for job_id, status in answered(query, said).items()}
+    assert told == expected
 
 
 @pytest.mark.recorded("nothing")
@@ -134,14 +144,20 @@ def test_cancelling_may_fail(system: Any, recorded: Any) -> None:
 
 
 def test_submission_ends_with_the_script(system: Any) -> None:
-    """The script is the last word; a count of one asks for no array."""
+    """The script is the last word, or what the command reads; a count of one asks for no array."""
     adapter = system.adapter
     one, tagged = adapter.submit_argv("/a b/job.sh"), adapter.submit_argv("/a b/job.sh", tag="t")
-    assert one[-1] == tagged[-1] == "/a b/job.sh"
-    assert not any("array" in word or word == "-J" for word in one)
+    assert one[0] == tagged[0]
+    if (read := adapter.submit_input("/a b/job.sh", "#!/bin/sh\necho 1\n")) is None:
+        assert one[-1] == tagged[-1] == "/a b/job.sh"
+    else:
+        assert "/a b/job.sh" in read or "echo 1" in read
+    assert not set(system.array) & set(one)
+    assert bool(system.array) == adapter.supports_arrays
     if adapter.supports_arrays:
         many = adapter.submit_argv("/a b/job.sh", count=200)
-        assert any("0-199" in word for word in many)
+        script = adapter.submit_input("/a b/job.sh", "#!/bin/sh\n", count=200) or ""
+        assert set(system.array) <= {*many, *script.splitlines()}
 
 
 def test_log_files(system: Any) -> None:

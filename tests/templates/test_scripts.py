@@ -17,6 +17,7 @@ import pytest
 
 from jobqueue.batch.base import BatchAdapter
 from jobqueue.batch.pbs import PBSAdapter
+from jobqueue.batch.sge import SGEAdapter
 from jobqueue.batch.slurm import SlurmAdapter
 from jobqueue.cluster.job_spec import JobSpec
 
@@ -85,16 +86,34 @@ CASES: dict[str, tuple[BatchAdapter, Mapping[str, Any], dict[str, Any]]] = {
         {"array": True},
     ),
     "pbs-epilogue": (PBSAdapter(), EPILOGUE, {}),
+    "sge-smallest": (SGEAdapter(), SMALLEST, {}),
+    "sge-full": (
+        SGEAdapter(),
+        {
+            **FULL,
+            "project": "P123",
+            "resource_spec": "h_vmem=4G",
+            "job_extra_directives": ["-pe smp 24", "#$ -notify"],
+            "job_directives_skip": ["-q", "#$ -e"],
+        },
+        {"array": True},
+    ),
+    "sge-epilogue": (SGEAdapter(), EPILOGUE, {}),
 }
+
+
+def rendered(name: str) -> tuple[JobSpec, str]:
+    """Return a case's job and its script, made as a cluster makes it."""
+    adapter, values, options = CASES[name]
+    spec = JobSpec.from_values(adapter.job_values(values))
+    adapter = adapter.with_directives(spec.job_extra_directives).with_keywords(values)
+    return spec, spec.render(adapter, ADDRESSES, credentials=CREDENTIALS, **options)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_script_is_exactly_the_golden_one(name: str) -> None:
     """A job script is, character by character, what its golden file holds."""
-    adapter, values, options = CASES[name]
-    script = JobSpec.from_values(values).render(
-        adapter, ADDRESSES, credentials=CREDENTIALS, **options
-    )
+    _, script = rendered(name)
     golden = HERE / "golden" / f"{name}.sh"
     if os.environ.get("JOBQUEUE_WRITE_GOLDEN"):
         golden.write_text(script)
@@ -112,9 +131,8 @@ def test_script_is_valid_shell(golden: Path) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_order_of_a_script(name: str) -> None:
     """Shebang, directives, extra directives, prologue, worker command, epilogue: in that order."""
-    adapter, values, options = CASES[name]
-    spec = JobSpec.from_values(values)
-    script = spec.render(adapter, ADDRESSES, credentials=CREDENTIALS, **options)
+    spec, script = rendered(name)
+    adapter = CASES[name][0]
     parts = [
         spec.shebang,
         f"\n{adapter.directive_prefix} ",

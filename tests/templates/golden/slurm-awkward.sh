@@ -14,7 +14,7 @@ cd /x && OMP_NUM_THREADS=1 exec apptainer exec image.sif python -m jobqueue.work
     --nworkers 1 \
     --nthreads 4 \
     --memory-limit 16320MiB \
-    --name "my job-${JOBQUEUE_JOB_ID%%.*}" \
+    --name "my job-$JOBQUEUE_JOB_ID" \
     --job-id "$JOBQUEUE_JOB_ID" \
     --death-timeout 60 \
     --local-directory "$HOME/scratch dir/$USER"

@@ -20,7 +20,7 @@ exec srun -n 1 -c 20 python -m jobqueue.worker \
     --nworkers 6 \
     --nthreads 4 \
     --memory-limit 15883MiB \
-    --name "dask-worker-${JOBQUEUE_JOB_ID%%.*}" \
+    --name "dask-worker-$JOBQUEUE_JOB_ID" \
     --job-id "$JOBQUEUE_JOB_ID" \
     --death-timeout 90 \
     --local-directory "$TMPDIR/$USER" \

@@ -13,6 +13,6 @@ exec /opt/python/bin/python -m jobqueue.worker \
     --nworkers 1 \
     --nthreads 4 \
     --memory-limit 16320MiB \
-    --name "jobqueue-${JOBQUEUE_JOB_ID%%.*}" \
+    --name "jobqueue-$JOBQUEUE_JOB_ID" \
     --job-id "$JOBQUEUE_JOB_ID" \
     --death-timeout 60

@@ -1,0 +1,300 @@
+"""Grid Engine: qsub, qstat, qdel, and qacct for jobs that have ended.
+
+Son of Grid Engine and Univa's, as far as they speak alike; an ended job is gone from qstat at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+from xml.etree import ElementTree
+
+from jobqueue.batch.base import (
+    Argv,
+    BatchAdapter,
+    BatchState,
+    Completed,
+    EndCause,
+    JobStatus,
+    Meaning,
+    Query,
+    failed,
+)
+from jobqueue.batch.directives import split
+from jobqueue.batch.ids import runs, whole_line
+from jobqueue.errors import BatchSystemError
+
+_PENDING: Meaning = (BatchState.PENDING, None)
+_RUNNING: Meaning = (BatchState.RUNNING, None)
+
+STATES: Mapping[str, Meaning] = {
+    "qw": _PENDING,
+    "hqw": _PENDING,
+    "hRwq": _PENDING,
+    "Rq": _PENDING,
+    "Rqw": _PENDING,
+    "hRqw": _PENDING,
+    # It could not be started, and stays so until somebody clears the error or deletes it.
+    "Eqw": _PENDING,
+    "Ehqw": _PENDING,
+    "EhRqw": _PENDING,
+    # Being handed to its node.
+    "t": _RUNNING,
+    "Rt": _RUNNING,
+    "r": _RUNNING,
+    "hr": _RUNNING,
+    "Rr": _RUNNING,
+    "hRr": _RUNNING,
+    # Suspended, by a user, its queue or a load threshold: it will go on.
+    **dict.fromkeys(("s", "ts", "S", "tS", "T", "tT", "Rs", "RS", "RT"), _RUNNING),
+    # Deleted, while its processes are being ended.
+    **dict.fromkeys(("dr", "dt", "ds", "dS", "dT", "dRr", "dRt", "dRs", "dRS", "dRT"), _RUNNING),
+    **dict.fromkeys(("dqw", "dhqw", "dEqw", "dRqw"), _PENDING),
+}
+
+_SUBMITTED = re.compile(r"(?P<id>\d+)(\.(?P<first>\d+)-(?P<last>\d+):(?P<step>\d+))?", re.ASCII)
+# What qsub says without -terse: a site's wrapper may have dropped the option.
+_SAID = re.compile(
+    r'Your job(-array)? (?P<id>\d+)(\.(?P<first>\d+)-(?P<last>\d+):(?P<step>\d+))? \(".*"\) '
+    r"has been submitted",
+    re.ASCII,
+)
+_ELEMENT = re.compile(r"(?P<id>\d+)\.(?P<task>\d+)")
+_QACCT_LIMIT = 8  # one command each, and each reads all of the site's accounting
+_NOT_THERE = re.compile(
+    r'denied: job "[\d.]+" does not exist|job [\d.]+ is already in deletion|.*has registered the '
+    r"job.* for deletion|.*has deleted job.*"
+)
+# The codes of qacct's `failed`: qmaster enforced h_rt, h_cpu, or h_vmem limit.
+_LIMIT_ENFORCED = 37
+# Killed by a signal: qdel's, the kernel's or its own. Which of them is not told.
+_SIGNALLED = 128
+
+
+@dataclass(frozen=True)
+class SGEAdapter(BatchAdapter):
+    """Grid Engine 6.2 or newer.
+
+    Parameters
+    ----------
+    project
+        The project that jobs are charged to.
+    array_limit
+        Jobs in one array; `max_aj_tasks` is 75,000 unless configured.
+    """
+
+    name: ClassVar[str] = "sge"
+    template: ClassVar[str] = "sge.sh.j2"
+    directive_prefix: ClassVar[str] = "#$"
+    job_id_expression: ClassVar[str] = (
+        '$JOB_ID$([ "${SGE_TASK_ID:-undefined}" = undefined ] || echo ".$SGE_TASK_ID")'
+    )
+    keywords: ClassVar[tuple[str, ...]] = ("project",)
+
+    project: str | None = None
+    array_limit: int = 10_000
+
+    def with_directives(self, directives: Sequence[str]) -> Self:
+        """No directive concerns qstat or qdel."""
+        return self
+
+    def advice(self, values: Mapping[str, Any]) -> str:
+        """Tell of cores that nobody asks Grid Engine for: parallel environments are the site's."""
+        cores = values.get("cores") or 1
+        asked = {split(directive)[0] for directive in values.get("job_extra_directives") or ()}
+        if cores == 1 or "-pe" in asked or values.get("template"):
+            return ""
+        return (
+            f"cores={cores}: Grid Engine gives a job one slot unless it asks for a parallel "
+            "environment, whose name is your site's (qconf -spl lists them): "
+            f'job_extra_directives=["-pe smp {cores}"]'
+        )
+
+    def submit_argv(
+        self, script: str, *, count: int = 1, tag: str = "", log_directory: str | None = None
+    ) -> Argv:
+        """Return the qsub command; tasks of an array are counted from 1."""
+        array = ("-t", f"1-{count}") if count > 1 else ()
+        return ("qsub", "-terse", *array, script)
+
+    def parse_job_ids(self, output: str, count: int = 1) -> tuple[str, ...]:
+        """Read `14`, or `30.1-10:1` for an array, whose elements are `30.1` and so on."""
+        match = whole_line(_SUBMITTED, output) or whole_line(_SAID, output)
+        if match is None or bool(match["first"]) != (count > 1):
+            return ()
+        if count == 1:
+            return (match["id"],)
+        tasks = range(int(match["first"]), int(match["last"]) + 1, int(match["step"]))
+        return tuple(f"{match['id']}.{task}" for task in tasks) if len(tasks) == count else ()
+
+    def rejection(self, completed: Completed) -> str:
+        """Return why, without `Unable to run job:` before it and `Exiting.` after it."""
+        lines = (line.removeprefix("Unable to run job:") for line in completed.words.splitlines())
+        return "; ".join(text for line in lines if (text := line.strip()) and text != "Exiting.")
+
+    def status_query(self, job_ids: Sequence[str]) -> Query:
+        """Ask for the user's jobs, each task of an array on its own.
+
+        `$user` is for qstat itself to replace.
+        """
+        return Query(("qstat", "-xml", "-g", "d", "-u", "$user"), self._parse_qstat)
+
+    def _parse_qstat(self, completed: Completed) -> dict[str, JobStatus]:
+        jobs = (self._status(job) for job in _xml(completed).iter("job_list"))
+        return {job.job_id: job for job in jobs}
+
+    def _status(self, job: ElementTree.Element) -> JobStatus:
+        raw = job.findtext("state", "").strip()
+        task = job.findtext("tasks", "").strip()
+        number = job.findtext("JB_job_number", "").strip()
+        state, _ = self.meaning(raw, STATES)
+        queue = job.findtext("queue_name") or ""  # `all.q@node1`
+        return JobStatus(
+            f"{number}.{task}" if task else number,
+            state,
+            raw,
+            node=queue.partition("@")[2],
+            estimated_start=job.findtext("JAT_start_time", "").strip(),
+        )
+
+    def reason_query(self, job_ids: Sequence[str]) -> Query | None:
+        """Ask why jobs do not start: what went wrong with them, or what the scheduler says."""
+        numbers = ",".join(_numbers(job_ids))
+        return Query(
+            ("qstat", "-xml", "-j", numbers), lambda completed: self._reasons(completed, job_ids)
+        )
+
+    def _reasons(self, completed: Completed, job_ids: Sequence[str]) -> dict[str, JobStatus]:
+        answer = _xml(completed)
+        everybodys = [
+            text.text or ""
+            for messages in answer.iter("SME_global_message_list")
+            for text in messages.iter("MES_message")
+        ]
+        reasons: dict[str, list[str]] = {}
+        for job in answer.iter("djob_info"):
+            for one in job:
+                errors = [text.text or "" for text in one.iter("QIM_message")]
+                reasons.setdefault(one.findtext("JB_job_number", ""), []).extend(errors)
+        for messages in answer.iter("SME_message_list"):
+            for one in messages:
+                text = one.findtext("MES_message", "")
+                for number in one.iter("ULNG_value"):
+                    reasons.setdefault(number.text or "", []).append(text)
+        reasons = {number: told or everybodys for number, told in reasons.items()}
+        return {
+            job_id: JobStatus(job_id, BatchState.PENDING, "", reason="; ".join(dict.fromkeys(told)))
+            for job_id in job_ids
+            if (told := reasons.get(job_id.partition(".")[0]))
+        }
+
+    def ended_queries(self, job_ids: Sequence[str]) -> tuple[Query, ...]:
+        """Ask the accounting, which takes one job or array at a time."""
+        return tuple(
+            Query(("qacct", "-j", number), self._parse_qacct)
+            for number in _numbers(job_ids)[:_QACCT_LIMIT]
+        )
+
+    def _parse_qacct(self, completed: Completed) -> dict[str, JobStatus]:
+        if completed.returncode != 0:
+            if re.search(r"job id \d+ not found", completed.words):
+                return {}  # not yet, or deleted while it was pending
+            raise failed(completed)
+        jobs: dict[str, JobStatus] = {}
+        for block in re.split(r"^=+$", completed.stdout, flags=re.MULTILINE):
+            fields = dict(re.findall(r"^(\w+)[ \t]+(\S.*?)\s*$", block, re.MULTILINE))
+            if {"jobnumber", "failed", "exit_status"} <= fields.keys():
+                job = _ended(fields)
+                jobs[job.job_id] = job
+        return jobs
+
+    def cancel_argv(self, job_ids: Sequence[str]) -> Argv:
+        """Return the qdel command, with runs of an array's tasks as `30.1-4`."""
+        return ("qdel", *compact(job_ids))
+
+    def cancel_problem(self, completed: Completed) -> str:
+        """Jobs that are gone are errors to qdel, beside news of those that are deleted."""
+        if completed.returncode == 0:
+            return ""
+        lines = [line.strip() for line in completed.words.splitlines() if line.strip()]
+        if lines and all(_NOT_THERE.fullmatch(line) for line in lines):
+            return ""
+        bad = [line for line in lines if not _NOT_THERE.fullmatch(line)]
+        return "; ".join(bad) or f"exit status {completed.returncode}"
+
+    def log_pattern(self, *, array: bool) -> str:
+        """Grid Engine names the files in a folder by itself."""
+        return ""
+
+    def log_paths(
+        self, job_id: str, *, job_name: str, log_directory: str | None
+    ) -> tuple[str, ...]:
+        """Return `NAME.oID` or `NAME.oID.TASK`: stderr goes there as well."""
+        name = f"{job_name}.o{job_id}"
+        return (name if log_directory is None else f"{log_directory}/{name}",)
+
+
+def _xml(completed: Completed) -> ElementTree.Element:
+    """Return what qstat answered, from where its XML begins."""
+    if completed.returncode != 0:
+        raise failed(completed)
+    _, begin, rest = completed.stdout.partition("<?xml")
+    try:
+        return ElementTree.fromstring(begin + rest)
+    except ElementTree.ParseError as error:
+        raise BatchSystemError(
+            f"qstat printed broken XML: {error}", argv=completed.argv, output=completed.words
+        ) from None
+
+
+def _ended(fields: Mapping[str, str]) -> JobStatus:
+    task = fields.get("taskid", "undefined")
+    number, failure = fields["jobnumber"], fields["failed"]
+    code = int(re.match(r"\d*", fields["exit_status"])[0] or 0)  # type: ignore[index]
+    failure_code = int(re.match(r"\d*", failure)[0] or 0)  # type: ignore[index]
+    cause: EndCause | None = EndCause.CRASHED
+    if failure_code == _LIMIT_ENFORCED:
+        cause = EndCause.WALLTIME
+    elif code > _SIGNALLED:
+        cause = None
+    elif code == 0 and failure_code == 0:
+        cause = EndCause.COMPLETED
+    return JobStatus(
+        number if task == "undefined" else f"{number}.{task}",
+        BatchState.ENDED,
+        "ended",
+        reason=failure.partition(":")[2].strip(),
+        node=fields.get("hostname", ""),
+        cause=cause,
+        exit_code=code if code <= _SIGNALLED else None,
+        signal=code - _SIGNALLED if code > _SIGNALLED else None,
+    )
+
+
+def _numbers(job_ids: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(job_id.partition(".")[0] for job_id in job_ids))
+
+
+def compact(job_ids: Iterable[str]) -> list[str]:
+    """Return ids with each run of an array's tasks written as one.
+
+    Examples
+    --------
+    >>> compact(["7", "30.1", "30.2", "30.4"])
+    ['7', '30.1-2', '30.4']
+    """
+    plain: list[str] = []
+    arrays: dict[str, list[int]] = {}
+    for job_id in job_ids:
+        element = _ELEMENT.fullmatch(job_id)
+        if element is None:
+            plain.append(job_id)
+        else:
+            arrays.setdefault(element["id"], []).append(int(element["task"]))
+    return plain + [
+        f"{number}.{first}" if first == last else f"{number}.{first}-{last}"
+        for number, tasks in arrays.items()
+        for first, last in runs(tasks)
+    ]

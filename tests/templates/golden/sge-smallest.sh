@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+#$ -S /bin/bash
+#$ -N jobqueue
+#$ -cwd
+#$ -j y
+#$ -l h_rt=00:30:00
+
+JOBQUEUE_JOB_ID=$JOB_ID$([ "${SGE_TASK_ID:-undefined}" = undefined ] || echo ".$SGE_TASK_ID")
+exec /opt/python/bin/python -m jobqueue.worker \
+    tls://10.1.2.3:40123,tls://192.168.0.5:40123 \
+    --credentials /home/ada/.jobqueue/ada-1/credentials \
+    --nworkers 1 \
+    --nthreads 4 \
+    --memory-limit 16320MiB \
+    --name "jobqueue-$JOBQUEUE_JOB_ID" \
+    --job-id "$JOBQUEUE_JOB_ID" \
+    --death-timeout 60
