@@ -26,6 +26,7 @@ TESTED_THROUGH = {
     "jobqueue/cluster/batch_cluster.py": "cluster/test_cluster.py",
     "jobqueue/cluster/batch_plan.py": "cluster/test_cluster.py",
     "jobqueue/cluster/embedded.py": "cluster/test_cluster.py",
+    "jobqueue/cluster/handle.py": "cluster/test_cluster.py",
     "jobqueue/cluster/local_plan.py": "cluster/test_cluster.py",
     "jobqueue/cluster/ownership.py": "cluster/test_cluster.py",
     "jobqueue/cluster/pbs.py": "cluster/test_cluster.py",

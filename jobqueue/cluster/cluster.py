@@ -5,28 +5,24 @@ from __future__ import annotations
 import html
 import math
 import weakref
-from collections.abc import Callable, Coroutine, Generator
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any
 
 from jobqueue.batch.units import mebibytes
 from jobqueue.cluster.core import CLOSE_TIMEOUT, Core
+from jobqueue.cluster.handle import Handle
 from jobqueue.cluster.jobs import JobRecord
 from jobqueue.cluster.ownership import Ownership
 from jobqueue.cluster.plan import Plan
 from jobqueue.comm.credentials import Credentials
-from jobqueue.comm.loop import LoopThread
 from jobqueue.config.units import parse_memory
 from jobqueue.errors import ConfigError
 from jobqueue.scheduler.server import Scheduler
-
-T = TypeVar("T")
 
 NOT_STARTED = ("tls://SCHEDULER:0",)
 """What stands in the job script of a cluster that was not started yet."""
 
 
-class Cluster:
+class Cluster(Handle):
     """A scheduler and its pool of jobs; `SLURMCluster` and the others are made of it.
 
     With ``asynchronous=True`` it lives in the running event loop: ``await cluster`` or
@@ -56,12 +52,11 @@ class Cluster:
         n_workers: int = 0,
         scheduler_class: type[Scheduler] | None = None,
     ) -> None:
-        self.asynchronous = asynchronous
+        super().__init__(asynchronous=asynchronous)
         self._plan = plan
         self._n_workers = n_workers
         self._failure: Exception | None = None
         self._core = Core(plan, scheduler_class or Scheduler)
-        self._loop = None if asynchronous else LoopThread.shared()
         if self._loop is not None:
             self._loop.run(self._begin())
 
@@ -93,15 +88,6 @@ class Cluster:
             await self._core.close()
             raise
 
-    def __await__(self) -> Generator[Any, None, Self]:
-        """Start an asynchronous cluster; may be repeated, and then raises the same error again."""
-        return self._started().__await__()
-
-    async def _started(self) -> Self:
-        if self.asynchronous:
-            await self._begin()
-        return self
-
     # --- what it is ----------------------------------------------------------------------
 
     @property
@@ -118,11 +104,6 @@ class Cluster:
     def scheduler(self) -> Scheduler:
         """The scheduler, which runs in this process."""
         return self._core.scheduler
-
-    @property
-    def loop(self) -> LoopThread | None:
-        """The thread everything runs on, shared by all; None for an asynchronous cluster."""
-        return self._loop
 
     @property
     def credentials(self) -> Credentials | None:
@@ -269,36 +250,6 @@ class Cluster:
             return None
         return self._run(self._core.close(timeout))
 
-    def __enter__(self) -> Self:
-        """Return the running cluster."""
-        if self.asynchronous:
-            raise ConfigError("an asynchronous cluster is used with `async with`")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the cluster."""
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        """Start the cluster."""
-        if not self.asynchronous:
-            raise ConfigError("a cluster for `async with` is made with asynchronous=True")
-        return await self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the cluster."""
-        await self._core.close()
-
     # --- in words ------------------------------------------------------------------------
 
     def _figures(self) -> tuple[int, int, int, int, int]:
@@ -337,19 +288,3 @@ class Cluster:
             for key, value in rows
         )
         return f"<div><strong>{title}</strong><table>{body}</table></div>"
-
-    # --- between threads -----------------------------------------------------------------
-
-    def _call(self, function: Callable[[], T]) -> T:
-        """Call a function where everything lives, and return what it returns."""
-        if self._loop is None or self._loop.inside:
-            return function()
-
-        async def call() -> T:
-            return function()
-
-        return self._loop.run(call())
-
-    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T | Coroutine[Any, Any, T]:
-        """Run a coroutine to its end; an asynchronous cluster hands it to the caller."""
-        return coroutine if self._loop is None else self._loop.run(coroutine)

@@ -147,15 +147,6 @@ def test_jobs_that_die_at_once_pause_the_pool_and_say_why(wait_until: Any, place
     assert not (folder / "credentials").exists()
 
 
-def test_a_queue_that_is_refused_is_told_in_the_batch_systems_words(wait_until: Any) -> None:
-    """From the first rejection on it shows; after the third the pool pauses."""
-    with EmbeddedCluster(**SLEEPING, queue="nosuch") as cluster:
-        cluster.scale(jobs=1)
-        wait_until(lambda: "invalid partition specified: nosuch" in cluster.describe())
-        wait_until(lambda: "paused after 3 failed submissions" in cluster.describe())
-        assert cluster.jobs == []
-
-
 def test_without_a_batch_system_scale_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """The script can still be looked at."""
     monkeypatch.setenv("PATH", "/nonexistent")

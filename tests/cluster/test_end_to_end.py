@@ -54,14 +54,18 @@ def test_whoever_waits_is_told_why_no_worker_comes(places: Path) -> None:
             assert text in str(told.value)
 
 
-def test_a_refused_submission_reaches_whoever_waits() -> None:
-    """In the batch system's own words."""
+def test_a_refused_submission_reaches_whoever_waits(wait_until: Any) -> None:
+    """In the batch system's own words: seen from the first on, raised after the third."""
+    refused = "invalid partition specified: nosuch"
     with (
         EmbeddedCluster(cores=1, memory="1GB", queue="nosuch", n_workers=1) as cluster,
         Client(cluster) as client,
-        pytest.raises(WorkersUnavailable, match="invalid partition specified: nosuch"),
     ):
-        client.wait_for_workers(1, timeout=60)
+        wait_until(lambda: refused in cluster.describe())
+        with pytest.raises(WorkersUnavailable, match=refused):
+            client.wait_for_workers(1, timeout=60)
+        assert "paused after 3 failed submissions" in cluster.describe()
+        assert cluster.jobs == []
 
 
 def test_a_wait_that_runs_out_tells_how_things_stand() -> None:
