@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -310,3 +311,24 @@ def run() -> Callable[[Coroutine[Any, Any, None]], None]:
 def jump() -> Callable[[float], None]:
     """Put the event loop's clock forward, by seconds."""
     return _jump
+
+
+@pytest.fixture(scope="session")
+def calls_of() -> Callable[[Callable[[], Any]], int]:
+    """Calls made while a function runs: a measure of work that no load of the machine changes."""
+    return _calls_of
+
+
+def _calls_of(function: Callable[[], Any]) -> int:
+    count = 0
+
+    def on_event(frame: Any, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(on_event)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return count

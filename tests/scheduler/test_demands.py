@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -228,24 +227,8 @@ def test_options_that_cannot_be_understood_change_nothing(core):
 # -- cost ------------------------------------------------------------------------------------------
 
 
-def calls_of(function: Callable[[], Any]) -> int:
-    """Calls made while a function runs: a measure of work that no load of the machine changes."""
-    count = 0
-
-    def on_event(frame: Any, event: str, argument: Any) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(on_event)
-    try:
-        function()
-    finally:
-        sys.setprofile(None)
-    return count
-
-
-def cost_of_demands(workers: int, options: dict[str, Any], tasks: int = 500) -> int:
-    """Calls that it takes to run tasks with a demand, among so many workers."""
+def demanding(workers: int, options: dict[str, Any], tasks: int = 500) -> Callable[[], None]:
+    """Running tasks with a demand, among so many workers."""
     state = SchedulerState()
     client = ClientRecord("c", 0)
     state.add_client(client)
@@ -263,10 +246,10 @@ def cost_of_demands(workers: int, options: dict[str, Any], tasks: int = 500) -> 
                 state.done(task.worker, [(task.key, b"1", 1, 1.0)])
             state.settle()
 
-    return calls_of(run)
+    return run
 
 
 @pytest.mark.parametrize("options", [{"workers": ["w1", "w2", "w3"]}, {"resources": {"GPU": 1}}])
-def test_demands_cost_the_same_with_more_workers(options):
+def test_demands_cost_the_same_with_more_workers(calls_of, options):
     """Three of ten thousand are found as fast as three of ten, and so is any of ten thousand."""
-    assert cost_of_demands(10_000, options) <= 1.5 * cost_of_demands(10, options)
+    assert calls_of(demanding(10_000, options)) <= 1.5 * calls_of(demanding(10, options))

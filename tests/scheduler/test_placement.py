@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Collection
-from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +18,7 @@ from jobqueue.scheduler.placement import (
     rank,
     surplus,
 )
-from jobqueue.scheduler.records import MEMORY, READY, Function, Task, WorkerRecord
+from jobqueue.scheduler.records import MEMORY, READY, ClientRecord, Function, Task, WorkerRecord
 from jobqueue.scheduler.state import SchedulerState
 
 FUNCTION = Function(b"f", "f", b"")
@@ -218,30 +216,12 @@ def test_the_window_follows_the_measured_duration(core):
 # -- cost ------------------------------------------------------------------------------------------
 
 
-def calls_of(function: Callable[[], Any]) -> int:
-    """Calls made while a function runs: a measure of work that no load of the machine changes."""
-    count = 0
-
-    def on_event(frame: Any, event: str, argument: Any) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(on_event)
-    try:
-        function()
-    finally:
-        sys.setprofile(None)
-    return count
-
-
-def cost_of_placement(workers: int, tasks: int = 2000) -> int:
-    """Calls that it takes to place tasks, with inputs, to end them and to place the next ones."""
+def placing(workers: int, tasks: int = 2000) -> Callable[[], None]:
+    """Placing tasks with inputs, ending them and placing the next ones."""
     state = SchedulerState()
     records = [WorkerRecord(f"w{i}", 4) for i in range(workers)]
     for record in records:
         state.add_worker(record, 0.0)
-    from jobqueue.scheduler.records import ClientRecord
-
     client = ClientRecord("c", 0)
     state.add_client(client)
     state.add_functions(client, [(b"f", "f", b"")])
@@ -260,9 +240,9 @@ def cost_of_placement(workers: int, tasks: int = 2000) -> int:
                 state.done(task.worker, [(task.key, b"1", 1, 1.0)])
             state.settle()
 
-    return calls_of(run)
+    return run
 
 
-def test_choosing_costs_the_same_with_more_workers():
+def test_choosing_costs_the_same_with_more_workers(calls_of):
     """Ten thousand workers are as cheap as ten, for tasks with an input that everybody holds."""
-    assert cost_of_placement(10_000) <= 1.5 * cost_of_placement(10)
+    assert calls_of(placing(10_000)) <= 1.5 * calls_of(placing(10))
