@@ -94,6 +94,12 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
+@pytest.fixture
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pools try again at once, as often as ever; that they pause in between is tested apart."""
+    monkeypatch.setattr("jobqueue.cluster.reconcile.DELAYS", (0.0,))
+
+
 @pytest.fixture(scope="session")
 def listening() -> Callable[[int], set[str]]:
     """Tell what a process listens on, as addresses without a host: ``tcp:4000``, ``unix:/path``.

@@ -11,6 +11,7 @@ import pytest
 
 from jobqueue.batch.systems import adapter_for
 from jobqueue.cli.answering import choose, silence
+from jobqueue.cli.main import main
 from jobqueue.cli.systems import SYSTEMS, candidates
 
 NO_CONFIGURATION = """
@@ -131,15 +132,11 @@ def test_what_was_asked_for_is_not_doubted(name: str) -> None:
     assert choose(candidates(name), silence=never) == (SYSTEMS[name], ())
 
 
-def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "jobqueue.cli.main", "demo", "--jobs", "1", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-
-
 def test_the_demonstration_goes_on_without_slurm(install: Install) -> None:
     """Commands of Slurm without a Slurm are no obstacle either."""
     install(squeue=NO_CONFIGURATION, sbatch=NO_CONFIGURATION)
-    done = demo()
+    command = [sys.executable, "-m", "jobqueue.cli.main", "demo", "--jobs", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
     assert done.stderr == ""
     assert "Slurm is installed here but does not answer (squeue: fatal: Could not" in done.stdout
@@ -147,11 +144,14 @@ def test_the_demonstration_goes_on_without_slurm(install: Install) -> None:
     assert "5,761,455 primes below 100,000,000, as it should be." in done.stdout
 
 
-def test_whoever_insists_is_told_what_slurm_says(install: Install) -> None:
+@pytest.mark.usefixtures("without_pauses")
+def test_whoever_insists_is_told_what_slurm_says(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
     """`--cluster slurm` uses Slurm or nothing."""
     install(squeue=NO_CONFIGURATION, sbatch=NO_CONFIGURATION.replace("squeue", "sbatch"))
-    done = demo("--cluster", "slurm")
-    assert done.returncode == 1
-    assert "fatal: Could not establish a configuration source" in done.stdout
-    assert "is used" not in done.stdout
-    assert "jobqueue demo --cluster embedded" in done.stdout
+    assert main(["demo", "--jobs", "1", "--cluster", "slurm"]) == 1
+    said = capsys.readouterr().out
+    assert "fatal: Could not establish a configuration source" in said
+    assert "is used" not in said
+    assert "jobqueue demo --cluster embedded" in said

@@ -55,6 +55,7 @@ def test_on_a_terminal_there_is_a_table(places, terminal):
     assert "3,999/3,999 tasks" in text
 
 
+@pytest.mark.usefixtures("without_pauses")
 def test_a_refusal_is_told_in_the_batch_systems_words(places, console):
     """Nothing is tried instead of what was asked for, but it is said what could be."""
     assert demo(console, queue="nosuch").run() == 1

@@ -54,6 +54,7 @@ def test_whoever_waits_is_told_why_no_worker_comes(places: Path) -> None:
             assert text in str(told.value)
 
 
+@pytest.mark.usefixtures("without_pauses")
 def test_a_refused_submission_reaches_whoever_waits(wait_until: Any) -> None:
     """In the batch system's own words: seen from the first on, raised after the third."""
     refused = "invalid partition specified: nosuch"
