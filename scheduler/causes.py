@@ -18,6 +18,15 @@ def unknown_input(task: Task, key: str) -> Failure:
     return Failure.of(TaskError(text))
 
 
+def dangling_future(task: Task) -> Failure:
+    """Return the failure of a task whose result holds futures of tasks that are not there."""
+    text = (
+        f"the result of task {task.key!r} holds a future whose task this scheduler does not know: "
+        "it was released, or belongs to another scheduler; return its value, or keep the future"
+    )
+    return Failure.of(TaskError(text))
+
+
 def own_input(task: Task) -> Failure:
     """Return the failure of a task that is to be computed from itself."""
     text = (

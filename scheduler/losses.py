@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from jobqueue.protocol.failures import Failure
-from jobqueue.scheduler.causes import killed_worker
+from jobqueue.scheduler.causes import dangling_future, killed_worker
 from jobqueue.scheduler.records import (
     ASIDE,
     ASSIGNED,
@@ -156,17 +156,29 @@ class Losses:
 
     def cut_off(self, worker: WorkerRecord, key: str, failure: Failure) -> None:
         """Take in that a task failed because it lost its own connection, as a worker may its."""
-        state = self._state
-        task = state.task_at(worker, key)
-        if task is None:
-            return
-        state.take_back(task)
+        task = self._state.task_at(worker, key)
+        if task is not None:
+            self._state.take_back(task)
+            self._try_again(task, failure)
+
+    def dangling(self, worker: WorkerRecord, task: Task) -> None:
+        """Take in that a result, which is told of next, holds futures of tasks that are not there.
+
+        They went with the connection over which they were submitted, just before.
+        """
+        if task.worker is worker:
+            self._state.withdraw(task)
+            self._try_again(task, dangling_future(task))
+        else:
+            self.withdraw_stray(task, worker)
+
+    def _try_again(self, task: Task, failure: Failure) -> None:
         task.deaths += 1
         if task.deaths >= self.allowed_failures:
-            state.fail(task, failure)
+            self._state.fail(task, failure)
         else:
-            state.await_inputs(task)
-        state.sweep()
+            self._state.await_inputs(task)
+        self._state.sweep()
 
     # -- whose fault it was ------------------------------------------------------------------------
 

@@ -359,8 +359,8 @@ class SchedulerState:
             task = self.tasks.get(key)
             if task is not None and not self.losses.is_news(task, worker):
                 task = None
-        if task is not None and task.state in UNFINISHED:
-            self.wishes.mention(task, keys)
+        if task is not None and task.state in UNFINISHED and not self.wishes.mention(task, keys):
+            self.losses.dangling(worker, task)
         worker.say((m.MENTIONED, [key]))
         self.sweep()
 

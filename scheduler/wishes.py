@@ -135,14 +135,24 @@ class Wishes:
 
     # -- results that hold futures -----------------------------------------------------------------
 
-    def mention(self, task: Task, keys: Iterable[str]) -> None:
-        """Note that the result of a task, which is on its way, holds futures of others."""
+    def mention(self, task: Task, keys: Iterable[str]) -> bool:
+        """Note that the result of a task, which is on its way, holds futures of others.
+
+        Returns
+        -------
+        bool
+            Whether all of those are there.
+        """
         self.drop_mentions(task)
         stand_in = self.mentioned[task] = StandIn(f"the result of {task.key}")
+        complete = True
         for key in keys:
             other = self._state.tasks.get(key)
-            if other is not None and other is not task:
+            if other is None:
+                complete = False
+            elif other is not task:
                 self.want_task(stand_in, other)
+        return complete
 
     def drop_mentions(self, task: Task) -> None:
         """Let go of what the result of a task mentions, since it is not in memory any more."""

@@ -43,3 +43,36 @@ def test_old_news_of_a_lost_connection_is_none(core):
     core.happens(core.state.losses.cut_off, worker, "a", LOST)
     core.happens(core.state.losses.cut_off, worker, "unknown", LOST)
     assert core.said(worker) == core.said(client) == []
+
+
+def test_a_result_that_holds_lost_futures_is_made_again(core):
+    """The connection over which a task submitted others was lost just before it ended."""
+    client, worker = core.client(), core.worker()
+    core.submit(client, "a")
+    assert core.placed(worker) == ["a"]
+    core.happens(core.state.mentions, worker, "a", ["gone"])
+    said = core.said(worker)
+    assert [message[0] for message in said].count(m.RUN) == 1
+    core.state.done(worker, [("a", None, 10_000, 0.1)])  # that run's, on its way
+    core.end_turn()
+    assert core.state.tasks["a"].state is ASSIGNED
+    core.said(worker)
+    core.happens(core.state.returned, worker, [])
+    core.submit(client, "b")
+    core.happens(core.state.mentions, worker, "a", ["b"])
+    core.done(worker, "a", b"1")
+    assert core.said(client) == [(m.FINISHED, [("a", b"1")])]
+    core.said(worker)
+
+
+def test_a_result_that_always_holds_lost_futures_is_an_error(make_core):
+    """Its task has let go of them itself, or they are of another scheduler."""
+    core = make_core(allowed_failures=1)
+    client, worker = core.client(), core.worker()
+    core.submit(client, "a")
+    assert core.placed(worker) == ["a"]
+    core.happens(core.state.mentions, worker, "a", ["gone"])
+    (operation, [(key, failure)]) = core.said(client)[0]
+    assert (operation, key) == (m.FAILED, "a")
+    assert "holds a future whose task this scheduler does not know" in failure.summary
+    core.said(worker)
