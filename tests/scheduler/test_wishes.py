@@ -245,7 +245,7 @@ def test_what_a_result_mentions_stays_while_that_is_in_memory(core):
     core.submit(client, "outer")
     core.submit(task, "inner")
     core.placed(worker)
-    core.happens(core.state.mentions, worker, "outer", ["inner", "unheard-of", "outer"])
+    core.happens(core.state.mentions, worker, "outer", ["inner", "outer"])
     assert core.said(worker) == [(m.MENTIONED, ["outer"])]
     core.happens(core.state.release, task, ["inner"])
     core.done(worker, "outer", b"a future")
