@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from jobqueue.scheduler.placement import ReadyQueue, nearest
-from jobqueue.scheduler.records import Task, WorkerRecord
+from jobqueue.scheduler.records import Function, Task, WorkerRecord
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState
@@ -109,6 +109,7 @@ class Demand:
         "others",
         "otherwise",
         "queue",
+        "ready",
         "resources",
         "tasks",
     )
@@ -117,6 +118,7 @@ class Demand:
         self._demands = demands
         self.names, self.others, self.resources = kind
         self.tasks = 0  # how many there are, ready or not
+        self.ready: dict[Function, int] = {}  # how many are ready, in whatever line they stand
         self.queue = ReadyQueue()
         self.eligible: set[WorkerRecord] = set()  # those that satisfy it, with room or not
         self.candidates = Candidates()
@@ -139,6 +141,15 @@ class Demand:
         """Return whether a worker that satisfies it has as much of its resources left."""
         free = worker.free_resources
         return all(free[name] >= amount - SLACK for name, amount in self.resources)
+
+    def count_ready(self, function: Function, change: int) -> None:
+        """Note that calls of a function have become READY, or if negative that they are so no more.
+
+        Those of one function may leave before those that came with them are counted.
+        """
+        ready = self.ready.pop(function, 0) + change
+        if ready:
+            self.ready[function] = ready
 
     def push(self, task: Task) -> None:
         """Put a READY task in line."""

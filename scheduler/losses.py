@@ -290,6 +290,7 @@ class Losses:
     def _resume(self, task: Task, worker: WorkerRecord) -> None:
         """Leave a task that has not begun elsewhere to the worker that may be running it."""
         self._no_stray(task, worker)
+        task.count_ready(-1)
         task.state = ASSIGNED
         self._state.placing.note(task, worker)
 
@@ -327,6 +328,8 @@ class Losses:
         mention = state.wishes.mentioned.pop(task, None)  # said just now, by this worker
         if task.worker is not None:
             state.withdraw(task)
+        elif task.state is READY:
+            task.count_ready(-1)
         if mention is not None:
             state.wishes.mentioned[task] = mention
         self.condemned.pop(task, None)

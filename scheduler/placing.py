@@ -50,6 +50,10 @@ class Placing:
             if worker.withdrawn and task.key in worker.withdrawn:
                 worker.run_again(task.key)
             task.state = ASSIGNED
+            if task.demand is None:
+                function.ready -= 1
+            else:
+                task.demand.count_ready(function, -1)
             self.note(task, worker)
             if worker not in function.known_to:
                 function.known_to.add(worker)

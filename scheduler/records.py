@@ -77,7 +77,17 @@ CANCELS_NOTED: Final = 1024
 class Function:
     """A function that tasks call, still pickled, how long its calls take, and who needs it."""
 
-    __slots__ = ("clients", "duration", "fid", "known_to", "name", "pickle", "seen", "tasks")
+    __slots__ = (
+        "clients",
+        "duration",
+        "fid",
+        "known_to",
+        "name",
+        "pickle",
+        "ready",
+        "seen",
+        "tasks",
+    )
 
     def __init__(self, fid: bytes, name: str, pickle: bytes) -> None:
         self.fid = fid
@@ -87,6 +97,7 @@ class Function:
         self.seen = False
         self.clients = 0  # how many may name it in tasks to come
         self.tasks = 0  # how many records there are of its calls
+        self.ready = 0  # how many of them are READY and will run anywhere; the others: `Demand`
         self.known_to: set[WorkerRecord] = set()
 
     def took(self, seconds: float) -> None:
@@ -166,6 +177,14 @@ class Task:
         """Whether its result is an object with a state of its own, at the worker that made it."""
         return self.options is not None and bool(self.options.get("actor"))
 
+    def count_ready(self, change: int) -> None:
+        """Note that it has become READY, or with -1 that it is so no more."""
+        assert self.function is not None
+        if self.demand is None:
+            self.function.ready += change
+        else:
+            self.demand.count_ready(self.function, change)
+
     def __lt__(self, other: Task) -> bool:
         return False  # the queue holds a task twice at times, under one rank
 
@@ -204,6 +223,7 @@ class WorkerRecord:
         "silent",
         "stored",
         "talking",
+        "turns",
         "withdrawn",
     )
 
@@ -234,6 +254,7 @@ class WorkerRecord:
         self.retiring = False
         self.paused: str | None = None  # why, if it wants no tasks for now
         self.silent: str | None = None  # None, SUSPECT or ASIDE
+        self.turns = 0  # grows with each change of its load: has it done anything since?
         self.recalls = 0  # how many RECALLs it was sent
         self.returns = 0  # how many of them it has answered, in order
         self.withdrawn: dict[str, int] = {}  # keys it was told to cancel -> `recalls` at that time

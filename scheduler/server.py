@@ -32,6 +32,7 @@ from jobqueue.scheduler.calls import Calls
 from jobqueue.scheduler.connections import Connections
 from jobqueue.scheduler.event_log import EventLog
 from jobqueue.scheduler.info import WorkerEvent, WorkerInfo
+from jobqueue.scheduler.load import Load, load_of
 from jobqueue.scheduler.questions import Questions
 from jobqueue.scheduler.state import ALLOWED_FAILURES, WORKER_TTL, SchedulerState
 
@@ -194,6 +195,10 @@ class Scheduler:
     def workers(self) -> list[WorkerInfo]:
         """Return the connected workers."""
         return [WorkerInfo.of(worker) for worker in self.state.workers.values()]
+
+    def load(self) -> Load:
+        """Return how much there is to do, and what the workers of each job have of it."""
+        return load_of(self.state)
 
     def task_counts(self) -> dict[str, int]:
         """Return how many tasks are in which state."""

@@ -11,8 +11,7 @@ Rules of this file:
   `results.py` (where results are), `transfers.py` (results on the move), `losses.py` (workers that
   go, fall silent or come back) and `wishes.py` (what clients want beyond tasks). States of tasks
   change by what stands here.
-- No recursion along dependencies: chains are as long as users like. What is to be looked at again
-  goes to a list.
+- No recursion along dependencies: chains are as long as users like. What is left goes to a list.
 
 A task is *needed* while a client wants it or an unfinished dependent waits for it. Results that
 nobody needs are freed. The record stays as long as something that was computed from it exists only
@@ -155,7 +154,7 @@ class SchedulerState:
         priority = options.get("priority", 0) if options else 0
         demand = self.demands.intern(options) if options else None
         push = self.ready.push if demand is None else demand.push
-        number = self._submitted
+        number, ready = self._submitted, 0
         try:
             for key, arguments, inputs in items:
                 if key in tasks:
@@ -174,9 +173,13 @@ class SchedulerState:
                 else:
                     task.state = READY
                     push(task)
+                    ready += 1
         finally:  # one that is malformed costs its client the connection
             function.tasks += number - self._submitted
-            if demand is not None:
+            if demand is None:
+                function.ready += ready
+            else:
+                demand.count_ready(function, ready)
                 self.demands.count(demand, number - self._submitted)
             self._submitted = number
         self.sweep()
@@ -381,6 +384,7 @@ class SchedulerState:
             if dependent.state is WAITING:
                 dependent.missing += 1
             elif dependent.state is READY:
+                dependent.count_ready(-1)
                 dependent.state = WAITING
                 dependent.missing = 1
         if task.arguments is not None:
@@ -446,6 +450,7 @@ class SchedulerState:
 
     def load_changed(self, worker: WorkerRecord) -> None:
         """Note that a worker may have room, or less to do than before."""
+        worker.turns += 1
         self.open_workers.update(worker)
         if worker.demands:
             self.demands.offer(worker)
@@ -540,10 +545,7 @@ class SchedulerState:
         self.placing.place()
 
     def rebalance(self) -> None:
-        """Take tasks back that wait at one worker while others have nothing to do.
-
-        To be called now and then; between calls the windows keep everybody busy.
-        """
+        """Take tasks back that wait while other workers idle; to be called now and then."""
         self.placing.rebalance()
 
     # -- states ------------------------------------------------------------------------------------
@@ -551,6 +553,7 @@ class SchedulerState:
     def _make_ready(self, task: Task) -> None:
         """Put a task in line to be placed."""
         task.state = READY
+        task.count_ready(1)
         if task.demand is None:
             self.ready.push(task)
         else:
@@ -648,6 +651,8 @@ class SchedulerState:
 
     def _stop_waiting(self, task: Task) -> None:
         """Draw the conclusions for others from that an unfinished task will not be run now."""
+        if task.state is READY:
+            task.count_ready(-1)
         self.losses.condemned.pop(task, None)
         self.wishes.drop_mentions(task)
         for source in task.inputs:

@@ -14,6 +14,7 @@ from jobqueue.scheduler.records import (
     RELEASED,
     UNFINISHED,
     WAITING,
+    Function,
     Task,
     WorkerRecord,
 )
@@ -114,12 +115,17 @@ def _check_worker(state: SchedulerState, worker: WorkerRecord) -> None:
 
 def _check_functions(state: SchedulerState) -> None:
     counts: dict[bytes, int] = {}
+    ready: dict[bytes, int] = {}
     for task in state.tasks.values():
         if task.function is not None:
-            assert state.functions.get(task.function.fid) is task.function, task
-            counts[task.function.fid] = counts.get(task.function.fid, 0) + 1
+            fid = task.function.fid
+            assert state.functions.get(fid) is task.function, task
+            counts[fid] = counts.get(fid, 0) + 1
+            if task.state is READY and task.demand is None:
+                ready[fid] = ready.get(fid, 0) + 1
     for fid, function in state.functions.items():
         assert function.tasks == counts.get(fid, 0), function
+        assert function.ready == ready.get(fid, 0), (function, function.ready)
         assert function.tasks or function.clients, f"{function} is of no use"
         assert all(state.workers.get(w.name) is w for w in function.known_to), function
 
@@ -127,9 +133,14 @@ def _check_functions(state: SchedulerState) -> None:
 def _check_demands(state: SchedulerState) -> None:
     demands = state.demands
     counts: dict[Demand, int] = {}
+    ready: dict[Demand, dict[Function, int]] = {demand: {} for demand in demands.by_kind.values()}
     for task in state.tasks.values():
         if task.demand is not None:
             counts[task.demand] = counts.get(task.demand, 0) + 1
+            if task.state is READY and task.function is not None:
+                among = ready[task.demand]
+                among[task.function] = among.get(task.function, 0) + 1
+    assert ready == {demand: demand.ready for demand in demands.by_kind.values()}
     for demand in demands.by_kind.values():
         if isinstance(demand.otherwise, Demand):
             counts[demand.otherwise] = counts.get(demand.otherwise, 0) + 1

@@ -1,0 +1,150 @@
+"""How much there is to do, and who does it: what is read off the core to scale a cluster by.
+
+One look costs O(functions + demands + threads), however many tasks wait: the core counts, for each
+function, the calls that are ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from jobqueue.scheduler.records import Function, WorkerRecord
+
+if TYPE_CHECKING:
+    from jobqueue.scheduler.demands import Demand
+    from jobqueue.scheduler.state import SchedulerState
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Tasks that could run and that no worker has: calls of one function that demand the same.
+
+    Parameters
+    ----------
+    function
+        The function's digest.
+    tasks
+        How many.
+    seconds
+        What one is expected to take.
+    measured
+        Whether that was seen; else it is a guess.
+    begun
+        Whether some worker runs calls of this function; told only of what was not measured.
+    bound
+        Whether they may run on certain workers only, by name: on no new one.
+    resources
+        Amounts that each needs, by name.
+    """
+
+    function: bytes
+    tasks: int
+    seconds: float
+    measured: bool = True
+    begun: bool = False
+    bound: bool = False
+    resources: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class JobLoad:
+    """What the workers of one job have in hands.
+
+    Parameters
+    ----------
+    threads
+        Of those workers that may be given tasks.
+    tasks, seconds
+        What they have been given and not finished, and how long all of it is expected to take.
+    busy
+        Whether any of them has a task, or an actor, which lives only there.
+    stored_bytes
+        Bytes of results they hold.
+    turns
+        Grows whenever one of them is given tasks, or has ended some.
+    """
+
+    threads: int = 0
+    tasks: int = 0
+    seconds: float = 0.0
+    busy: bool = False
+    stored_bytes: int = 0
+    turns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is to be done, and what the workers of each job have of it.
+
+    Parameters
+    ----------
+    backlog
+        Tasks that wait for a worker, and for nothing else.
+    jobs
+        By the batch system's id; None for workers that were started without a job.
+    """
+
+    backlog: Sequence[Backlog] = ()
+    jobs: Mapping[str | None, JobLoad] = field(default_factory=dict)
+
+
+def load_of(state: SchedulerState) -> Load:
+    """Read off the core how much there is to do."""
+    waiting = list(_ready(state))
+    begun: set[Function] = set()
+    if any(not function.seen for function, _, _ in waiting):
+        begun = _begun(state)
+    backlog = [
+        Backlog(
+            function.fid,
+            tasks,
+            function.duration,
+            measured=function.seen,
+            begun=function in begun,
+            bound=demand is not None and demand.names is not None and not demand.others,
+            resources=dict(demand.resources) if demand is not None else {},
+        )
+        for function, tasks, demand in waiting
+    ]
+    jobs: dict[str | None, JobLoad] = {}
+    for worker in state.workers.values():
+        job = jobs.get(worker.job_id)
+        if job is None:
+            job = jobs[worker.job_id] = JobLoad()
+        _add(job, worker)
+    for worker in state.results.actors.values():
+        if worker.job_id in jobs:
+            jobs[worker.job_id].busy = True
+    return Load(backlog, jobs)
+
+
+def _add(job: JobLoad, worker: WorkerRecord) -> None:
+    if worker.available:
+        job.threads += worker.nthreads
+    job.tasks += len(worker.assigned)
+    job.seconds += worker.occupancy
+    job.busy = job.busy or worker.busy
+    job.stored_bytes += worker.stored
+    job.turns += worker.turns
+
+
+def _ready(state: SchedulerState) -> Iterator[tuple[Function, int, Demand | None]]:
+    for function in state.functions.values():
+        if function.ready > 0:
+            yield function, function.ready, None
+    for demand in state.demands.by_kind.values():
+        for function, tasks in demand.ready.items():
+            if tasks > 0:
+                yield function, tasks, demand
+
+
+def _begun(state: SchedulerState) -> set[Function]:
+    return {
+        task.function
+        for worker in state.workers.values()
+        for task in islice(worker.assigned, worker.nthreads)
+        if task.function is not None
+    }
