@@ -139,9 +139,12 @@ class Rounds:
             futures[step.number] = _submit(client, graph, step, futures, place.folder)
         cancelled: set[int] = set()
         if graph.manner == "cancel":
-            cancelled = graph.with_dependents({victim := dice.choice(list(futures))})
+            # Values are scattered under names that follow from them: other graphs have the same.
+            victim = dice.choice([step.number for step in graph.steps if not step.scattered] or [0])
+            cancelled = graph.with_dependents({victim})
             time.sleep(dice.choice((0, 0.01, 0.1)))
-            futures[victim].cancel(force=dice.random() < 0.5)
+            if not graph.steps[victim].scattered:
+                futures[victim].cancel(force=dice.random() < 0.5)
         for number in list(futures):
             if number not in graph.wanted and dice.random() < 0.8:
                 del futures[number]  # released, perhaps before it has run
