@@ -29,23 +29,13 @@ from jobqueue.protocol.serialize import dumps, dumps_if_small, loads
 from jobqueue.worker.functions import Functions
 from jobqueue.worker.items import InputGone, Item, arguments_of
 from jobqueue.worker.link import Link
-from jobqueue.worker.outcomes import Done, Outcomes, Taken, failure_of, unsendable
-from jobqueue.worker.runner import Run, Runner
+from jobqueue.worker.outcomes import Done, Outcomes, Taken, broken, failure_of, unsendable
+from jobqueue.worker.runner import Place, Run, Runner, here
 from jobqueue.worker.sizeof import sizeof
 from jobqueue.worker.store import Store
 
 REJOIN_SLICE = 0.1
 """Seconds after which a task that waits for a place looks whether it is still wanted."""
-
-
-class _Place:
-    """What a thread that wants its place back waits for."""
-
-    __slots__ = ("free", "runner")
-
-    def __init__(self, runner: Runner) -> None:
-        self.runner = runner
-        self.free = threading.Event()
 
 
 class Executor:
@@ -102,7 +92,7 @@ class Executor:
         self._held: deque[Item] | None = None  # while paused: what the queue would hold
         self._outcomes = Outcomes()
         self._runners: dict[int, Runner] = {}  # by thread
-        self._rejoining: deque[_Place] = deque()
+        self._rejoining: deque[Place] = deque()
         self._closed = False
         self._started = 0
         for _ in range(nthreads):
@@ -217,7 +207,7 @@ class Executor:
         if runner is None or not runner.away or runner.item is None:
             return None
         with runner.shielded():
-            place = _Place(runner)
+            place = Place(runner)
             self._rejoining.append(place)
             self._have_threads_look_up(1)
             while not (place.free.wait(REJOIN_SLICE) or self._closed):
@@ -225,7 +215,7 @@ class Executor:
                     raise TaskCancelled("cancelled, while it waited for its place")
         return runner.wanted
 
-    def _take_back(self, place: _Place) -> bool:
+    def _take_back(self, place: Place) -> bool:
         """Wait no more for a place; False if it is had already."""
         try:
             self._rejoining.remove(place)
@@ -234,13 +224,7 @@ class Executor:
         return True
 
     def keep_here(self) -> bool:
-        """Have the result of the item that this thread runs stay in the store, however small.
-
-        Returns
-        -------
-        bool
-            Whether that result is wanted.
-        """
+        """Have this thread's result stay in the store; return whether that is wanted."""
         runner = self._runners.get(threading.get_ident())
         if runner is None or runner.wanted is None:
             return False
@@ -265,17 +249,19 @@ class Executor:
         runner.ident = threading.get_ident()
         self._runners[runner.ident] = runner
         runner.odd = True  # perhaps it is to end already
-        running.host = self._host
+        running.host, here.runner = self._host, runner
+        trouble: BaseException | None = None
         try:
             with mentioning() as met:
                 while True:
                     try:
+                        if trouble is not None:
+                            self._catch(runner, trouble)
+                            trouble = None
                         self._work(runner, met)
                         return
-                    except TaskCancelled:  # it has hit when its task had ended
-                        runner.calm()
-                        runner.item = None
-                        self._tell()
+                    except BaseException as error:
+                        trouble = error
         finally:
             del self._runners[runner.ident]
 
@@ -298,6 +284,19 @@ class Executor:
             runner.item = None
             if not told and not self._awake:
                 self._tell()
+
+    def _catch(self, runner: Runner, error: BaseException) -> None:
+        """Go on after what has come up outside of a task.
+
+        A TaskCancelled has hit when its task had ended. Anything else comes of what a task has left
+        behind in this thread, such as a trace function that raises, or of a lack of memory.
+        """
+        runner.calm()
+        item = runner.item
+        if item is not None and runner.abandoned is not item and type(error) is not TaskCancelled:
+            self._outcomes.failed.append((item.key, broken(error), 0.0))
+        runner.item = None
+        self._tell()
 
     def _tell(self) -> None:
         if not self._awake:
@@ -343,7 +342,7 @@ class Executor:
                 value = runner.complete(value)
             runner.calling = None
             if runner.odd:
-                runner.calm()
+                runner.returned()
         except InputGone as gone:
             outcomes.gone.append((item.key, str(gone)))
             return False
@@ -351,7 +350,7 @@ class Executor:
             seconds = perf_counter() - started
             runner.calling = None
             if runner.odd:
-                runner.calm()
+                runner.returned()
             if runner.abandoned is not item:
                 outcomes.raised(item.key, error, self._where, seconds)
             return False

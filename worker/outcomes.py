@@ -99,7 +99,13 @@ def failure_of(error: BaseException, where: str) -> Failure:
         return Failure.of(error.with_traceback(traceback), where=where)
     except BaseException as trouble:  # of the exception's own code
         text = f"the task raised {type(error).__name__}, of which {type(trouble).__name__} came"
-        return Failure.of(TaskError(f"{text} when it was to be told"))
+        return Failure.in_words(f"{text} when it was to be told")
+
+
+def broken(error: BaseException) -> Failure:
+    """Say that the thread of a task could not go on; whatever is wrong there, this can be said."""
+    text = f"the thread that ran the task came upon {type(error).__name__} outside of it"
+    return Failure.in_words(f"{text}: does the task leave a trace function, or is memory short?")
 
 
 def _in_words(error: BaseException) -> str:

@@ -12,12 +12,17 @@ else. The rules that keep it out of anything but the task it is meant for:
   aimed and has not hit. Whatever slips out before that is caught by the thread's outermost loop.
 
 So an item that nobody interrupts pays two stores and a look for it, and no lock.
+
+A task may fork. The child is no worker: where the task ends, so does the child.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import sys
+import threading
 import time
 from collections.abc import Coroutine, Iterator
 from typing import Any, NamedTuple
@@ -32,6 +37,8 @@ class Runner:
     ----------
     item
         What it has taken from the queue and not finished, or None.
+    forked
+        Whether this is the child of a fork that the item's function has made.
     calling
         The item whose function it is calling, or None: what may be interrupted.
     abandoned
@@ -50,6 +57,7 @@ class Runner:
         "away",
         "calling",
         "coroutine",
+        "forked",
         "ident",
         "item",
         "odd",
@@ -62,7 +70,7 @@ class Runner:
         self.calling: Any = None
         self.abandoned: Any = None
         self.coroutine: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
-        self.odd = self.aiming = self.away = self.stays = False
+        self.odd = self.aiming = self.away = self.stays = self.forked = False
 
     @property
     def wanted(self) -> str | None:
@@ -101,6 +109,12 @@ class Runner:
         finally:
             self.aiming = False
         return True
+
+    def returned(self) -> None:
+        """Be back from a function, if something was odd: `calm`, and no further in a child."""
+        if self.forked:
+            _end_child()
+        self.calm()
 
     def calm(self) -> None:
         """Return when no exception from outside can come any more."""
@@ -153,6 +167,42 @@ class Run(NamedTuple):
     def interrupt(self) -> bool:
         """Raise TaskCancelled in it, see `Runner.interrupt`; return whether it has not ended."""
         return self.runner.interrupt(self.item)
+
+
+class Place:
+    """What a thread that wants its place back waits for."""
+
+    __slots__ = ("free", "runner")
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
+        self.free = threading.Event()
+
+
+class _Here(threading.local):
+    runner: Runner | None = None
+
+
+here = _Here()
+"""The record of the thread that asks."""
+
+
+def _note_fork() -> None:
+    if here.runner is not None:
+        here.runner.forked = here.runner.odd = True
+
+
+os.register_at_fork(after_in_child=_note_fork)
+
+
+def _end_child() -> None:
+    """End a child where its parent's task ends: only the parent goes on."""
+    with contextlib.suppress(Exception):
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        text = f"process {os.getpid()}, forked by a task, ends where the task does: use os._exit()"
+        os.write(2, f"{text}\n".encode())
+    os._exit(1)
 
 
 def _raise_in(ident: int, kind: type[BaseException] | None) -> None:

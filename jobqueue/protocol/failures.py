@@ -35,7 +35,7 @@ class Failure(NamedTuple):
     Parameters
     ----------
     exception
-        The pickled exception.
+        The pickled exception; empty if `summary` says all.
     summary
         Type and message in one line, for those who cannot or should not unpickle it.
     traceback
@@ -56,8 +56,15 @@ class Failure(NamedTuple):
             text = f"\n{where}\n{text}" if where else text
         return cls(_pickle_exception(error, summary), summary, _cut(text))
 
+    @classmethod
+    def in_words(cls, text: str) -> Failure:
+        """Make a failure that is a `TaskError` of this text: nothing about that can go wrong."""
+        return cls(b"", text, "")
+
     def to_exception(self) -> BaseException:
         """Return the exception, with its remote traceback as its cause."""
+        if not self.exception:
+            return TaskError(self.summary)
         try:
             error: object = serialize.loads(self.exception)
         except SerializationError as trouble:

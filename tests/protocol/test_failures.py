@@ -197,3 +197,12 @@ def test_what_cannot_be_read_here_arrives_in_words(pickled):
     assert type(arrived) is TaskError
     assert "CustomError: it broke" in str(arrived)
     assert str(arrived.__cause__) == "the traceback"
+
+
+def test_a_failure_in_words_needs_no_pickle():
+    """It is a TaskError of just these, on both sides of a wire."""
+    failure = Failure.in_words("memory is short")
+    assert failure == Failure(b"", "memory is short", "")
+    error = Failure(*failure).to_exception()
+    assert type(error) is TaskError
+    assert str(error) == "memory is short"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from jobqueue.protocol.references import resolve
 from jobqueue.protocol.serialize import dumps, dumps_function, loads
 from jobqueue.worker.executor import Executor
 from jobqueue.worker.items import Inputs, Item
+from jobqueue.worker.outcomes import Outcomes
 from jobqueue.worker.store import Store
 
 BOUND = 20.0  # seconds after which a test is broken
@@ -371,6 +373,70 @@ def test_endless_recursion_fails_the_task(bench):
     with pytest.raises(RecursionError):
         bench.run(endless, 0)
     assert bench.run(divmod, 7, 2) == (3, 1)
+
+
+def test_a_profile_function_that_a_task_leaves_behind(bench):
+    """What it raises comes out of the task's own return; its thread is rid of it."""
+
+    def profile(*event: Any) -> None:
+        raise ValueError("from the profile function")
+
+    def leave() -> None:
+        sys.setprofile(profile)
+
+    with pytest.raises(ValueError, match="from the profile function"):
+        bench.run(leave)
+    assert bench.run(abs, -1) == 1
+
+
+class Short(Outcomes):
+    """Runs out of memory when a failure is to be noted."""
+
+    def raised(self, *fields: Any) -> None:
+        raise MemoryError
+
+
+def test_trouble_outside_of_a_task_ends_no_thread(bench):
+    """The task fails in words for which nothing is needed; its thread goes on."""
+    bench.executor._outcomes = Short()
+    with pytest.raises(TaskError, match=r"came upon MemoryError outside of it: .* memory short\?"):
+        bench.run(int, "no number")
+    assert bench.run(abs, -1) == 1
+
+
+class Unspeakable(Exception):
+    """Not even its message can be had."""
+
+    def __str__(self) -> str:
+        raise SystemExit
+
+    __reduce__ = __str__  # type: ignore[assignment]
+
+
+def test_an_exception_of_which_nothing_can_be_said_fails_the_task(bench):
+    """At least it is said which one it was."""
+
+    def fail() -> None:
+        raise Unspeakable
+
+    with pytest.raises(TaskError, match="the task raised Unspeakable, of which SystemExit came"):
+        bench.run(fail)
+
+
+def test_the_child_of_a_fork_gives_no_result(bench):
+    """It ends where the task does, whether that returns there or raises."""
+
+    def fork(how: str) -> tuple[str, int]:
+        child = os.fork()
+        if child:
+            return "parent", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if how == "raises":
+            raise ValueError("child")
+        return "child", 0
+
+    assert bench.run(fork, "returns") == ("parent", 1)
+    assert bench.run(fork, "raises") == ("parent", 1)
+    assert bench.run(abs, -1) == 1
 
 
 def test_a_wrong_call_is_the_callers_error(bench):
