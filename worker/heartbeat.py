@@ -59,7 +59,7 @@ class Heartbeat:
         self._interval = INTERVAL
         self._timer: asyncio.TimerHandle | None = None
         self._comm: Comm | None = None  # the connection that the rest is about
-        self._received = 0
+        self._received = self._pending = 0
         self._unanswered = 0
         self._proof: int | None = None  # unanswered when another connection showed who is there
         self._looking: asyncio.Task[None] | None = None
@@ -92,9 +92,11 @@ class Heartbeat:
         comm = self._link.comm
         if comm is None:
             return
-        if comm is not self._comm or comm.received != self._received:
+        pending = comm.pending_bytes
+        flows = comm.received != self._received or pending < self._pending
+        if comm is not self._comm or flows:  # a large message is on its way, perhaps for long
             self.answered({})
-        self._comm, self._received = comm, comm.received
+        self._comm, self._received, self._pending = comm, comm.received, pending
         self._judge(comm)
         self._unanswered += 1
         self._link.say((m.HEARTBEAT, self._numbers()))

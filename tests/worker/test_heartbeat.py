@@ -21,6 +21,7 @@ class FakeComm:
 
     def __init__(self) -> None:
         self.received = 0
+        self.pending_bytes = 10**9
         self.ended = asyncio.get_running_loop().create_future()
 
     def abort(self, reason: CommClosed) -> None:
@@ -105,9 +106,9 @@ def test_a_scheduler_that_is_nowhere_to_be_found_is_waited_for(folder: Any) -> N
     run(check)
 
 
-@pytest.mark.parametrize("sign", ["answers", "bytes"])
+@pytest.mark.parametrize("sign", ["answers", "bytes that come", "bytes that leave"])
 def test_whoever_is_heard_is_there(fake_scheduler: Make, sign: str) -> None:
-    """By its answers; or by the bytes of a large message that is on its way for long."""
+    """By its answers; or while a large message is on its way for long, to it or from it."""
 
     async def check(link: FakeLink, make: Callable[[str], Heartbeat]) -> None:
         async with fake_scheduler() as scheduler:
@@ -118,8 +119,10 @@ def test_whoever_is_heard_is_there(fake_scheduler: Make, sign: str) -> None:
                 assert link.comm is not None
                 if sign == "answers":
                     heart.answered({})
-                else:
+                elif sign == "bytes that come":
                     link.comm.received += 1
+                else:
+                    link.comm.pending_bytes -= 1
 
             link.answer = answer
             await link.says(6 * PATIENCE)
