@@ -22,6 +22,7 @@ from jobqueue.cluster.jobs import JobReport
 from jobqueue.cluster.launcher import Launcher
 from jobqueue.cluster.reconcile import Actions, Load, PoolState, Submission, decide
 from jobqueue.errors import BatchSystemError, WorkersUnavailable
+from jobqueue.scheduler.load import Load as SchedulerLoad
 
 logger = logging.getLogger("jobqueue.cluster")
 
@@ -36,10 +37,6 @@ class WorkerView(Protocol):
     def name(self) -> str: ...  # noqa: D102
     @property
     def job_id(self) -> str | None: ...  # noqa: D102
-    @property
-    def processing(self) -> int: ...  # noqa: D102
-    @property
-    def stored_bytes(self) -> int: ...  # noqa: D102
 
 
 class SchedulerView(Protocol):
@@ -47,6 +44,9 @@ class SchedulerView(Protocol):
 
     def workers(self) -> Collection[WorkerView]:
         """Return the connected workers."""
+
+    def load(self) -> SchedulerLoad:
+        """Return how much there is to do, and what the workers of each job have of it."""
 
     # The scheduler bounds the wait itself: it has to hand tasks back when time is up.
     async def retire(self, names: Iterable[str], *, timeout: float) -> None:  # noqa: ASYNC109
@@ -203,16 +203,13 @@ class PoolLoop:
 
     def _load(self) -> dict[str, Load]:
         """Return how busy each job is; asked only if somebody has to go."""
-        if len(self.state.live()) <= self.state.wanted:
+        if len(self.state.live()) <= self.state.goal:
             return {}
-        loads: dict[str, Load] = {}
-        for worker in self._scheduler.workers():
-            if worker.job_id is not None:
-                job = loads.get(worker.job_id, Load())
-                loads[worker.job_id] = Load(
-                    job.processing + worker.processing, job.stored_bytes + worker.stored_bytes
-                )
-        return loads
+        return {
+            job_id: Load(job.tasks, job.stored_bytes, job.busy)
+            for job_id, job in self._scheduler.load().jobs.items()
+            if job_id is not None
+        }
 
     def _carry_out(self, actions: Actions, now: float) -> None:
         if actions.submit:
@@ -245,7 +242,7 @@ class PoolLoop:
         if (query := self._under_way.get("query")) is not None:
             await asyncio.wait([query])
         live = len(self.state.live())
-        needed = min(count, self.state.wanted - live)
+        needed = min(count, self.state.goal - live)
         result = await self.launcher.submit(needed) if needed > 0 else Submission()
         now = self._clock()
         self.state.submitted(result, now)

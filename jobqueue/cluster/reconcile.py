@@ -19,6 +19,7 @@ Rules:
 * Shrinking takes jobs that wait first, then those that run without a worker, then idle ones, then
   those that work; connected ones are drained before they are cancelled.
 * One submission is under way at a time.
+* ``Limits`` hold whatever is wanted: what they hold back is submitted as soon as they allow it.
 """
 
 from __future__ import annotations
@@ -63,10 +64,42 @@ KEPT = 1000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Load:
-    """How busy the workers of one job are: tasks in their hands, bytes of results they hold."""
+    """How busy the workers of one job are.
+
+    Parameters
+    ----------
+    processing
+        Tasks in their hands.
+    stored_bytes
+        Bytes of results they hold.
+    busy
+        Whether they have anything to do: tasks, or an actor.
+    """
 
     processing: int = 0
     stored_bytes: int = 0
+    busy: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """What a pool asks of a batch system at the most.
+
+    Parameters
+    ----------
+    max_jobs
+        Jobs that exist at the same time, those that are about to end included; None for any number.
+    max_pending
+        Of these, jobs that wait in the queue; None for any number.
+    burst, pace
+        Submissions that may follow each other at once, and seconds after which there may be one
+        more: in the long run, one each `pace` seconds. A submission is any number of jobs.
+    """
+
+    max_jobs: int | None = None
+    max_pending: int | None = None
+    burst: int = 1
+    pace: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -108,6 +141,9 @@ class Pause:
     error: Exception | None = None
 
 
+UNLIMITED = Limits()
+
+
 class PoolState:
     """The jobs of one pool, and what is known about them.
 
@@ -115,11 +151,15 @@ class PoolState:
     ----------
     name
         The pool's name.
+    limits
+        What it asks of the batch system at the most.
     """
 
-    def __init__(self, name: str = "default") -> None:
+    def __init__(self, name: str = "default", limits: Limits = UNLIMITED) -> None:
         self.name = name
+        self.limits = limits
         self.wanted = 0
+        self.mode = ""  # how `wanted` comes about, for people, if not by `scale`
         self.submitting = 0
         self.jobs: dict[str, JobRecord] = {}
         self.failed_starts = 0
@@ -130,6 +170,7 @@ class PoolState:
         self.closing = False
         self.not_before = float("-inf")
         self._last_loss = float("-inf")
+        self._paced = float("-inf")  # when all submissions so far would have been, one each `pace`
 
     def __repr__(self) -> str:
         """``<PoolState default: 2/4 jobs, connected=2, submitting 2, paused>``."""
@@ -156,6 +197,12 @@ class PoolState:
         """Set the number of jobs wanted, and go on if the pool was paused."""
         self.wanted = wanted
         self.resume()
+
+    @property
+    def goal(self) -> int:
+        """Jobs that there are to be: as many as are wanted, or may be."""
+        limit = self.limits.max_jobs
+        return self.wanted if limit is None else min(self.wanted, limit)
 
     def resume(self) -> None:
         """Forget earlier failures: submit again as soon as jobs are missing."""
@@ -236,6 +283,28 @@ class PoolState:
             job = self.jobs[job_id]
             job.unwanted = job.state is not JobState.ENDED
             self.report(JobReport(job_id, Phase.ENDED, cause="cancelled"), now)
+
+    # --- limits --------------------------------------------------------------------------
+
+    def allowed(self, missing: int) -> int:
+        """Return how many of the missing jobs the limits leave room for."""
+        limits, unended = self.limits, self.unended()
+        if limits.max_jobs is not None:
+            missing = min(missing, limits.max_jobs - len(unended))
+        if limits.max_pending is not None:
+            pending = sum(job.state in WAITING for job in unended)
+            missing = min(missing, limits.max_pending - pending)
+        return max(0, missing)
+
+    @property
+    def next_submission(self) -> float:
+        """When the next submission may be: after failures, and after many others."""
+        return max(self.not_before, self._paced - (self.limits.burst - 1) * self.limits.pace)
+
+    def submits(self, jobs: int, now: float) -> None:
+        """Note that a submission is under way."""
+        self.submitting += jobs
+        self._paced = max(self._paced, now) + self.limits.pace
 
     # --- consequences --------------------------------------------------------------------
 
@@ -334,9 +403,10 @@ def decide(pool: PoolState, load: Mapping[str, Load], now: float) -> Actions:
     cancel, retire = _shrink(pool, load, now)
     cancel += _overdue(pool, now)
     submit = _shortage(pool)
-    if now < pool.not_before:
+    if now < pool.next_submission:
         submit = 0
-    pool.submitting += submit
+    if submit:
+        pool.submits(submit, now)
     return Actions(submit, tuple(cancel), retire, _next_deadline(pool))
 
 
@@ -344,7 +414,7 @@ def _shortage(pool: PoolState) -> int:
     """Jobs to submit, were it not for the rate limit."""
     if pool.pause or pool.submitting or pool.closing:
         return 0
-    return max(0, pool.wanted - len(pool.live()))
+    return pool.allowed(pool.wanted - len(pool.live()))
 
 
 def _shrink(
@@ -352,7 +422,7 @@ def _shrink(
 ) -> tuple[list[str], dict[str, tuple[str, ...]]]:
     """Choose who has to go; cancel what waits, drain what is connected."""
     live = pool.live()
-    excess = len(live) - pool.wanted
+    excess = len(live) - pool.goal
     cancel: list[str] = []
     retire: dict[str, tuple[str, ...]] = {}
     for job in _victims(live, load)[: max(0, excess)]:
@@ -381,7 +451,7 @@ def _victims(live: Sequence[JobRecord], load: Mapping[str, Load]) -> list[JobRec
         if job.state is JobState.RUNNING:
             return (1, 0, 0, -age)
         busy = load.get(job.job_id, Load())
-        return (2, busy.processing, busy.stored_bytes, -age)
+        return (2 + busy.busy, busy.processing, busy.stored_bytes, -age)
 
     return [job for _, job in sorted(enumerate(live), key=loss)]
 
@@ -412,5 +482,5 @@ def _cancel_due(pool: PoolState, job: JobRecord) -> float | None:
 def _next_deadline(pool: PoolState) -> float | None:
     deadlines = [due for job in pool.jobs.values() if (due := _cancel_due(pool, job)) is not None]
     if _shortage(pool):
-        deadlines.append(pool.not_before)
+        deadlines.append(pool.next_submission)
     return min(deadlines, default=None)

@@ -15,6 +15,7 @@ import pytest
 from jobqueue.cluster.jobs import JobReport, Phase
 from jobqueue.cluster.reconcile import Submission
 from jobqueue.errors import BatchSystemError
+from jobqueue.scheduler.load import Backlog, JobLoad, Load
 
 
 @dataclasses.dataclass
@@ -25,6 +26,7 @@ class FakeWorker:
     job_id: str | None
     processing: int = 0
     stored_bytes: int = 0
+    nthreads: int = 1
 
 
 class FakeScheduler:
@@ -35,9 +37,21 @@ class FakeScheduler:
         self.retired: list[str] = []
         self.may_retire = asyncio.Event()
         self.may_retire.set()
+        self.backlog: list[Backlog] = []
 
     def workers(self) -> list[FakeWorker]:
         return list(self.present.values())
+
+    def load(self) -> Load:
+        jobs: dict[str | None, JobLoad] = {}
+        for worker in self.present.values():
+            job = jobs.setdefault(worker.job_id, JobLoad())
+            job.threads += worker.nthreads
+            job.tasks += worker.processing
+            job.seconds += worker.processing
+            job.busy = job.busy or bool(worker.processing)
+            job.stored_bytes += worker.stored_bytes
+        return Load(self.backlog, jobs)
 
     async def retire(self, names: Iterable[str], *, timeout: float) -> None:  # noqa: ASYNC109
         self.retired += names

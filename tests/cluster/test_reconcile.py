@@ -9,6 +9,7 @@ from jobqueue.cluster.reconcile import (
     DRAIN_GRACE,
     NOT_YET_VISIBLE,
     Actions,
+    Limits,
     Load,
     PoolState,
     Submission,
@@ -276,3 +277,52 @@ def test_jobs_cancelled_at_the_end_of_a_pool_are_over() -> None:
     ]
     assert (pool.failed_starts, pool.losses, pool.pause) == (1, 0, None)
     pool.validate()
+
+
+def test_no_more_jobs_exist_than_may() -> None:
+    """Those that are about to end count, as the batch system's own limits have it."""
+    pool = PoolState(limits=Limits(max_jobs=2))
+    pool.scale(5)
+    assert decide(pool, {}, 0.0).submit == 2
+    pool.submitted(Submission(("0", "1")), 0.0)
+    pool.worker_joined("0", "w0")
+    pool.worker_joined("1", "w1")
+    pool.scale(1)
+    assert decide(pool, {}, 1.0).retire == {"1": ("w1",)}
+    pool.scale(5)
+    assert decide(pool, {}, 1.0).submit == 0
+    end(pool, "1", 2.0)
+    assert decide(pool, {}, 2.0).submit == 1
+
+
+def test_jobs_are_submitted_as_others_start() -> None:
+    """Not more of them wait in the queue than may."""
+    pool = PoolState(limits=Limits(max_pending=2))
+    pool.scale(5)
+    assert decide(pool, {}, 0.0).submit == 2
+    pool.submitted(Submission(("0", "1")), 0.0)
+    assert decide(pool, {}, 0.0) == Actions()
+    pool.report(JobReport("0", Phase.RUNNING), 1.0)
+    assert decide(pool, {}, 1.0).submit == 1
+
+
+def test_many_submissions_in_a_row_become_fewer_and_larger() -> None:
+    """What is wanted meanwhile goes together with the next one."""
+    pool = PoolState(limits=Limits(burst=2, pace=10.0))
+    for n in range(2):
+        pool.scale(n + 1)
+        assert decide(pool, {}, 0.0).submit == 1
+        pool.submitted(Submission((str(n),)), 0.0)
+    pool.scale(3)
+    assert decide(pool, {}, 0.0) == Actions(wait_until=10.0)
+    pool.scale(9)
+    assert decide(pool, {}, 9.0) == Actions(wait_until=10.0)
+    assert decide(pool, {}, 10.0).submit == 7
+
+
+def test_a_job_with_an_actor_goes_after_idle_ones() -> None:
+    """It would be lost, however little it holds."""
+    pool = running_pool(2)
+    pool.scale(1)
+    load = {"0": Load(stored_bytes=100), "1": Load(busy=True)}
+    assert decide(pool, load, 1.0).retire == {"0": ("w0",)}

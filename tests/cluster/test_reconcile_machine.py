@@ -6,13 +6,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from jobqueue.cluster.jobs import JobReport, JobState, Phase
+from jobqueue.cluster.jobs import WAITING, JobReport, JobState, Phase
 from jobqueue.cluster.reconcile import (
     CANCEL_AGAIN,
     DELAYS,
     DRAIN_GRACE,
     FAILURES_IN_A_ROW,
     Actions,
+    Limits,
     Load,
     PoolState,
     Submission,
@@ -35,14 +36,17 @@ class Simulated:
 class PoolMachine(RuleBasedStateMachine):
     """Every rule is something that happens outside; after it the pool decides, as in the loop."""
 
+    limits = Limits()
+
     def __init__(self) -> None:
         super().__init__()
-        self.pool = PoolState()
+        self.pool = PoolState(limits=self.limits)
         self.batch: dict[str, Simulated] = {}
         self.now = 0.0
         self.count = 0
         self.to_submit = 0
         self.to_drain: set[str] = set()
+        self.submissions: list[float] = []
 
     # --- the shell ---
 
@@ -51,6 +55,11 @@ class PoolMachine(RuleBasedStateMachine):
         actions = decide(self.pool, load, self.now)
         assert not (actions.submit and self.to_submit), "two submissions at a time"
         self.to_submit += actions.submit
+        if actions.submit:
+            self.submissions.append(self.now)
+            if self.limits.max_pending is not None:
+                pending = sum(job.state in WAITING for job in self.pool.unended())
+                assert pending + actions.submit <= self.limits.max_pending
         for job_id in actions.cancel:
             self.batch[job_id].cancelled = True
         self.to_drain |= set(actions.retire)
@@ -169,9 +178,9 @@ class PoolMachine(RuleBasedStateMachine):
     def never_more_than_wanted(self) -> None:
         """What lives and is not being taken away never exceeds what is wanted."""
         live = len(self.pool.live())
-        assert live <= self.pool.wanted
+        assert live <= self.pool.goal
         if not self.to_submit:
-            assert live + self.pool.submitting <= self.pool.wanted
+            assert live + self.pool.submitting <= self.pool.goal
 
     @invariant()
     def nothing_is_forgotten(self) -> None:
@@ -189,7 +198,9 @@ class PoolMachine(RuleBasedStateMachine):
         """However it went: at rest the pool holds what is wanted, and close() leaves nothing."""
         self.settle()
         if self.pool.pause is None:
-            assert len(self.pool.live()) == self.pool.wanted
+            assert self.pool.allowed(self.pool.wanted - len(self.pool.live())) == 0
+            if self.limits.max_pending is None:
+                assert len(self.pool.live()) == self.pool.goal
         self.pool.close()
         self.settle()
         assert all(job.phase is Phase.ENDED for job in self.batch.values())
@@ -211,6 +222,23 @@ class PoolMachine(RuleBasedStateMachine):
 
 PoolMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestPool = PoolMachine.TestCase
+
+
+class LimitedMachine(PoolMachine):
+    """The same, of a pool that may not ask for much."""
+
+    limits = Limits(max_jobs=4, max_pending=2, burst=2, pace=20.0)
+
+    @invariant()
+    def limits_hold(self) -> None:
+        """Jobs that exist are few, and so are submissions."""
+        assert len(self.pool.unended()) + self.pool.submitting <= 4
+        for first, third in zip(self.submissions, self.submissions[2:], strict=False):
+            assert third - first >= 20.0 - 1e-6
+
+
+LimitedMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestLimitedPool = LimitedMachine.TestCase
 
 
 def test_a_simulated_batch_system_reaches_every_state() -> None:
