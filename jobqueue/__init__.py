@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from jobqueue.client.progress import progress
     from jobqueue.client.queues import Queue, Variable
     from jobqueue.client.waiting import as_completed, wait
+    from jobqueue.cluster.htcondor import HTCondorCluster
     from jobqueue.cluster.local import LocalCluster
+    from jobqueue.cluster.lsf import LSFCluster
+    from jobqueue.cluster.moab import MoabCluster
+    from jobqueue.cluster.oar import OARCluster
     from jobqueue.cluster.pbs import PBSCluster
     from jobqueue.cluster.sge import SGECluster
     from jobqueue.cluster.slurm import SLURMCluster
@@ -39,8 +43,12 @@ _HOMES = {
     "Client": "jobqueue.client.client",
     "Event": "jobqueue.client.locks",
     "Future": "jobqueue.client.future",
+    "HTCondorCluster": "jobqueue.cluster.htcondor",
+    "LSFCluster": "jobqueue.cluster.lsf",
     "LocalCluster": "jobqueue.cluster.local",
     "Lock": "jobqueue.client.locks",
+    "MoabCluster": "jobqueue.cluster.moab",
+    "OARCluster": "jobqueue.cluster.oar",
     "PBSCluster": "jobqueue.cluster.pbs",
     "Queue": "jobqueue.client.queues",
     "SGECluster": "jobqueue.cluster.sge",
@@ -68,8 +76,12 @@ __all__ = [
     "Client",
     "Event",
     "Future",
+    "HTCondorCluster",
+    "LSFCluster",
     "LocalCluster",
     "Lock",
+    "MoabCluster",
+    "OARCluster",
     "PBSCluster",
     "Queue",
     "SGECluster",

@@ -18,6 +18,8 @@ TESTED_THROUGH = {
     # what all adapters have in common
     "jobqueue/batch/base.py": "batch/test_conformance.py",
     "jobqueue/batch/qstat.py": "batch/test_pbs.py",
+    "jobqueue/batch/bjobs.py": "batch/test_lsf.py",
+    "jobqueue/batch/moab.py": "batch/test_conformance.py",
     # the batch system for machines without one is driven as a user's pool drives it
     "jobqueue/batch/embedded_daemon.py": "batch/test_embedded.py",
     "jobqueue/batch/embedded_store.py": "batch/test_embedded.py",
@@ -31,6 +33,10 @@ TESTED_THROUGH = {
     "jobqueue/cluster/ownership.py": "cluster/test_cluster.py",
     "jobqueue/cluster/pbs.py": "cluster/test_cluster.py",
     "jobqueue/cluster/plan.py": "cluster/test_cluster.py",
+    "jobqueue/cluster/htcondor.py": "batch/test_clusters.py",
+    "jobqueue/cluster/lsf.py": "batch/test_clusters.py",
+    "jobqueue/cluster/moab.py": "batch/test_clusters.py",
+    "jobqueue/cluster/oar.py": "batch/test_clusters.py",
     "jobqueue/cluster/sge.py": "batch/test_clusters.py",
     "jobqueue/cluster/slurm.py": "cluster/test_cluster.py",
     "jobqueue/cluster/threads.py": "cluster/test_cluster.py",

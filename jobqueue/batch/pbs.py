@@ -1,4 +1,4 @@
-"""PBS: qsub, qstat, qdel. OpenPBS and PBS Professional, and Slurm's `qsub` wrappers."""
+"""PBS: qsub, qstat, qdel. OpenPBS and PBS Professional, TORQUE, and Slurm's `qsub` wrappers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import enum
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from jobqueue.batch.base import (
     Argv,
@@ -58,8 +58,13 @@ _KILLED = {
     -27: EndCause.OUT_OF_MEMORY,
     -26: EndCause.OUT_OF_MEMORY,  # of address space
 }
+_KILLED_BY_TORQUE = {
+    -10: EndCause.OUT_OF_MEMORY,
+    -11: EndCause.WALLTIME,
+}
 _TERM = 15
 _WRAPPED_ERROR = "and the output was:"
+_TORQUE_VERSION = re.compile(r"^[Vv]ersion: \d", re.MULTILINE)  # PBS says "pbs_version = "
 _PERL_REFUSAL = re.compile(
     r"^Unknown option: \w+$", re.MULTILINE
 )  # C programs say "invalid option"
@@ -69,12 +74,13 @@ class Dialect(enum.Enum):
     """Whose qsub, qstat and qdel they are."""
 
     PBS = "OpenPBS, PBS Professional"
+    TORQUE = "TORQUE: nodes and ppn, arrays by -t, ended jobs listed for some minutes, no JSON"
     SLURM_WRAPPERS = "the wrappers over Slurm that come with it: no arrays, no history, no JSON"
 
 
 @dataclass(frozen=True)
 class PBSAdapter(BatchAdapter):
-    """OpenPBS, PBS Professional, and Slurm's wrappers of the same names.
+    """OpenPBS, PBS Professional, TORQUE, and Slurm's wrappers of the same names.
 
     Parameters
     ----------
@@ -113,8 +119,15 @@ class PBSAdapter(BatchAdapter):
         if self._wrappers and log_directory is not None:
             argv += ["-o", f"{log_directory}/%j.OU", "-e", f"{log_directory}/%j.ER"]
         if count > 1:
-            argv += ["-J", f"0-{count - 1}"]
+            argv += ["-t" if self._torque else "-J", f"0-{count - 1}"]
         return (*argv, script)
+
+    def variables(self) -> dict[str, Any]:
+        """Return `nodes_and_ppn`: whether resources are asked for as TORQUE wants it.
+
+        TORQUE passes over `-l select=` without a word, and gives the job one core.
+        """
+        return {**super().variables(), "nodes_and_ppn": self._torque}
 
     def parse_job_ids(self, output: str, count: int = 1) -> tuple[str, ...]:
         """Read `22.server`, or `22[].server` for an array; the wrappers print a bare `22`."""
@@ -141,13 +154,19 @@ class PBSAdapter(BatchAdapter):
     def ended_queries(self, job_ids: Sequence[str]) -> tuple[Query, ...]:
         """Ask the job history, which is off unless the site has switched it on.
 
-        The wrappers have none, and show ended jobs for some minutes anyway.
+        The others have none, and show ended jobs for some minutes anyway.
         """
-        return () if self._wrappers else (self._qstat(("-x", "-t"), job_ids),)
+        if self.dialect is not Dialect.PBS:
+            return ()
+        return (self._qstat(("-x", "-t"), job_ids),)
 
     @property
     def _wrappers(self) -> bool:
         return self.dialect is Dialect.SLURM_WRAPPERS
+
+    @property
+    def _torque(self) -> bool:
+        return self.dialect is Dialect.TORQUE
 
     def _qstat(self, options: Argv, job_ids: Sequence[str]) -> Query:
         form = ("-F", "json") if self.json else ()
@@ -178,7 +197,8 @@ class PBSAdapter(BatchAdapter):
         cause, code, signal = None, None, None
         if state is BatchState.ENDED:
             status = attributes.get("Exit_status", attributes.get("exit_status"))
-            cause, code, signal = _end(raw, _integer(status))
+            killed = _KILLED_BY_TORQUE if self._torque else _KILLED
+            cause, code, signal = _end(raw, _integer(status), killed)
         return JobStatus(
             job_id,
             state,
@@ -192,8 +212,11 @@ class PBSAdapter(BatchAdapter):
         )
 
     def cancel_argv(self, job_ids: Sequence[str]) -> Argv:
-        """Return the qdel command, with runs of an array's elements as `22[0-3].server`."""
-        return ("qdel", *compact(job_ids))
+        """Return the qdel command, with runs of an array's elements as `22[0-3].server`.
+
+        TORQUE takes one element at a time.
+        """
+        return ("qdel", *(job_ids if self._torque else compact(job_ids)))
 
     def cancel_problem(self, completed: Completed) -> str:
         """Unknown and finished jobs are errors to qdel, and none to us.
@@ -214,7 +237,14 @@ class PBSAdapter(BatchAdapter):
     def log_paths(
         self, job_id: str, *, job_name: str, log_directory: str | None
     ) -> tuple[str, ...]:
-        """Return `ID.OU` and `ID.ER` in the folder, or PBS's default, `NAME.oNUMBER`."""
+        """Return `ID.OU` and `ID.ER` in the folder, or PBS's default, `NAME.oNUMBER`.
+
+        TORQUE has its default in a folder as well, with `10-3` for an array's element.
+        """
+        if self._torque:
+            number = _number(job_id).replace("[", "-").removesuffix("]")
+            folder = "" if log_directory is None else f"{log_directory}/"
+            return (f"{folder}{job_name}.o{number}", f"{folder}{job_name}.e{number}")
         if log_directory is not None:
             return (f"{log_directory}/{job_id}.OU", f"{log_directory}/{job_id}.ER")
         number = _number(job_id)
@@ -223,9 +253,14 @@ class PBSAdapter(BatchAdapter):
         return (f"{job_name}.o{number}", f"{job_name}.e{number}")
 
     def fallback(self, completed: Completed) -> Self | None:
-        """Recognise Slurm's wrappers by how they refuse an option; do without JSON elsewhere."""
-        if completed.argv[0] != "qstat" or self._wrappers:
+        """Recognise TORQUE by its version, Slurm's wrappers by how they refuse to tell one.
+
+        Elsewhere, do without JSON where there is none.
+        """
+        if completed.argv[0] != "qstat" or self.dialect is not Dialect.PBS:
             return None
+        if completed.argv == self.probe_argv and _TORQUE_VERSION.search(completed.words):
+            return dataclasses.replace(self, dialect=Dialect.TORQUE, json=False)
         if completed.returncode and _PERL_REFUSAL.search(completed.stderr):
             return dataclasses.replace(
                 self, dialect=Dialect.SLURM_WRAPPERS, json=False, array_limit=1
@@ -270,7 +305,9 @@ def compact(job_ids: Iterable[str]) -> list[str]:
     ]
 
 
-def _end(raw_state: str, exit_status: int | None) -> tuple[EndCause | None, int | None, int | None]:
+def _end(
+    raw_state: str, exit_status: int | None, killed: Mapping[int, EndCause]
+) -> tuple[EndCause | None, int | None, int | None]:
     """Return cause, exit code and signal.
 
     A finished job without an exit status was deleted while it was queued. An array's element (X)
@@ -280,8 +317,8 @@ def _end(raw_state: str, exit_status: int | None) -> tuple[EndCause | None, int 
         return (EndCause.CANCELLED if raw_state == "F" else None), None, None
     if exit_status == 0:
         return EndCause.COMPLETED, 0, None
-    if exit_status in _KILLED:
-        return _KILLED[exit_status], None, None
+    if exit_status in killed:
+        return killed[exit_status], None, None
     if exit_status > _SIGNALLED:
         signal = exit_status - _SIGNALLED
         return (EndCause.CANCELLED if signal == _TERM else EndCause.CRASHED), None, signal

@@ -137,6 +137,10 @@ def _environment(site_template: Path | None) -> SandboxedEnvironment:
     environment.filters |= {
         "pbs_memory": units.pbs_memory,
         "slurm_memory": units.slurm_memory,
+        "lsf_memory": units.lsf_memory,
+        "whole_mebibytes": units.whole_mebibytes,
+        "kibibytes": units.kibibytes,
+        "hours_minutes": units.hours_minutes,
         "directive_value": directive_value,
         "without_skipped": _without_skipped,
     }

@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from jobqueue.batch.base import BatchAdapter
+from jobqueue.batch.htcondor import HTCondorAdapter
+from jobqueue.batch.lsf import LSFAdapter
+from jobqueue.batch.moab import MoabAdapter
+from jobqueue.batch.oar import OARAdapter
 from jobqueue.batch.pbs import PBSAdapter
 from jobqueue.batch.sge import SGEAdapter
 from jobqueue.batch.slurm import SlurmAdapter
 from jobqueue.errors import ConfigError
 
 ADAPTERS: Mapping[str, BatchAdapter] = {
-    adapter.name: adapter for adapter in (SlurmAdapter(), PBSAdapter(), SGEAdapter())
+    adapter.name: adapter
+    for adapter in (
+        SlurmAdapter(),
+        PBSAdapter(),
+        SGEAdapter(),
+        LSFAdapter(),
+        OARAdapter(),
+        HTCondorAdapter(),
+        MoabAdapter(),
+    )
 }
 
 

@@ -1,4 +1,4 @@
-"""Memory in the notation of batch systems."""
+"""Memory and times in the notation of batch systems."""
 
 from __future__ import annotations
 
@@ -25,6 +25,54 @@ def slurm_memory(nbytes: int) -> str:
     ('27G', '1431M', '1K')
     """
     return _whole_units(nbytes, ("K", "M", "G"), smallest=1024)
+
+
+_LSF_UNITS = ("b", "kb", "mb", "gb", "tb", "pb", "eb")
+
+
+def lsf_memory(nbytes: int, unit: str) -> str:
+    """Return memory for LSF, as a bare number of the site's unit; LSF counts in powers of 1000.
+
+    Examples
+    --------
+    >>> lsf_memory(16 * 10**9, "mb"), lsf_memory(16 * 10**9 + 1, "gb")
+    ('16000', '17')
+    """
+    return str(-(-nbytes // 1000 ** _LSF_UNITS.index(unit)))
+
+
+def whole_mebibytes(nbytes: int) -> str:
+    """Return memory as a bare number of MiB, rounded up, as HTCondor and OAR's sites count it.
+
+    Examples
+    --------
+    >>> whole_mebibytes(16 * 2**30), whole_mebibytes(10**9)
+    ('16384', '954')
+    """
+    return str(-(-nbytes // 2**20))
+
+
+def kibibytes(nbytes: int) -> str:
+    """Return disk space as a bare number of KiB, rounded up, as HTCondor counts it.
+
+    Examples
+    --------
+    >>> kibibytes(2 * 2**30)
+    '2097152'
+    """
+    return str(-(-nbytes // 2**10))
+
+
+def hours_minutes(seconds: int) -> str:
+    """Return a length of time as `HH:MM`, rounded up, as LSF reads it.
+
+    Examples
+    --------
+    >>> hours_minutes(1800), hours_minutes(129_601)
+    ('00:30', '36:01')
+    """
+    hours, minutes = divmod(-(-seconds // 60), 60)
+    return f"{hours:02}:{minutes:02}"
 
 
 def mebibytes(nbytes: int) -> str:

@@ -1,4 +1,4 @@
-"""`BatchCluster`: what the clusters on batch systems share; slurm.py and pbs.py name the system.
+"""`BatchCluster`: what the clusters on batch systems share; slurm.py, pbs.py, ... name the system.
 
 Keywords, defaults and documentation come from one table, jobqueue/config/keywords.py.
 """
@@ -41,8 +41,7 @@ class BatchCluster(Cluster):
             cls.__signature__ = _signature(rows)  # type: ignore[attr-defined]
 
     def __init__(self, *, config_name: str | None = None, **keywords: Any) -> None:
-        resolved = resolve(config_name, keywords, system=self.system)
-        values = resolved.values
+        values = self.completed(resolve(config_name, keywords, system=self.system).values)
         plan = BatchPlan(values, adapter_for(self.system), prefix=self.command_prefix)
         super().__init__(
             plan,
@@ -50,6 +49,11 @@ class BatchCluster(Cluster):
             n_workers=values["n_workers"] or 0,
             scheduler_class=values["scheduler_cls"],
         )
+
+    @classmethod
+    def completed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the keywords, with what this machine tells about those that are not set."""
+        return values
 
 
 def _parameters(rows: Any) -> str:

@@ -154,7 +154,7 @@ class BatchLauncher:
             earlier = await self._found_again()
             if earlier is not None:
                 return Submission(earlier)
-            await self._learn_dialect()
+            await self.learn_dialect()
             while missing := count - len(found):
                 found += await self._submit_once(min(missing, self.adapter.array_limit))
             return Submission(found)
@@ -162,7 +162,7 @@ class BatchLauncher:
             logger.warning("submission failed system=%s error=%s", self.system, error)
             return Submission(found, error)
 
-    async def _learn_dialect(self) -> None:
+    async def learn_dialect(self) -> None:
         """Find out once whose commands these are, before a job depends on it."""
         if self.adapter.probe_argv and not self._probed:
             completed = await self._run(self.adapter.probe_argv)

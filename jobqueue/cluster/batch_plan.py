@@ -64,6 +64,7 @@ class BatchPlan:
         self._listen = self._listening()
         self._ledger: Ledger | None = None
         self._shared: Path | None = None
+        self._launcher: BatchLauncher | None = None
         self.job_script([self._listen])  # a mistake in a template is told before anything is begun
 
     # --- the scheduler's end -------------------------------------------------------------
@@ -114,6 +115,7 @@ class BatchPlan:
             cluster=self.name,
             system=self.adapter.name,
             directives=self.spec.job_extra_directives,
+            keywords=self.adapter.variables(),
             prefix=self.prefix,
         )
         shared = self._shared = self._shared_folder(self._ledger)
@@ -141,13 +143,18 @@ class BatchPlan:
         exit_records = self._shared / "exit"
         files = JobFiles(
             render=lambda array: self._render(addresses, array=array),
-            logs=lambda job_id: self.adapter.log_paths(
+            logs=lambda job_id: self._speaking().log_paths(
                 job_id, job_name=self.spec.job_name, log_directory=self.spec.log_directory
             ),
             exit_record=lambda job_id: str(exit_records / f"{job_id}.json"),
             log_directory=self.spec.log_directory,
         )
-        return BatchLauncher(self.adapter, files, self._ledger, prefix=self.prefix)
+        self._launcher = BatchLauncher(self.adapter, files, self._ledger, prefix=self.prefix)
+        return self._launcher
+
+    def _speaking(self) -> BatchAdapter:
+        """Return the adapter in the dialect that has turned out to be spoken here."""
+        return self.adapter if self._launcher is None else self._launcher.adapter
 
     def job_script(self, addresses: Sequence[str]) -> str:
         """Return the script of a single job."""
@@ -156,7 +163,7 @@ class BatchPlan:
     def _render(self, addresses: Sequence[str], *, array: bool) -> str:
         shared = self._shared or Path("FOLDER")
         return self.spec.render(
-            self.adapter,
+            self._speaking(),
             addresses,
             credentials=str(shared / "credentials" / "worker"),
             array=array,

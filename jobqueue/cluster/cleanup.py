@@ -60,6 +60,8 @@ async def _clean(ledger: Ledger) -> Cleaned:
         launcher = _launcher(ledger)
         launcher.look_for(ledger.entry.doubts)
         listed = list(ledger.entry.jobs)
+        if listed or launcher.in_doubt:
+            await launcher.learn_dialect()
         reports = await launcher.query(listed) if listed or launcher.in_doubt else []
         left = tuple(r.job_id for r in reports if r.phase in (Phase.PENDING, Phase.RUNNING))
         if left:
@@ -75,6 +77,6 @@ def _launcher(ledger: Ledger) -> BatchLauncher:
         raise BatchSystemError("nothing is submitted while cleaning up")
 
     entry = ledger.entry
-    adapter = adapter_for(entry.system, entry.directives)
+    adapter = adapter_for(entry.system, entry.directives).with_keywords(entry.keywords)
     files = JobFiles(no_script, logs=lambda job_id: (), exit_record=lambda job_id: None)
     return BatchLauncher(adapter, files, ledger, prefix=entry.prefix)

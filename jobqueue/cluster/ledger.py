@@ -17,7 +17,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,8 @@ class Entry:
         Ids of jobs that may exist.
     doubts
         Marks of submissions whose outcome is not known.
+    keywords
+        Keywords of this batch system alone, of which some concern cancelling as well.
     """
 
     cluster: str
@@ -94,6 +96,7 @@ class Entry:
     created: float
     jobs: list[str] = dataclasses.field(default_factory=list)
     doubts: list[str] = dataclasses.field(default_factory=list)
+    keywords: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the entry as text."""
@@ -142,6 +145,7 @@ class Ledger:
         cluster: str,
         system: str,
         directives: Iterable[str] = (),
+        keywords: Mapping[str, Any] | None = None,
         prefix: Iterable[str] = (),
         parent: Path | None = None,
     ) -> Ledger:
@@ -156,7 +160,13 @@ class Ledger:
         safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in cluster).lstrip(".")
         folder = parent / f"{safe or 'cluster'}-{secrets.token_hex(4)}"
         entry = Entry(
-            cluster, system, tuple(directives), tuple(prefix), Owner.me(), created=time.time()
+            cluster,
+            system,
+            tuple(directives),
+            tuple(prefix),
+            Owner.me(),
+            created=time.time(),
+            keywords=dict(keywords or {}),
         )
         ledger = cls(folder, entry)
         try:

@@ -6,10 +6,11 @@ from jobqueue.cluster.batch_cluster import BatchCluster
 
 
 class PBSCluster(BatchCluster):
-    """A cluster whose jobs PBS runs: OpenPBS, PBS Professional.
+    """A cluster whose jobs PBS runs: OpenPBS, PBS Professional, TORQUE.
 
     What is not given here comes from the section ``pbs`` of jobqueue.yaml, and what is not there
-    from the defaults.
+    from the defaults. Whether it is TORQUE, which wants resources and arrays written otherwise, is
+    found out before the first submission; ``job_script()`` shows it from then on.
 
     Examples
     --------

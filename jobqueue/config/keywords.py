@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from jobqueue.config import values
-from jobqueue.config.units import Clock
+from jobqueue.config.units import SECONDS, Clock
 from jobqueue.config.values import Parser
 
 # Configuration section → the class that reads it. LocalCluster reads none.
@@ -147,6 +147,13 @@ KEYWORDS: tuple[Keyword, ...] = (
     Keyword("account", values.text, "text", "account to charge", systems=("slurm",)),
     Keyword("project", values.text, "text", "project to charge", systems=("sge", "lsf", "oar")),
     *(_walltime(clock, systems) for clock, systems in CLOCKS.items()),
+    Keyword(
+        "walltime",
+        values.walltime(SECONDS),
+        "time",
+        "how long a job may run; HTCondor itself has no limit",
+        systems=("htcondor",),
+    ),
     Keyword(
         "resource_spec",
         values.text,

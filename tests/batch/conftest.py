@@ -16,6 +16,10 @@ import pytest
 import yaml
 
 from jobqueue.batch.base import BatchAdapter, BatchState, EndCause, JobStatus
+from jobqueue.batch.htcondor import HTCondorAdapter
+from jobqueue.batch.lsf import LSFAdapter
+from jobqueue.batch.moab import MoabAdapter
+from jobqueue.batch.oar import OARAdapter
 from jobqueue.batch.pbs import Dialect, PBSAdapter
 from jobqueue.batch.sge import SGEAdapter
 from jobqueue.batch.slurm import SlurmAdapter
@@ -25,7 +29,13 @@ ADAPTERS: Mapping[str, BatchAdapter] = {
     "slurm": SlurmAdapter(),
     "pbs": PBSAdapter(),
     "pbs-wrappers": PBSAdapter(dialect=Dialect.SLURM_WRAPPERS, json=False, array_limit=1),
+    "torque": PBSAdapter(dialect=Dialect.TORQUE, json=False),
+    "moab": MoabAdapter(),
     "sge": SGEAdapter(),
+    "lsf": LSFAdapter(),
+    "openlava": LSFAdapter(json=False),
+    "oar": OARAdapter(),
+    "htcondor": HTCondorAdapter(),
 }
 
 Said = tuple[int, str, str]

@@ -67,7 +67,7 @@ def test_project_is_an_old_name_only_where_account_is_the_new_one() -> None:
 def _shown(row: Keyword) -> str:
     if row.required:
         return "required"
-    if row.name == "walltime":
+    if row.name == "walltime" and row.default:
         return format_walltime(row.default)
     value: Any = {True: "true", False: "false", None: ""}.get(
         row.default if isinstance(row.default, bool | None) else "", row.default

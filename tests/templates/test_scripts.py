@@ -16,7 +16,11 @@ from typing import Any
 import pytest
 
 from jobqueue.batch.base import BatchAdapter
-from jobqueue.batch.pbs import PBSAdapter
+from jobqueue.batch.htcondor import HTCondorAdapter
+from jobqueue.batch.lsf import LSFAdapter
+from jobqueue.batch.moab import MoabAdapter
+from jobqueue.batch.oar import OARAdapter
+from jobqueue.batch.pbs import Dialect, PBSAdapter
 from jobqueue.batch.sge import SGEAdapter
 from jobqueue.batch.slurm import SlurmAdapter
 from jobqueue.cluster.job_spec import JobSpec
@@ -99,6 +103,52 @@ CASES: dict[str, tuple[BatchAdapter, Mapping[str, Any], dict[str, Any]]] = {
         {"array": True},
     ),
     "sge-epilogue": (SGEAdapter(), EPILOGUE, {}),
+    "torque-smallest": (PBSAdapter(dialect=Dialect.TORQUE), SMALLEST, {}),
+    "moab-smallest": (MoabAdapter(), SMALLEST, {}),
+    "moab-full": (
+        MoabAdapter(),
+        {**FULL, "resource_spec": "nodes=1:ppn=24,mem=100gb", "job_extra_directives": ["-r n"]},
+        {},
+    ),
+    "lsf-smallest": (LSFAdapter(), SMALLEST, {}),
+    "lsf-full": (
+        LSFAdapter(),
+        {
+            **FULL,
+            "project": "P123",
+            "ncpus": 25,
+            "mem": 120 * 10**9,
+            "lsf_units": "mb",
+            "job_extra_directives": ["-x", '-R "rusage[mem=4GB]"'],
+            "job_directives_skip": ["-R", "#BSUB -e"],
+        },
+        {"array": True},
+    ),
+    "oar-smallest": (OARAdapter(), SMALLEST, {}),
+    "oar-full": (
+        OARAdapter(),
+        {
+            **FULL,
+            "project": "P123",
+            "memory_per_core_property_name": "memcore",
+            "resource_spec": "/nodes=1/core=24",
+            "job_extra_directives": ["-t besteffort", "-p cluster='big'"],
+            "job_directives_skip": ["-q"],
+        },
+        {"array": True},
+    ),
+    "htcondor-smallest": (HTCondorAdapter(), SMALLEST, {}),
+    "htcondor-full": (
+        HTCondorAdapter(),
+        {
+            **FULL,
+            "disk": 10 * 10**9,
+            "job_extra_directives": {"+Project": '"physics"', "Requirements": "(OpSys == LINUX)"},
+            "job_directives_skip": ["stream_error", "request_cpus"],
+        },
+        {"array": True},
+    ),
+    "htcondor-epilogue": (HTCondorAdapter(), EPILOGUE, {}),
 }
 
 

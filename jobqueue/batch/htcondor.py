@@ -1,0 +1,225 @@
+"""HTCondor: condor_submit, condor_q, condor_rm, and condor_history for jobs that have ended.
+
+A job script holds its submit description in lines `#CONDOR name = value`, so that it is one file to
+look at, as with other batch systems. condor_submit is given these lines on its standard input, with
+the script as the executable; the job's id is the script's first argument.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from jobqueue.batch.base import (
+    Argv,
+    BatchAdapter,
+    BatchState,
+    Completed,
+    EndCause,
+    JobStatus,
+    Meaning,
+    Query,
+    failed,
+)
+from jobqueue.batch.ids import whole_line
+from jobqueue.errors import BatchSystemError
+
+STATES: Mapping[str, Meaning] = {
+    "1": (BatchState.PENDING, None),
+    "2": (BatchState.RUNNING, None),
+    "3": (BatchState.ENDED, EndCause.CANCELLED),
+    "4": (BatchState.ENDED, EndCause.COMPLETED),
+    # Held: it goes on only when somebody releases it, and the reason tells what is to be mended.
+    "5": (BatchState.PENDING, None),
+    # It has ended, and its output is on the way back.
+    "6": (BatchState.RUNNING, None),
+    "7": (BatchState.RUNNING, None),
+}
+_NAMES = {
+    "1": "IDLE",
+    "2": "RUNNING",
+    "3": "REMOVED",
+    "4": "COMPLETED",
+    "5": "HELD",
+    "6": "TRANSFERRING_OUTPUT",
+    "7": "SUSPENDED",
+}
+
+_SUBMITTED = re.compile(r"(?P<cluster>\d+)\.(?P<first>\d+) - (?P=cluster)\.(?P<last>\d+)", re.ASCII)
+_ATTRIBUTES = (
+    "ClusterId,ProcId,JobStatus,HoldReason,RemoveReason,RemoteHost,LastRemoteHost,ExitCode,"
+    "ExitBySignal,ExitSignal,JobCurrentStartDate,JobqueueTag"
+)
+_JOB_ID = re.compile(r"\d+\.\d+", re.ASCII)
+# The walltime of the template is a condition under which HTCondor removes a job by itself.
+_BY_CONDITION = re.compile(r"PeriodicRemove.* evaluated to TRUE", re.DOTALL)
+_NOT_THERE = re.compile(
+    r"(Job \d+\.\d+ (not found|marked for removal|already marked for removal|completed)"
+    r"|Couldn't find/remove all jobs matching constraint.*"
+    r"|Job \d+\.\d+ is already (marked for removal|being removed))\.?"
+)
+
+
+@dataclass(frozen=True)
+class HTCondorAdapter(BatchAdapter):
+    """HTCondor 8.8 or newer.
+
+    Parameters
+    ----------
+    disk
+        Bytes of disk space of one job.
+    submit_command_extra, cancel_command_extra
+        Further arguments of condor_submit and condor_rm: another schedd or pool, for instance.
+    array_limit
+        Jobs of one submission.
+    """
+
+    name: ClassVar[str] = "htcondor"
+    template: ClassVar[str] = "htcondor.sh.j2"
+    directive_prefix: ClassVar[str] = "#CONDOR"
+    job_id_expression: ClassVar[str] = "$1"
+    option_aliases: ClassVar[Mapping[str, str]] = {
+        "request_cpus": "requestcpus",
+        "request_memory": "requestmemory",
+        "request_disk": "requestdisk",
+        "periodicremove": "periodic_remove",
+    }
+    keywords: ClassVar[tuple[str, ...]] = ("disk", "submit_command_extra", "cancel_command_extra")
+
+    disk: int | None = None
+    submit_command_extra: tuple[str, ...] = ()
+    cancel_command_extra: tuple[str, ...] = ()
+    array_limit: int = 10_000
+
+    def with_directives(self, directives: Sequence[str]) -> Self:
+        """No line of a description concerns condor_q or condor_rm."""
+        return self
+
+    def job_values(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Write attributes as lines of a description, and their names as such lines' beginning."""
+        extra = values.get("job_extra_directives") or {}
+        lines = [f"{name} = {value}" for name, value in extra.items()]
+        skip = [
+            name if name.startswith("#") else f"{self.directive_prefix} {name}"
+            for name in values.get("job_directives_skip") or ()
+        ]
+        return {**values, "job_extra_directives": lines, "job_directives_skip": skip}
+
+    def submit_argv(
+        self, script: str, *, count: int = 1, tag: str = "", log_directory: str | None = None
+    ) -> Argv:
+        """Return the condor_submit command, which reads the description on its standard input."""
+        mark = ("-append", f'+JobqueueTag = "{tag}"') if tag else ()
+        return ("condor_submit", "-terse", *self.submit_command_extra, *mark, "-")
+
+    def submit_input(self, script: str, text: str, *, count: int = 1) -> str | None:
+        """Return the description: the script's own lines, the script, and how many jobs."""
+        prefix = f"{self.directive_prefix} "
+        lines = [line.removeprefix(prefix) for line in text.splitlines() if line.startswith(prefix)]
+        own = (f"executable = {script}", "arguments = $(ClusterId).$(ProcId)")
+        return "\n".join((*own, *lines, f"queue {count}", ""))
+
+    def parse_job_ids(self, output: str, count: int = 1) -> tuple[str, ...]:
+        """Read `23.0 - 23.9`."""
+        match = whole_line(_SUBMITTED, output)
+        if match is None:
+            return ()
+        processes = range(int(match["first"]), int(match["last"]) + 1)
+        ids = tuple(f"{match['cluster']}.{process}" for process in processes)
+        return ids if len(ids) == count else ()
+
+    def rejection(self, completed: Completed) -> str:
+        """Return condor_submit's own words."""
+        lines = (line.strip().removeprefix("ERROR: ") for line in completed.words.splitlines())
+        return "; ".join(line for line in lines if line)
+
+    def status_query(self, job_ids: Sequence[str]) -> Query:
+        """Ask for all of the user's jobs."""
+        return Query(("condor_q", "-json", "-attributes", _ATTRIBUTES), self._parse)
+
+    def ended_queries(self, job_ids: Sequence[str]) -> tuple[Query, ...]:
+        """Ask the history, which is read from its end until all of these have been found."""
+        ids = tuple(job_id for job_id in job_ids if _JOB_ID.fullmatch(job_id))
+        limit = ("-limit", str(len(ids)))
+        argv = ("condor_history", *ids, *limit, "-json", "-attributes", _ATTRIBUTES)
+        return (Query(argv, self._parse),) if ids else ()
+
+    def _parse(self, completed: Completed) -> dict[str, JobStatus]:
+        """Read a list of ads; where there are none, nothing is said at all."""
+        if completed.returncode != 0:
+            raise failed(completed)
+        begin = completed.stdout.find("[")
+        if begin < 0 and not completed.stdout.strip():
+            return {}
+        try:
+            ads = json.loads(completed.stdout[max(begin, 0) :], strict=False)
+            jobs = [self._status(ad) for ad in ads]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BatchSystemError(
+                f"{completed.argv[0]} printed broken JSON: {error}",
+                argv=completed.argv,
+                output=completed.words,
+            ) from None
+        return {job.job_id: job for job in jobs}
+
+    def _status(self, ad: Mapping[str, Any]) -> JobStatus:
+        number = str(ad["JobStatus"])
+        state, cause = self.meaning(number, STATES)
+        held, removed = str(ad.get("HoldReason") or ""), str(ad.get("RemoveReason") or "")
+        host = str(ad.get("RemoteHost") or ad.get("LastRemoteHost") or "")
+        code, signal = None, None
+        if state is BatchState.ENDED:
+            code, signal = _exit(ad)
+            if cause is EndCause.COMPLETED and (code or signal):
+                cause = EndCause.CRASHED
+            elif _BY_CONDITION.search(removed):
+                cause = EndCause.WALLTIME
+        return JobStatus(
+            f"{ad['ClusterId']}.{ad['ProcId']}",
+            state,
+            _NAMES.get(number, number),
+            reason=removed if state is BatchState.ENDED else held,
+            node=host.rpartition("@")[2],  # `slot1_1@node1`
+            cause=cause,
+            exit_code=code,
+            signal=signal,
+            tag=str(ad.get("JobqueueTag") or ""),
+        )
+
+    def cancel_argv(self, job_ids: Sequence[str]) -> Argv:
+        """Return the condor_rm command."""
+        return ("condor_rm", *self.cancel_command_extra, *job_ids)
+
+    def cancel_problem(self, completed: Completed) -> str:
+        """Jobs that are gone are errors to condor_rm, and none to us."""
+        lines = [line.strip() for line in completed.words.splitlines() if line.strip()]
+        bad = [line for line in lines if not _NOT_THERE.fullmatch(line)]
+        if completed.returncode == 0 or (lines and not bad):
+            return ""
+        return "; ".join(bad) or f"exit status {completed.returncode}"
+
+    def log_pattern(self, *, array: bool) -> str:
+        """HTCondor's macros for the two parts of an id."""
+        return "$(ClusterId).$(ProcId)"
+
+    def log_paths(
+        self, job_id: str, *, job_name: str, log_directory: str | None
+    ) -> tuple[str, ...]:
+        """Return what the template's `output` and `error` come to."""
+        stem = f"{job_name}-{job_id}"
+        stem = stem if log_directory is None else f"{log_directory}/{stem}"
+        return (f"{stem}.out", f"{stem}.err")
+
+
+def _exit(ad: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Return exit code and signal."""
+    if ad.get("ExitBySignal") is True:
+        return None, _integer(ad.get("ExitSignal"))
+    return _integer(ad.get("ExitCode")), None
+
+
+def _integer(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

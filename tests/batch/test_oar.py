@@ -1,0 +1,51 @@
+"""What is OAR's own: admission rules, ids below zero, wait statuses, properties."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jobqueue.batch.base import Completed
+from jobqueue.batch.oar import OARAdapter
+
+
+def test_as_many_ids_as_jobs_or_none() -> None:
+    """A submission that printed another number of ids than was asked for is not understood."""
+    adapter = OARAdapter()
+    assert adapter.parse_job_ids("OAR_JOB_ID=1\nOAR_JOB_ID=2\nOAR_ARRAY_ID=1\n", 2) == ("1", "2")
+    assert adapter.parse_job_ids("OAR_JOB_ID=1\nOAR_JOB_ID=2\nOAR_ARRAY_ID=1\n", 3) == ()
+    assert adapter.parse_job_ids("OAR_JOB_ID=-5\n") == ()
+
+
+@pytest.mark.parametrize("option", ["-p cluster='big'", "--property=cluster='big'"])
+def test_the_users_own_property_and_memory(option: str) -> None:
+    """Of two `-p`, OAR would drop one without a word, so both conditions stand in the second."""
+    values: dict[str, Any] = {
+        "cores": 4,
+        "memory": 16 * 2**30,
+        "memory_per_core_property_name": "memcore",
+        "job_extra_directives": ["-t besteffort", option],
+    }
+    spelt = OARAdapter().job_values(values)["job_extra_directives"]
+    assert spelt == ["-t besteffort", "-p (cluster='big') AND memcore>=4096"]
+    values["memory_per_core_property_name"] = None
+    assert OARAdapter().job_values(values) == values
+
+
+def test_ended_jobs_are_asked_for_by_id() -> None:
+    """The list has no ended jobs; OAR remembers all of them, some hundreds a question."""
+    queries = OARAdapter().ended_queries([str(number) for number in range(1, 402)])
+    assert [query.argv.count("-j") for query in queries] == [200, 200, 1]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "signal"), [(768, 3, None), (9, None, 9), (0, 0, None), (None, None, None)]
+)
+def test_wait_statuses(status: int | None, code: int | None, signal: int | None) -> None:
+    """`exit_code` is what wait(2) gives: 768 is exit 3, 9 is SIGKILL."""
+    query = OARAdapter().status_query([])
+    told = str(status).replace("None", "null")
+    said = f'{{"7": {{"state": "Terminated", "exit_code": {told}}}}}'
+    job = query.parse(Completed(query.argv, 0, said, ""))["7"]
+    assert (job.exit_code, job.signal) == (code, signal)

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+#CONDOR +JobBatchName = "dask-worker"
+#CONDOR RequestMemory = 95368
+#CONDOR RequestDisk = 9765625
+#CONDOR output = /home/ada/logs/dask-worker-$(ClusterId).$(ProcId).out
+#CONDOR error = /home/ada/logs/dask-worker-$(ClusterId).$(ProcId).err
+#CONDOR log = /home/ada/logs/dask-worker-$(ClusterId).log
+#CONDOR stream_output = True
+#CONDOR periodic_remove = (JobStatus == 2) && ((time() - EnteredCurrentStatus) > 43200)
+#CONDOR +Project = "physics"
+#CONDOR Requirements = (OpSys == LINUX)
+
+module load python
+echo "on $(hostname)"
+
+JOBQUEUE_JOB_ID=$1
+exec srun -n 1 -c 20 python -m jobqueue.worker \
+    tls://10.1.2.3:40123,tls://192.168.0.5:40123 \
+    --credentials /home/ada/.jobqueue/ada-1/credentials \
+    --nworkers 6 \
+    --nthreads 4 \
+    --memory-limit 15883MiB \
+    --name "dask-worker-$JOBQUEUE_JOB_ID" \
+    --job-id "$JOBQUEUE_JOB_ID" \
+    --death-timeout 90 \
+    --local-directory "$TMPDIR/$USER" \
+    --interface ib0 \
+    --resources GPU=2 \
+    --preload site_setup.py

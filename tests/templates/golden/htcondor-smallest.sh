@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+#CONDOR +JobBatchName = "jobqueue"
+#CONDOR RequestCpus = 4
+#CONDOR RequestMemory = 16384
+#CONDOR output = jobqueue-$(ClusterId).$(ProcId).out
+#CONDOR error = jobqueue-$(ClusterId).$(ProcId).err
+#CONDOR log = jobqueue-$(ClusterId).log
+#CONDOR stream_output = True
+#CONDOR stream_error = True
+#CONDOR periodic_remove = (JobStatus == 2) && ((time() - EnteredCurrentStatus) > 1800)
+
+JOBQUEUE_JOB_ID=$1
+exec /opt/python/bin/python -m jobqueue.worker \
+    tls://10.1.2.3:40123,tls://192.168.0.5:40123 \
+    --credentials /home/ada/.jobqueue/ada-1/credentials \
+    --nworkers 1 \
+    --nthreads 4 \
+    --memory-limit 16320MiB \
+    --name "jobqueue-$JOBQUEUE_JOB_ID" \
+    --job-id "$JOBQUEUE_JOB_ID" \
+    --death-timeout 60

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+#OAR -n jobqueue
+#OAR -l /nodes=1/core=4,walltime=00:30:00
+
+JOBQUEUE_JOB_ID=$OAR_JOB_ID
+exec /opt/python/bin/python -m jobqueue.worker \
+    tls://10.1.2.3:40123,tls://192.168.0.5:40123 \
+    --credentials /home/ada/.jobqueue/ada-1/credentials \
+    --nworkers 1 \
+    --nthreads 4 \
+    --memory-limit 16320MiB \
+    --name "jobqueue-$JOBQUEUE_JOB_ID" \
+    --job-id "$JOBQUEUE_JOB_ID" \
+    --death-timeout 60
