@@ -64,6 +64,7 @@ def worker_handlers(scheduler: Scheduler, connections: Connections) -> Handlers:
         m.MENTIONS: state.mentions,
         m.SECEDED: state.seceded,
         m.REJOINED: state.rejoined,
+        m.LINGERING: state.lingering.told,
         m.PAUSED: state.paused,
         m.LEAVING: connections.worker_leaves,
         m.CALLED: scheduler.calls.called,

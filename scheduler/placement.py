@@ -121,10 +121,14 @@ class OpenWorkers:
 
     def update(self, worker: WorkerRecord) -> None:
         """Put a worker where it belongs after its load has changed."""
-        count, nthreads = len(worker.assigned), worker.nthreads
+        blocked, nthreads = worker.blocked, worker.nthreads
+        count = len(worker.assigned) + blocked
         if (worker.retiring or worker.paused or worker.silent) or not (
             count < ALWAYS * nthreads
-            or (worker.occupancy < WINDOW_SECONDS * nthreads and count < WINDOW_TASKS * nthreads)
+            or (
+                worker.occupancy < WINDOW_SECONDS * (nthreads - blocked)
+                and count < WINDOW_TASKS * nthreads
+            )
         ):
             self.remove(worker)
             return
@@ -237,16 +241,16 @@ def surplus(
         Keys of tasks that have probably not begun, the last ones given first.
     """
     idle = {
-        worker: worker.nthreads - len(worker.assigned)
+        worker: worker.nthreads - worker.load
         for worker in workers
-        if worker.nthreads > len(worker.assigned) and worker.available
+        if worker.nthreads > worker.load and worker.available
     }
     free = sum(idle.values())
     recalls: list[tuple[WorkerRecord, list[str]]] = []
     if not free:
         return recalls
-    for worker in sorted(workers, key=lambda w: len(w.assigned) / w.nthreads, reverse=True):
-        count = len(worker.assigned) - worker.nthreads
+    for worker in sorted(workers, key=lambda w: w.load / w.nthreads, reverse=True):
+        count = worker.load - worker.nthreads
         if count <= 0 or free <= 0:
             break
         if worker.recalled or worker.silent:

@@ -198,13 +198,16 @@ class WorkerRecord:
     __slots__ = (
         "addresses",
         "assigned",
+        "blocked",
         "demands",
         "facts",
         "free_resources",
         "holds",
         "job_id",
+        "kept",
         "known_as",
         "level",
+        "lingering",
         "measured",
         "moving",
         "name",
@@ -248,6 +251,9 @@ class WorkerRecord:
         self.assigned: dict[Task, float] = {}  # task -> the seconds it was expected to take
         self.seceded: set[Task] = set()  # it runs these too, beside its threads
         self.occupancy = 0.0  # the sum of `assigned`
+        self.lingering: tuple[str, ...] = ()  # withdrawn tasks that hold a thread until they end
+        self.blocked = 0  # the number of those threads
+        self.kept: dict[str, Demand] = {}  # and those whose resources may not be free yet
         self.holds: set[Task] = set()
         self.stored = 0  # bytes
         self.level: int | None = None  # where it stands in OpenWorkers, None: it has no room
@@ -277,13 +283,19 @@ class WorkerRecord:
         return bool(self.assigned or self.seceded)
 
     @property
+    def load(self) -> int:
+        """How many tasks its threads have, or are to have."""
+        return len(self.assigned) + self.blocked
+
+    @property
     def tasks(self) -> Iterator[Task]:
         """All its tasks: those that have left their threads first, then as they were given."""
         return chain(self.seceded, self.assigned)
 
     def running(self) -> set[Task]:
         """Return the tasks it has probably begun: it runs them in the order it got them."""
-        return self.seceded.union(islice(self.assigned, self.nthreads))
+        free = max(0, self.nthreads - self.blocked)
+        return self.seceded.union(islice(self.assigned, free))
 
     # -- what crosses on the way -------------------------------------------------------------------
 

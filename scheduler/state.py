@@ -7,10 +7,9 @@ Rules of this file:
   peers go to their records' outboxes.
 - Users' pickles pass through; they are never opened.
 - Public methods leave the state consistent: `validate()` holds after each of them.
-- Its rooms are `placing.py` (tasks are given to workers), `demands.py` (which of them will do),
-  `results.py` (where results are), `transfers.py` (results on the move), `losses.py` (workers that
-  go, fall silent or come back) and `wishes.py` (what clients want beyond tasks). States of tasks
-  change by what stands here.
+- Its rooms: `placing.py` (tasks are given to workers), `demands.py` (which will do), `results.py`
+  (where results are), `transfers.py` (they move), `losses.py` (workers that go or are silent),
+  `lingering.py` (withdrawn tasks), `wishes.py` (of clients). States of tasks change only here.
 - No recursion along dependencies: chains are as long as users like. What is left goes to a list.
 
 A task is *needed* while a client wants it or an unfinished dependent waits for it. Results that
@@ -30,6 +29,7 @@ from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized, nbytes
 from jobqueue.scheduler.causes import data_lost, own_input, unknown_input
 from jobqueue.scheduler.demands import Demands
+from jobqueue.scheduler.lingering import Lingering
 from jobqueue.scheduler.losses import Losses, Report
 from jobqueue.scheduler.placement import OpenWorkers, ReadyQueue, rank
 from jobqueue.scheduler.placing import Placing
@@ -90,6 +90,7 @@ class SchedulerState:
         self.open_workers = OpenWorkers()
         self.demands = Demands(self)
         self.placing = Placing(self)
+        self.lingering = Lingering(self)
         self.losses = Losses(self, allowed_failures, worker_ttl)
         self.transfers = Transfers(self)
         self.wishes = Wishes(self)
@@ -493,7 +494,7 @@ class SchedulerState:
         """Take in that a worker hands tasks back that it has not begun."""
         for key in keys:
             self._hand_back(worker, key)
-        worker.answered()
+        self.lingering.answered(worker)
         self.sweep()
 
     def _hand_back(self, worker: WorkerRecord, key: str) -> None:
@@ -646,8 +647,7 @@ class SchedulerState:
     def withdraw(self, task: Task, force: bool = False) -> None:
         """Take an unfinished task away from the worker that has it, if one has."""
         if task.worker is not None:
-            task.worker.cancel(task.key, force)
-            self.take_back(task)
+            self.lingering.withdraw(task, task.worker, force)
 
     def _stop_waiting(self, task: Task) -> None:
         """Draw the conclusions for others from that an unfinished task will not be run now."""

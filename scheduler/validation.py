@@ -110,7 +110,7 @@ def _check_worker(state: SchedulerState, worker: WorkerRecord) -> None:
     assert worker.moving <= on_their_way, f"{worker} waits for moves that nobody makes"
     if worker.level is not None:
         assert worker.available, worker
-        assert worker.level == len(worker.assigned) // worker.nthreads, worker
+        assert worker.level == worker.load // worker.nthreads, worker
 
 
 def _check_functions(state: SchedulerState) -> None:
@@ -153,7 +153,8 @@ def _check_demands(state: SchedulerState) -> None:
         assert len(worker.demands) == len(set(worker.demands)), worker
         assert all(worker in demand.eligible for demand in worker.demands), worker
         for name, amount in worker.resources.items():
-            taken = sum(dict(t.demand.resources).get(name, 0) for t in worker.tasks if t.demand)
+            demands_met = [*(t.demand for t in worker.tasks if t.demand), *worker.kept.values()]
+            taken = sum(dict(demand.resources).get(name, 0) for demand in demands_met)
             assert abs(worker.free_resources[name] + taken - amount) < 1e-6, (worker, name)
             assert taken <= amount + 1e-6 or worker.silent or worker.retiring, (worker, name)
 

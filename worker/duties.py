@@ -74,6 +74,7 @@ class Duties:
         self._intake = Intake(self.executor, store, self._peers, self._say)
         self.calls = Calls(host, link)
         self._interrupts = Interrupts(on_stuck)
+        self._lingering: list[str] = []  # as the scheduler was told
         self._mentioned: dict[str, list[Any]] = {}  # futures that a result holds, until it is told
         self._answering: set[asyncio.Task[None]] = set()
         self._room = Room(store.send_ahead)  # for what the scheduler is sent
@@ -113,6 +114,7 @@ class Duties:
         self._interrupts.clear()
         self._intake.clear()
         self.executor.start_over()
+        self._lingering = []
         self._store.clear()
         self.calls.clear()
         self._mentioned.clear()
@@ -152,6 +154,14 @@ class Duties:
         messages.extend((m.INPUT_GONE, key, source) for key, source in gone)
         messages.extend((m.CUT_OFF, key, failure) for key, failure in cut_off)
         self._link.send(messages)
+        if self._lingering:
+            self._tell_lingering()
+
+    def _tell_lingering(self) -> None:
+        keys = self.executor.lingering()
+        if keys != self._lingering:
+            self._lingering = keys
+            self._say((m.LINGERING, keys))
 
     def _add_functions(self, functions: Iterable[tuple[bytes, str, bytes]]) -> None:
         for fid, name, pickle in functions:
@@ -170,6 +180,8 @@ class Duties:
             self._intake.withdraw(key)
             self.calls.drop_actor(key)
         runs = self.executor.abandon(keys)
+        if runs:
+            self._tell_lingering()
         if force and runs:
             self._interrupts.add(runs)
 

@@ -122,6 +122,12 @@ class Executor:
                 runs.append(Run(runner, item))
         return runs
 
+    def lingering(self) -> list[str]:
+        """Return the keys of what runs in a place though it was abandoned."""
+        runners = [runner for runner in list(self._runners.values()) if not runner.away]
+        items = [(runner, runner.item) for runner in runners]
+        return [item.key for runner, item in items if item is not None and runner.abandoned is item]
+
     def take_results(self) -> Taken:
         """Return, and forget, the results that have come since the last call."""
         self._awake = False  # before looking: what comes from now on wakes again

@@ -218,6 +218,10 @@ SECEDED = "seceded"
 REJOINED = "rejoined"
 """(REJOINED, key): it has a thread again."""
 
+LINGERING = "lingering"
+"""(LINGERING, [key, …]): these run on after they were cancelled, and hold a thread each. Said
+whenever it changes, and before a RECALL is answered that was said after the CANCEL."""
+
 PAUSED = "paused"
 """(PAUSED, reason or None): no new tasks for now, for lack of memory; None: it is over."""
 

@@ -84,7 +84,9 @@ def test_resources_come_back_when_their_task_is_withdrawn(core):
     core.submit(client, "a", "b", "c", resources={"GPU": 1})
     assert core.placed(worker) == ["a"]
     core.happens(core.state.release, client, ["a"])
-    assert [operation for operation, *_ in core.said(worker)] == [m.CANCEL, m.RUN]
+    assert [operation for operation, *_ in core.said(worker)] == [m.CANCEL, m.RECALL]
+    core.happens(core.state.returned, worker, [])  # it does not run that
+    assert core.placed(worker) == ["b"]
     core.happens(core.state.returned, worker, ["b"])
     assert core.placed(worker) == ["b"], "it is first in line again"
 

@@ -160,8 +160,10 @@ def test_tasks_are_handed_back_or_cancelled_before_they_begin(fake_scheduler: Ma
                 worker.run(key, divmod, 7, 2)
             worker.say(m.CANCEL, False, ["runs", "one"])
             worker.say(m.RECALL, ["runs", "one", "two", "unheard-of"])
+            assert await worker.hears(m.LINGERING) == (m.LINGERING, ["runs"])
             assert await worker.hears(m.RETURNED) == (m.RETURNED, ["two"])
             opened.set()
+            assert await worker.hears(m.LINGERING) == (m.LINGERING, [])
             results = await worker.done()
             while "three" not in results:
                 results |= await worker.done()
