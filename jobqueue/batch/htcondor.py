@@ -57,9 +57,7 @@ _JOB_ID = re.compile(r"\d+\.\d+", re.ASCII)
 # The walltime of the template is a condition under which HTCondor removes a job by itself.
 _BY_CONDITION = re.compile(r"PeriodicRemove.* evaluated to TRUE", re.DOTALL)
 _NOT_THERE = re.compile(
-    r"(Job \d+\.\d+ (not found|marked for removal|already marked for removal|completed)"
-    r"|Couldn't find/remove all jobs matching constraint.*"
-    r"|Job \d+\.\d+ is already (marked for removal|being removed))\.?"
+    r"Job \d+\.\d+ (not found|marked for removal)|Couldn't find/remove all jobs in cluster \d+"
 )
 
 
