@@ -138,9 +138,7 @@ class Submission:
         with self._functions.keeping(function) as fid:
             while batch := list(islice(calls, size)):
                 items: list[Item] = []
-                alive: list[
-                    Future
-                ] = []  # until the batch is sent: their tasks must not be released
+                alive: list[Future] = []  # till the batch is sent: their tasks must stay
                 with references.recording() as found:
                     for args in batch:
                         arguments = dumps_arguments(args, kwargs, name)

@@ -9,8 +9,6 @@ import os
 import socket
 import stat
 import struct
-import tempfile
-from pathlib import Path
 
 from jobqueue.comm.addresses import Address
 from jobqueue.errors import AuthenticationFailed, CommError
@@ -109,23 +107,6 @@ def check_unix_path(path: str) -> None:
             f"unix://{path}: the path has {length} bytes, a Unix socket's may have "
             f"{UNIX_PATH_MAX}; set TMPDIR to a shorter folder"
         )
-
-
-def private_folder(prefix: str = "jobqueue-") -> Path:
-    """Make a new folder that only this user may enter, with a path short enough for sockets.
-
-    It lies in $XDG_RUNTIME_DIR, else where temporary files go, else in /tmp.
-    """
-    candidates = [os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"]
-    for parent in candidates:
-        if parent is None or len(os.fsencode(parent)) > UNIX_PATH_MAX - 40:
-            continue
-        with contextlib.suppress(OSError):
-            return Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-    raise CommError(
-        f"no folder for a socket could be made in {', '.join(filter(None, candidates))}; "
-        "set TMPDIR to a folder with a short path"
-    )
 
 
 def listen_unix(path: str) -> socket.socket:

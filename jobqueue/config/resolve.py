@@ -60,10 +60,6 @@ class Resolved:
         """Threads of each worker."""
         return int(self.values["cores"]) // int(self.values["processes"])
 
-    def is_default(self, name: str) -> bool:
-        """Whether nobody has set this keyword."""
-        return self.origins[name] == _DEFAULT
-
 
 def resolve(
     section: str | None,

@@ -15,11 +15,9 @@ import pytest
 
 from jobqueue.comm import parse_address
 from jobqueue.comm.sockets import (
-    UNIX_PATH_MAX,
     is_unreachable,
     listen_tcp,
     listen_unix,
-    private_folder,
     tune,
 )
 from jobqueue.errors import CommError
@@ -45,22 +43,6 @@ def test_unix_sockets_get_larger_buffers() -> None:
         for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
             before = plain.getsockopt(socket.SOL_SOCKET, option)
             assert tuned.getsockopt(socket.SOL_SOCKET, option) >= before
-
-
-def test_a_folder_for_a_socket_is_private_and_short(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Also where temporary files go to a long path, as on some clusters."""
-    deep = tmp_path / ("x" * 90)
-    deep.mkdir()
-    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    monkeypatch.setattr("tempfile.tempdir", str(deep))
-    folder = private_folder()
-    try:
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        assert len(os.fsencode(folder)) < UNIX_PATH_MAX - 10
-    finally:
-        shutil.rmtree(folder)
 
 
 def test_a_missing_folder_is_made_private(folder: Path) -> None:

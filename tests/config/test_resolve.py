@@ -19,8 +19,7 @@ def test_values_without_any_configuration(site: Any) -> None:
     assert resolved.values["processes"] == 6
     assert resolved.threads == 4
     assert resolved.values["walltime"] == 1800
-    assert resolved.is_default("walltime")
-    assert not resolved.is_default("cores")
+    assert str(resolved.origins["walltime"]) == "default"
     assert resolved.values["python"] == sys.executable
     assert resolved.values["death_timeout"] == 60
     assert resolved.values["shebang"] == "#!/usr/bin/env bash"
