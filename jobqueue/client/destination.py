@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobqueue.client.protocols import ClusterLike
-from jobqueue.comm import Credentials
-from jobqueue.errors import AuthenticationFailed, CommError, ConfigError
+from jobqueue.comm import Comm, Credentials, connect_any
+from jobqueue.errors import AuthenticationFailed, CommError, ConfigError, HandshakeRefused
+from jobqueue.protocol.hello import PYTHON
 
 if TYPE_CHECKING:
     from jobqueue.comm.loop import LoopThread
 
 POLL = 0.2
-"""Seconds between two looks whether a scheduler file is there."""
+"""Seconds between two looks whether a scheduler is there."""
+
+SILENCE = 3.0
+"""Seconds after which the log says what is waited for."""
+
+REMOTE = ("tls://", "tcp://")
+
+logger = logging.getLogger("jobqueue.client")
 
 
 @dataclass(frozen=True)
@@ -31,11 +41,19 @@ class Destination:
         For `tls` and `tcp`.
     role
         ``"client"``, or ``"task"`` for a client inside of a task, which is its worker's.
+    patient
+        Whether to wait for it: it may be about to start.
     """
 
     addresses: tuple[str, ...]
     credentials: Credentials | None = None
     role: str = "client"
+    patient: bool = False
+
+    @property
+    def lacks_credentials(self) -> bool:
+        """Whether it cannot be reached without some that are not there (yet)."""
+        return self.credentials is None and self.addresses[0].startswith(REMOTE)
 
     def __str__(self) -> str:
         return ", ".join(self.addresses)
@@ -70,41 +88,78 @@ async def of_address(address: str, credentials: str | os.PathLike[str] | None) -
 
     if credentials is None:
         credentials = await asyncio.to_thread(find_credentials, address, "client")
-    return Destination((address,), await _load(credentials))
+    return Destination((address,), await _load(credentials), patient=address.startswith(REMOTE))
 
 
 async def of_file(
-    path: str | os.PathLike[str],
-    credentials: str | os.PathLike[str] | None,
-    timeout: float,  # noqa: ASYNC109 - the file is looked for again and again
+    path: str | os.PathLike[str], credentials: str | os.PathLike[str] | None
 ) -> Destination:
-    """Return the way to a scheduler by its scheduler file, which may be written only later.
+    """Return the way to a scheduler by its scheduler file.
 
     Raises
     ------
     CommError
-        It is not there within `timeout` seconds.
+        It is not there.
     """
     from jobqueue.comm.scheduler_file import SchedulerFile
 
-    loop = asyncio.get_running_loop()
-    end = loop.time() + timeout
-    while True:
-        try:
-            found = await asyncio.to_thread(SchedulerFile.read, path)
-            break
-        except AuthenticationFailed:
-            raise
-        except CommError:
-            if loop.time() >= end:
-                raise
-            await asyncio.sleep(POLL)
+    found = await asyncio.to_thread(SchedulerFile.read, path)
     folder = found.folder("client") if credentials is None else credentials
-    return Destination(found.addresses_for("client"), await _load(folder))
+    return Destination(found.addresses_for("client"), await _load(folder), patient=True)
 
 
 async def _load(folder: str | os.PathLike[str] | None) -> Credentials | None:
     return None if folder is None else await asyncio.to_thread(Credentials.load, folder)
+
+
+async def reach(
+    find: Callable[[], Awaitable[Destination]],
+    name: str,
+    timeout: float,  # noqa: ASYNC109 - the error says what was tried for so long
+) -> Comm:
+    """Connect to a scheduler; to one by its address or file also if it starts only meanwhile.
+
+    Parameters
+    ----------
+    find
+        Looks for the way to it.
+    name
+        What the client calls itself.
+    timeout
+        Seconds, for all of it.
+
+    Raises
+    ------
+    CommError
+        It cannot be reached, or has refused this client.
+    ConfigError
+        It has left no credentials.
+    """
+    loop = asyncio.get_running_loop()
+    began, told = loop.time(), False
+    end = began + timeout
+    while True:
+        patient = True
+        try:
+            where = await find()
+            patient = where.patient
+            if where.lacks_credentials and loop.time() + POLL < end:
+                raise CommError(f"no scheduler of this user has left credentials for {where}")
+            return await connect_any(
+                where.addresses,
+                hello={"role": where.role, "name": name, "python": PYTHON},
+                credentials=where.credentials,
+                timeout=max(end - loop.time(), POLL),
+            )
+        except (AuthenticationFailed, HandshakeRefused):
+            raise
+        except CommError as error:
+            if not patient or loop.time() + POLL >= end:
+                raise
+            if not told and loop.time() - began > SILENCE:
+                told = True
+                logger.warning("waiting %g s at most for the scheduler: %s", timeout, error)
+        await asyncio.sleep(POLL)
 
 
 def check_cluster(cluster: ClusterLike, asynchronous: bool) -> None:

@@ -19,7 +19,7 @@ from jobqueue.client.protocols import ClusterLike
 from jobqueue.client.results import Results
 from jobqueue.client.submission import Submission
 from jobqueue.client.waits import Waits
-from jobqueue.comm import Comm, connect_any
+from jobqueue.comm import Comm
 from jobqueue.comm.loop import LoopThread
 from jobqueue.errors import (
     ClientClosed,
@@ -29,7 +29,6 @@ from jobqueue.errors import (
     JobQueueError,
     SerializationError,
 )
-from jobqueue.protocol.hello import PYTHON
 from jobqueue.protocol.running import Host, running
 
 CONNECT_TIMEOUT = 30.0
@@ -135,11 +134,7 @@ class Session:
         return self
 
     async def _connect(self) -> Comm:
-        where = await self._destination()
-        hello = {"role": where.role, "name": self.name, "python": PYTHON}
-        return await connect_any(
-            where.addresses, hello=hello, credentials=where.credentials, timeout=self._timeout
-        )
+        return await destination.reach(self._destination, self.name, self._timeout)
 
     async def _destination(self) -> Destination:
         if isinstance(self._where, Destination):
@@ -147,7 +142,7 @@ class Session:
         if self.cluster is not None:
             return destination.of_cluster(self.cluster, self._loop_thread)
         if self._scheduler_file is not None:
-            return await destination.of_file(self._scheduler_file, self._credentials, self._timeout)
+            return await destination.of_file(self._scheduler_file, self._credentials)
         return await destination.of_address(str(self._where), self._credentials)
 
     # -- finding one -------------------------------------------------------------------------------

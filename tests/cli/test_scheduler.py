@@ -78,7 +78,7 @@ def test_it_says_what_to_write_and_ends_in_order(
     assert text.endswith(f"Ends: {signum.name}\n")
     assert [*state.glob("schedulers/*")] == []
     with pytest.raises(ConfigError, match="no running scheduler of this user"):
-        Client(address, timeout=5)
+        Client(address, timeout=0.1)
 
 
 def test_workers_and_clients_may_come_before_it(start: Start, folder: Path) -> None:

@@ -80,7 +80,7 @@ def test_credentials_that_cannot_be_used(tmp_path):
     with pytest.raises(JobQueueError, match="nowhere"):
         Client("tls://127.0.0.1:1", credentials=tmp_path / "nowhere", timeout=5)
     with pytest.raises(JobQueueError, match="credentials"):
-        Client("tls://127.0.0.1:1", timeout=5)
+        Client("tls://127.0.0.1:1", timeout=0.1)
 
 
 def test_closing_twice(cluster):

@@ -6,14 +6,15 @@ import asyncio
 import os
 import pickle
 import signal
+import socket
 import threading
 import weakref
 from types import SimpleNamespace
 
 import pytest
 
-from jobqueue import Client, as_completed, wait
-from jobqueue.client import session
+from jobqueue import Client, Scheduler, as_completed, wait
+from jobqueue.client import destination, session
 from jobqueue.comm.scheduler_file import SchedulerFile
 from jobqueue.errors import ClientClosed, CommError, ConfigError, SerializationError
 from jobqueue.protocol.running import running
@@ -96,6 +97,27 @@ def test_a_client_by_scheduler_file(cluster, tmp_path):
         Client(scheduler_file=tmp_path / "gone", timeout=0)
     with pytest.raises(ConfigError, match="pass one of them"):
         Client(cluster, scheduler_file=path)
+
+
+def test_a_client_may_come_before_the_scheduler(tmp_path, monkeypatch, caplog):
+    """It waits for its credentials and for its port, and the log says so."""
+    monkeypatch.setenv("JOBQUEUE_STATE_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(destination, "SILENCE", 0.0)
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    connected = []
+    connecting = threading.Thread(
+        target=lambda: connected.append(Client(f"tls://127.0.0.1:{port}", timeout=30))
+    )
+    connecting.start()
+    while "has left credentials" not in caplog.text:
+        connecting.join(0.01)
+    with Scheduler(host="127.0.0.1", port=port) as scheduler:
+        connecting.join(30)
+        with connected[0] as client:
+            assert client.nthreads() == {}
+        assert scheduler.address.endswith(str(port))
 
 
 @pytest.mark.parametrize(
