@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO
 
@@ -20,7 +20,7 @@ from jobqueue.protocol import messages as m
 from jobqueue.protocol.messages import Message
 from jobqueue.scheduler.handlers import Handlers
 from jobqueue.scheduler.info import RUNNING, WorkerEvent, WorkerJoined, status_of
-from jobqueue.scheduler.records import UNFINISHED, ClientRecord, WorkerRecord
+from jobqueue.scheduler.records import UNFINISHED, ClientRecord, Task, WorkerRecord
 from jobqueue.scheduler.state import SchedulerState
 
 logger = logging.getLogger("jobqueue.scheduler")
@@ -116,7 +116,6 @@ class EventLog:
             m.SCATTER: self._scattered,
             m.CALL: self._called,
             m.FAILED: self._raised,
-            m.WORKER_ENDED: self._worker_ended,
         }
         watched = {
             operation: _both(notes[operation], handler)
@@ -125,6 +124,8 @@ class EventLog:
         }
         if m.DONE in handlers:
             watched[m.DONE] = self._watch_done(handlers[m.DONE])
+        if m.WORKER_ENDED in handlers:
+            watched[m.WORKER_ENDED] = self._watch_reports(handlers[m.WORKER_ENDED])
         return {**handlers, **watched}
 
     def _submitted(
@@ -166,10 +167,34 @@ class EventLog:
                     retried=task.retries > 0,
                 )
 
-    def _worker_ended(
-        self, agent: Any, name: str, cause: str, blame: bool, lines: Sequence[str]
-    ) -> None:
-        self.write("worker-ended", worker=name, cause=cause, blame=blame, lines=lines)
+    def _watch_reports(self, handler: Callable[..., object]) -> Callable[..., object]:
+        tasks = self._state.tasks
+
+        def ended(
+            agent: Any,
+            name: str,
+            cause: str,
+            blame: bool,
+            lines: Sequence[str],
+            running: Sequence[str] | None,
+            pid: int,
+        ) -> None:
+            self.write(
+                "worker-ended",
+                worker=name,
+                cause=cause,
+                blame=blame,
+                lines=lines,
+                running=running,
+                pid=pid,
+            )
+            doubtful = [task for task, at in self._state.losses.in_doubt.items() if at.name == name]
+            named = [tasks[key] for key in running or () if key in tasks]
+            before = {task: task.deaths for task in (*doubtful, *named)}
+            handler(agent, name, cause, blame, lines, running, pid)
+            self._death_charged(before, name)
+
+        return ended
 
     def _watch_done(self, handler: Callable[..., object]) -> Callable[..., object]:
         tasks = self._state.tasks
@@ -233,13 +258,14 @@ class EventLog:
         def removing(worker: WorkerRecord, **why: Any) -> None:
             before = {task: task.deaths for task in worker.tasks}
             remove(worker, **why)
-            for task, deaths in before.items():
-                if task.deaths > deaths:
-                    self.write(
-                        "death-charged", key=task.key, worker=worker.name, deaths=task.deaths
-                    )
+            self._death_charged(before, worker.name)
 
         return removing
+
+    def _death_charged(self, before: Mapping[Task, int], worker: str) -> None:
+        for task, deaths in before.items():
+            if task.deaths > deaths:
+                self.write("death-charged", key=task.key, worker=worker, deaths=task.deaths)
 
 
 def _both(note: Callable[..., None], handler: Callable[..., object]) -> Callable[..., object]:

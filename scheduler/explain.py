@@ -94,12 +94,9 @@ def _standing(state: SchedulerState, task: Task, supply: str, now: float) -> str
         return _at_worker(task, task.worker, now)
     if task.state is READY:
         return _in_line(state, task, supply)
-    if task in state.losses.condemned:
-        last = state.losses.condemned[task].name
-        return (
-            f"was running on {_count(task.deaths, 'worker')} that died, the last of them {last}; "
-            "it fails, unless the job agent reports that it is not to blame for that"
-        )
+    if task in state.losses.in_doubt:
+        text = f"was at worker {state.losses.in_doubt[task].name} when that died, and waits for"
+        return f"{text} its job agent's report of what was running there: a few seconds at most"
     return "is not being computed, since nobody needs it"
 
 

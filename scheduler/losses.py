@@ -3,9 +3,16 @@
 Part of the core: pure, like `state.py`, which owns tasks and their states.
 
 - A worker that is *gone* loses its tasks, which are placed anew, and its results, which are
-  computed again where they are needed. If its end may be their fault, the tasks it was running are
-  charged. One that was charged too often is *condemned*: it waits for the agent's report of how the
-  worker ended, which takes the charge back or names the cause; without a report it fails soon.
+  computed again where they are needed. What was running there is charged, if the worker's end may
+  be its fault; charged too often, it fails.
+- What was running only the worker's agent can tell. So if a worker has one, all that it had stays
+  *in doubt*, and is given to nobody, until the agent's report has come. Else a bad task would kill
+  one worker after the other in the meantime, and its neighbours be blamed for it.
+- If no report comes, the agent is gone as well: with its node, or its job. Then nobody is charged,
+  for of all that takes a node or a job away hardly anything is the fault of one task; and jobs are
+  not replaced without end. A report that comes late, over a slow network, still counts.
+- A worker without an agent is an object in some program. When that has died, what the worker was
+  running is guessed: the first ones it was given, of those it has not answered.
 - A worker that says nothing is first *suspect*: it gets nothing more, and what it has not begun is
   placed elsewhere. If it stays silent it is set *aside*: all it has counts as gone, but nobody is
   charged. Its connection stays; once it speaks, what it still has is taken as if it came anew.
@@ -15,7 +22,7 @@ Part of the core: pure, like `state.py`, which owns tasks and their states.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from jobqueue.protocol.failures import Failure
@@ -42,7 +49,10 @@ SUSPECT_AFTER: Final = 3 * HEARTBEAT
 """Seconds of silence after which a worker gets no new tasks."""
 
 REPORT_PATIENCE: Final = 3.0
-"""Seconds within which an agent reports how a worker ended."""
+"""Seconds within which an agent reports how a worker ended, if it can."""
+
+REPORT_USE: Final = 60.0
+"""Seconds after which a report is of no use any more."""
 
 ABSENCE: Final = 5.0
 """Seconds between two looks at the clock from which on it was the scheduler that was away."""
@@ -59,23 +69,43 @@ class Report(NamedTuple):
         Whether the tasks it ran may be to blame.
     lines
         The last it wrote to standard error.
+    running
+        The keys of those tasks; None if they are not known.
+    pid
+        Its process, since its successor has the same name; 0 for whichever there is.
     """
 
     cause: str
     blame: bool
     lines: Sequence[str] = ()
+    running: Collection[str] | None = None
+    pid: int = 0
 
 
 class Departure:
-    """A worker that is gone, what is known of why, and the tasks that were charged for it."""
+    """A worker that is gone, what it had been given, and what of that it was probably running."""
 
-    __slots__ = ("charged", "name", "report", "until")
+    __slots__ = ("had", "name", "pid", "running", "since", "waited_for")
 
-    def __init__(self, name: str, report: Report) -> None:
-        self.name = name
-        self.report = report
-        self.charged: list[Task] = []
-        self.until: float | None = None  # a better report is waited for; set at the first look
+    def __init__(self, worker: WorkerRecord) -> None:
+        self.name = worker.name
+        self.pid = _pid(worker)
+        self.had = {task.key: task for task in worker.tasks}
+        self.running = worker.running()
+        self.since: float | None = None  # set at the first look
+        self.waited_for = True  # its tasks are in doubt
+
+    def guilty(self, report: Report) -> list[Task]:
+        """Return the tasks that a report is about."""
+        if not report.blame:
+            return []
+        if report.running is None:
+            return list(self.running)
+        return [self.had[key] for key in report.running if key in self.had]
+
+
+def _pid(worker: WorkerRecord) -> int:
+    return worker.facts.pid if worker.facts is not None else 0
 
 
 class Losses:
@@ -98,9 +128,10 @@ class Losses:
         self.suspect_after = min(SUSPECT_AFTER, worker_ttl)
         self.strays: dict[Task, set[WorkerRecord]] = {}
         self.aside: dict[WorkerRecord, set[Task]] = {}  # with the results they held
-        self.condemned: dict[Task, Departure] = {}
+        self.in_doubt: dict[Task, Departure] = {}
         self._departures: list[Departure] = []  # of which a report may come
-        self._early: dict[WorkerRecord, Report] = {}  # reports that came before the end
+        # Reports that came before the end of the connection, and when they were first looked at.
+        self._early: dict[WorkerRecord, tuple[Report, float | None]] = {}
         self._looked: float | None = None
 
     @property
@@ -125,30 +156,33 @@ class Losses:
         self.aside.pop(worker, None)
         for task in [task for task, workers in self.strays.items() if worker in workers]:
             self._no_stray(task, worker)
-        report = self._early.pop(worker, None)
-        departure = Departure(worker.name, report or Report(cause, charge))
-        self._take_all(worker, departure, charge, certain=report is not None)
+        departure = Departure(worker)
+        report, _ = self._early.pop(worker, (None, None))
+        if report is not None:
+            report = report._replace(blame=report.blame and charge)
+        elif not charge or worker.facts is None or not worker.facts.agent:
+            report = Report(cause, charge)
+        if report is None:
+            self._departures.append(departure)
+            self._take_all(worker, departure)
+        else:
+            self._take_all(worker)
+            self._charge(departure, report)
         state.transfers.forget_worker(worker)
         state.sweep()
 
-    def _take_all(
-        self, worker: WorkerRecord, departure: Departure, charge: bool, certain: bool
-    ) -> None:
+    def _take_all(self, worker: WorkerRecord, in_doubt: Departure | None = None) -> None:
         """Place the tasks of a worker anew, and compute again what only it held."""
         state = self._state
         state.demands.worker_went(worker)
-        guilty = worker.running() if charge and departure.report.blame else ()
         lost = state.results.all_lost(worker)
         for task in list(worker.tasks):
             if task.worker is not worker:
                 continue  # it died of another one of them
             state.take_back(task)
-            if task in guilty:
-                self._charge(task, departure, certain)
-            if task.state is ASSIGNED:
-                state.await_inputs(task)
-        if departure.charged and not certain:
-            self._departures.append(departure)
+            if in_doubt is not None:
+                self.in_doubt[task] = in_doubt
+            state.await_inputs(task)
         for task in lost:
             if task.state is RELEASED and (task.clients or task.waiters):
                 state.compute_again(task)
@@ -182,54 +216,51 @@ class Losses:
 
     # -- whose fault it was ------------------------------------------------------------------------
 
-    def _charge(self, task: Task, departure: Departure, certain: bool) -> None:
-        task.deaths += 1
-        departure.charged.append(task)
-        if task.deaths >= self.allowed_failures:
-            if certain:
-                self._sentence(task, departure)
-            else:
-                self.condemned[task] = departure
-
-    def _sentence(self, task: Task, departure: Departure) -> None:
-        self._state.fail(task, killed_worker(task, departure.name, *departure.report[::2]))
+    def _charge(self, departure: Departure, report: Report) -> None:
+        """Charge what was running, wherever it is by now, unless it has ended somewhere else."""
+        for task in departure.guilty(report):
+            if task.state not in UNFINISHED:
+                continue
+            task.deaths += 1
+            if task.deaths >= self.allowed_failures:
+                why = killed_worker(task, departure.name, report.cause, report.lines)
+                self._state.fail(task, why)
 
     def reported(self, name: str, report: Report) -> None:
         """Take in an agent's report of how a worker ended."""
-        departure = next((d for d in self._departures if d.name == name), None)
-        if departure is None:
-            worker = self._state.workers.get(name)
-            if worker is not None:
-                self._early[worker] = report
-            return
-        departure.report = report
-        self._departures.remove(departure)
-        if report.blame:
-            self._conclude(departure)
-        else:
-            self._pardon(departure)
-        self._state.sweep()
+        for departure in self._departures:
+            if departure.name == name and report.pid in (0, departure.pid):
+                self._departures.remove(departure)
+                self._charge(departure, report)
+                self._dispel(departure)
+                self._state.sweep()
+                return
+        worker = self._state.workers.get(name)
+        if worker is not None and report.pid in (0, _pid(worker)):
+            self._early[worker] = report, None
 
     def judge(self, now: float) -> None:
-        """Decide on those of whom no report has come."""
+        """Go on where no report comes."""
         for departure in list(self._departures):
-            if departure.until is None:
-                departure.until = now + REPORT_PATIENCE
-            elif now >= departure.until:
+            if departure.since is None:
+                departure.since = now
+            elif now - departure.since >= REPORT_USE:
                 self._departures.remove(departure)
-                self._conclude(departure)
+            elif now - departure.since >= REPORT_PATIENCE and departure.waited_for:
+                self._dispel(departure)
+        for worker, (report, since) in list(self._early.items()):
+            if since is None:
+                self._early[worker] = report, now
+            elif now - since >= REPORT_PATIENCE:  # of another worker of that name
+                del self._early[worker]
         self._state.sweep()
 
-    def _conclude(self, departure: Departure) -> None:
-        for task in departure.charged:
-            if self.condemned.get(task) is departure:
-                self._sentence(task, departure)
-
-    def _pardon(self, departure: Departure) -> None:
-        for task in departure.charged:
-            task.deaths = max(0, task.deaths - 1)
-            if self.condemned.get(task) is departure:
-                del self.condemned[task]
+    def _dispel(self, departure: Departure) -> None:
+        """Be in doubt no more."""
+        departure.waited_for = False
+        for task in departure.had.values():
+            if self.in_doubt.get(task) is departure:
+                del self.in_doubt[task]
                 self._state.await_inputs(task)
 
     # -- workers that fall silent ------------------------------------------------------------------
@@ -263,8 +294,7 @@ class Losses:
         self.aside[worker] = set(worker.holds)
         for task in worker.tasks:
             self.strays.setdefault(task, set()).add(worker)
-        departure = Departure(worker.name, Report("it fell silent", False))
-        self._take_all(worker, departure, charge=False, certain=True)
+        self._take_all(worker)
         self._state.transfers.forget_holder(worker)
 
     # -- and come back -----------------------------------------------------------------------------
@@ -332,7 +362,7 @@ class Losses:
             task.count_ready(-1)
         if mention is not None:
             state.wishes.mentioned[task] = mention
-        self.condemned.pop(task, None)
+        self.in_doubt.pop(task, None)
         state.placing.note(task, worker)
         return True
 

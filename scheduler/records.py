@@ -42,6 +42,7 @@ TRANSITIONS: Final = {
     (READY, WAITING): "an input was lost before it was placed",
     (READY, MEMORY): "a worker that was silent had ended it",
     (READY, CANCELLED): "it, or an input, was cancelled before it was placed",
+    (READY, FAILED): "too many workers have died of it; or a report of the last one has come late",
     (READY, RELEASED): "nobody needs it any more",
     (ASSIGNED, MEMORY): "its worker ended it",
     (ASSIGNED, WAITING): (

@@ -310,12 +310,12 @@ class SchedulerState:
         """
         self.losses.remove(worker, cause, charge)
 
-    def worker_ended(self, name: str, cause: str, blame: bool, lines: Sequence[str]) -> None:
+    def worker_ended(self, name: str, *report: Any) -> None:
         """Take in an agent's report of how a worker ended, as `messages.WORKER_ENDED` has it."""
-        self.losses.reported(name, Report(cause, blame, lines))
+        self.losses.reported(name, Report(*report))
 
     def judge(self, now: float) -> None:
-        """Decide on tasks whose workers died and of whom no report came; to be called each tick."""
+        """Go on with tasks of dead workers of which no report comes; to be called each tick."""
         self.losses.judge(now)
 
     def look_at_silence(self, now: float) -> None:
@@ -563,8 +563,8 @@ class SchedulerState:
     def await_inputs(self, task: Task) -> None:
         """Make an unfinished task that no worker has WAITING or READY, as its inputs stand."""
         task.state = WAITING
-        # One that is condemned waits for its verdict as if that were an input.
-        task.missing = 1 if task in self.losses.condemned else 0
+        # One whose worker has died waits for the agent's report as if that were an input.
+        task.missing = 1 if task in self.losses.in_doubt else 0
         again = []
         for source in task.inputs:
             if source.state is MEMORY:
@@ -653,7 +653,7 @@ class SchedulerState:
         """Draw the conclusions for others from that an unfinished task will not be run now."""
         if task.state is READY:
             task.count_ready(-1)
-        self.losses.condemned.pop(task, None)
+        self.losses.in_doubt.pop(task, None)
         self.wishes.drop_mentions(task)
         for source in task.inputs:
             source.waiters -= 1

@@ -56,7 +56,7 @@ def _check_task(state: SchedulerState, task: Task) -> None:
         assert in_memory or task.state in UNFINISHED, task
     if task.state is WAITING:
         missing = sum(source.state is not MEMORY for source in task.inputs)
-        missing += task in state.losses.condemned
+        missing += task in state.losses.in_doubt
         assert task.missing == missing > 0, (task, task.missing, missing)
     elif task.state is READY:
         assert all(source.state is MEMORY for source in task.inputs), task
@@ -165,8 +165,9 @@ def _check_losses(state: SchedulerState) -> None:
         assert workers, task
         assert task.worker not in workers, task
         assert all(state.workers.get(worker.name) is worker for worker in workers), task
-    for task in losses.condemned:
-        assert task.state is WAITING, f"{task} is condemned"
+    for task, departure in losses.in_doubt.items():
+        assert task.state is WAITING, f"{task} is in doubt"
+        assert departure.had[task.key] is task, task
         assert state.tasks.get(task.key) is task, task
     for worker in state.workers.values():
         assert (worker.silent is ASIDE) == (worker in losses.aside), worker

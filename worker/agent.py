@@ -32,6 +32,7 @@ from functools import partial
 import jobqueue
 from jobqueue.worker.agent_log import Log
 from jobqueue.worker.arguments import AgentOptions, parse_arguments
+from jobqueue.worker.board import SharedBoard
 from jobqueue.worker.child import Child
 from jobqueue.worker.endings import Seen, judge
 from jobqueue.worker.errands import Errands
@@ -245,14 +246,17 @@ class Agent:
 
     def _spawn(self, slot: int) -> None:
         worker = self._workers[slot]
+        board = SharedBoard.make()
         try:
-            process = start_worker(self._argv, worker)
+            process = start_worker(self._argv, worker, board)
         except OSError as error:
+            if board is not None:
+                board.close()
             cause = f"could not be started: {error}"
             self._note_end(worker.name, None, None, cause, time.time(), [])
             self._perform(self._supervisor.exited(slot, None, time.monotonic()))
             return
-        child = self._children[slot] = Child(slot, worker.name, process)
+        child = self._children[slot] = Child(slot, worker.name, process, board)
         for fd, on_data in ((child.stderr, self._copy_stderr), (child.life, self._on_life)):
             self._selector.register(fd, selectors.EVENT_READ, partial(on_data, child))
         self._watch.alive(slot, time.monotonic())
@@ -283,6 +287,7 @@ class Agent:
 
     def _on_ended(self, child: Child) -> None:
         now, signs, status = time.monotonic(), child.signs, int(child.process.returncode)
+        running = child.take_board()
         out_of_memory = status == -signal.SIGKILL and self._kernel_kills.recent(now)
         seen = Seen(status, signs.worked, signs.signed_off, child.verdict,
                     self._supervisor.ending, out_of_memory)  # fmt: skip
@@ -293,10 +298,15 @@ class Agent:
         self._note_end(child.name, child.process.pid, ending.status, ending.cause, child.started,
                        lines)  # fmt: skip
         if ending.report:
-            self._errands.report(child.name, ending.cause, ending.blame, lines)
+            pid = child.process.pid
+            self._errands.report(child.name, ending.cause, ending.blame, lines, running, pid)
         if signs.signed_off is None:
             self._errands.sweep()
-        self._perform(self._supervisor.exited(child.slot, ending.status, now, worked=signs.worked))
+        self._perform(
+            self._supervisor.exited(
+                child.slot, ending.status, now, worked=signs.worked, busy=running != []
+            )
+        )
 
     def _copy_stderr(self, child: Child, *, to_the_end: bool = False) -> None:
         """Copy what a worker wrote to the log, and keep the last of it."""
@@ -365,6 +375,7 @@ class Agent:
         """Leave nothing behind but the exit record and the last line."""
         for child in self._children.values():
             child.kill_group()
+            child.take_board()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.process.wait(1.0)
             for stream in (child.process.stdin, child.process.stderr):

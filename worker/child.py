@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 
+from jobqueue.worker.board import SharedBoard
 from jobqueue.worker.exit_codes import ExitCode
 from jobqueue.worker.exit_record import Tail
 from jobqueue.worker.launch import Signs
@@ -24,14 +25,23 @@ class Child:
         The worker's name.
     process
         As `jobqueue.worker.launch.start_worker` returned it.
+    board
+        Where it shows what it runs, if there is such a thing.
     """
 
-    __slots__ = ("name", "process", "signs", "slot", "started", "tail", "verdict")
+    __slots__ = ("board", "name", "process", "signs", "slot", "started", "tail", "verdict")
 
-    def __init__(self, slot: int, name: str, process: subprocess.Popen[bytes]) -> None:
+    def __init__(
+        self,
+        slot: int,
+        name: str,
+        process: subprocess.Popen[bytes],
+        board: SharedBoard | None = None,
+    ) -> None:
         self.slot = slot
         self.name = name
         self.process = process
+        self.board = board
         self.started = time.time()
         self.tail = Tail()
         self.signs = Signs()
@@ -55,6 +65,14 @@ class Child:
         """Whether no more of them come."""
         assert self.process.stdin is not None
         return self.process.stdin.closed
+
+    def take_board(self) -> list[str] | None:
+        """Return what it was running when it died, None if that is not known. Only once."""
+        if self.board is None:
+            return None
+        running = self.board.running()
+        self.board.close()
+        return running
 
     def kill_group(self) -> None:
         """Kill the worker, if it still runs, and whatever its tasks have left behind.

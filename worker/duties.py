@@ -12,6 +12,7 @@ from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.messages import Message
 from jobqueue.protocol.payload import Serialized
 from jobqueue.protocol.running import Host
+from jobqueue.worker.board import Board
 from jobqueue.worker.calls import Calls
 from jobqueue.worker.executor import Executor
 from jobqueue.worker.intake import Intake
@@ -34,6 +35,8 @@ class Duties:
         How many tasks run at the same time.
     store
         Where results are.
+    board
+        Where its threads show what they run.
     credentials
         The worker's.
     link
@@ -53,6 +56,7 @@ class Duties:
         nthreads: int,
         store: Store,
         *,
+        board: Board,
         credentials: Credentials | None,
         link: Link,
         on_stuck: Callable[[str], object],
@@ -64,6 +68,7 @@ class Duties:
         self.executor = Executor(
             nthreads,
             store,
+            board=board,
             where=host.name,
             wake=lambda: link.in_loop(self._send_results),
             host=host,

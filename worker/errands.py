@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from jobqueue.worker.agent_log import Log
 from jobqueue.worker.arguments import AgentOptions
@@ -47,9 +48,17 @@ class Errands:
         """Look whether there is a scheduler; the answer comes with a SIGCHLD."""
         self._start(self._look)
 
-    def report(self, name: str, cause: str, blame: bool, lines: Sequence[str]) -> None:
+    def report(
+        self,
+        name: str,
+        cause: str,
+        blame: bool,
+        lines: Sequence[str],
+        running: Sequence[str] | None,
+        pid: int,
+    ) -> None:
         """Tell the scheduler how a worker ended, see `jobqueue.worker.report.Report`."""
-        self._start_to_finish(self._report, name, cause, blame, lines)
+        self._start_to_finish(self._report, name, cause, blame, lines, running, pid)
 
     def sweep(self) -> None:
         """Remove what a worker has left on disk."""
@@ -86,11 +95,12 @@ class Errands:
         self.answers.append(look_for_scheduler(options.addresses, options.credentials, timeout))
         signal.raise_signal(signal.SIGCHLD)  # wakes the main thread
 
-    def _report(self, name: str, cause: str, blame: bool, lines: Sequence[str]) -> None:
+    def _report(self, name: str, *fields: Any) -> None:
         from jobqueue.worker.report import Report, report_end
 
-        report = Report(name, cause, blame, lines)
-        trouble = report_end(report, self._options.addresses, self._options.credentials)
+        trouble = report_end(
+            Report(name, *fields), self._options.addresses, self._options.credentials
+        )
         if trouble:
             self._log.line("scheduler not told of a worker's end", worker=name, error=trouble)
 

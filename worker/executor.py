@@ -26,6 +26,7 @@ from jobqueue.protocol.payload import Serialized
 from jobqueue.protocol.references import mentioning
 from jobqueue.protocol.running import Host, running
 from jobqueue.protocol.serialize import dumps, dumps_if_small, loads
+from jobqueue.worker.board import Board, Slot, note
 from jobqueue.worker.functions import Functions
 from jobqueue.worker.items import InputGone, Item, arguments_of
 from jobqueue.worker.link import Link
@@ -54,6 +55,8 @@ class Executor:
         nothing.
     host
         The worker, as tasks find it.
+    board
+        Where threads show what they run, in case the process dies of it.
     link
         The way to the scheduler: when nothing else waits, a result leaves at once, from the thread
         that has made it.
@@ -75,6 +78,7 @@ class Executor:
         wake: Callable[[], object],
         host: Host | None = None,
         link: Link | None = None,
+        board: Board | None = None,
     ) -> None:
         self.functions = Functions()
         self.inline_limit = 0
@@ -83,6 +87,7 @@ class Executor:
         self._wake = wake
         self._host = host
         self._link = link
+        self._board = board or Board(None)
         self._awake = False
         # Items leave the queue only by `get`; whoever removes one from here first has it. A None
         # in the queue has a thread look up.
@@ -126,7 +131,9 @@ class Executor:
         """Return the keys of what runs in a place though it was abandoned."""
         runners = [runner for runner in list(self._runners.values()) if not runner.away]
         items = [(runner, runner.item) for runner in runners]
-        return [item.key for runner, item in items if item is not None and runner.abandoned is item]
+        return [
+            item.key for runner, item in items if item is not None and runner.abandoned is item
+        ]
 
     def take_results(self) -> Taken:
         """Return, and forget, the results that have come since the last call."""
@@ -256,6 +263,7 @@ class Executor:
         self._runners[runner.ident] = runner
         runner.odd = True  # perhaps it is to end already
         running.host, here.runner = self._host, runner
+        slot = self._board.take()
         trouble: BaseException | None = None
         try:
             with mentioning() as met:
@@ -264,16 +272,19 @@ class Executor:
                         if trouble is not None:
                             self._catch(runner, trouble)
                             trouble = None
-                        self._work(runner, met)
+                        self._work(runner, met, slot)
                         return
                     except BaseException as error:
                         trouble = error
         finally:
+            self._board.give_back(slot)
             del self._runners[runner.ident]
 
-    def _work(self, runner: Runner, met: list[Any]) -> None:
+    def _work(self, runner: Runner, met: list[Any], slot: Slot) -> None:
         """Run items until this thread is to end."""
         get, waiting = self._queue.get, self._waiting
+        memory, at = slot
+        memory[at] = 0  # of what has slipped out of here
         while not (runner.odd and self._leaves(runner)):
             item = get()
             if item is None:
@@ -285,8 +296,10 @@ class Executor:
             if found is not None:  # it was not withdrawn
                 # Withdrawn and put again, it runs here, and what comes for it later is void.
                 runner.item = found
-                running.key = found.key
+                running.key = key = found.key
+                note(memory, at, key.encode())
                 told = self._run(runner, found, met)
+                memory[at] = 0
             runner.item = None
             if not told and not self._awake:
                 self._tell()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from jobqueue.worker.board import SharedBoard
 from jobqueue.worker.exit_codes import ExitCode
 from jobqueue.worker.options import WorkerOptions
 
@@ -21,7 +22,9 @@ def worker_argv() -> tuple[str, ...]:
     return (sys.executable, "-m", "jobqueue.worker.process")
 
 
-def start_worker(argv: Sequence[str], options: WorkerOptions) -> subprocess.Popen[bytes]:
+def start_worker(
+    argv: Sequence[str], options: WorkerOptions, board: SharedBoard | None = None
+) -> subprocess.Popen[bytes]:
     """Start a worker process: the agent's end.
 
     Its standard input holds the options and then ends. It is a socket: what the worker writes to
@@ -33,11 +36,15 @@ def start_worker(argv: Sequence[str], options: WorkerOptions) -> subprocess.Pope
     that what a dead worker's tasks have started can be found. It stays in the agent's session:
     several batch systems know the processes of a job by that.
 
+    If there is a board, it inherits that, and finds it by its options.
+
     Raises
     ------
     OSError
         If the process cannot be started.
     """
+    shared = () if board is None else (board.fd,)
+    options = options._replace(board=shared[0] if shared else None)
     line = options.to_json().encode() + b"\n"
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -47,7 +54,12 @@ def start_worker(argv: Sequence[str], options: WorkerOptions) -> subprocess.Pope
             raise OSError(f"worker options of {len(line)} bytes do not fit into a socket")
         ours.shutdown(socket.SHUT_WR)
         process = subprocess.Popen(
-            argv, stdin=theirs.fileno(), stderr=subprocess.PIPE, bufsize=0, process_group=0
+            argv,
+            stdin=theirs.fileno(),
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            process_group=0,
+            pass_fds=shared,
         )
         process.stdin = open(ours.detach(), "rb", buffering=0)  # noqa: SIM115
     assert process.stderr is not None

@@ -50,6 +50,9 @@ class WorkerOptions(NamedTuple):
         Modules or paths of Python files to execute before the first task, in this order.
     agent_pid
         Process id of the agent; a worker does not outlive it.
+    board
+        File descriptor of the page on which the worker shows what it runs, see
+        `jobqueue.worker.board`; None if it is not to.
 
     Examples
     --------
@@ -74,6 +77,7 @@ class WorkerOptions(NamedTuple):
     resources: dict[str, float] = {}  # noqa: RUF012 - never written to
     preload: tuple[str, ...] = ()
     agent_pid: int = 0
+    board: int | None = None
 
     def to_json(self) -> str:
         """Return one line of JSON, without its line break."""

@@ -1,7 +1,8 @@
 """Telling the scheduler at once how a worker ended, which by then cannot tell itself.
 
-The scheduler has seen a connection break, and waits a few seconds for this before it says of a task
-that it has killed its workers. In a thread of the agent, and with modules that it imports only now.
+The scheduler has seen a connection break, and waits a few seconds for this before it gives the
+worker's tasks to others: one of them may have killed it. In a thread of the agent, and with modules
+that it imports only now.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from jobqueue.errors import JobQueueError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.hello import PYTHON
 
-TIMEOUT = 3.0
-"""Seconds to reach the scheduler; later nobody waits for it any more."""
+TIMEOUT = 20.0
+"""Seconds to reach the scheduler. It does not wait for so long, but has use for it even then."""
 
 
 class Report(NamedTuple):
@@ -32,12 +33,18 @@ class Report(NamedTuple):
         Whether the tasks that it ran may be at fault.
     lines
         The last it wrote to standard error.
+    running
+        The tasks that it was running, None if that is not known.
+    pid
+        Its process, since another one has its name by now.
     """
 
     name: str
     cause: str
     blame: bool
     lines: Sequence[str]
+    running: Sequence[str] | None = None
+    pid: int = 0
 
 
 def report_end(
@@ -80,7 +87,7 @@ async def _report(
         timeout=seconds,
     )
     try:
-        comm.send([(m.WORKER_ENDED, report.name, report.cause, report.blame, [*report.lines])])
+        comm.send([(m.WORKER_ENDED, *report)])
         await asyncio.wait_for(comm.drain(), seconds)
     except TimeoutError:
         return f"{comm.peer_address} takes nothing"

@@ -9,7 +9,7 @@ A worker has a *slot*, which stays when the process in it is replaced. A slot go
 
     RUNNING -> ENDED      it ended for good, or the agent is ending
     RUNNING -> WAITING    it crashed, and is started again after a delay
-    RUNNING -> RUNNING    it asked to be started again, or was killed for its memory: at once
+    RUNNING -> RUNNING    it asked to be started again, or its tasks have ended it: at once
     WAITING -> RUNNING    the delay is over
     WAITING -> ENDED      the agent is ending
     RUNNING -> ENDED      it crashed once too often
@@ -45,6 +45,11 @@ class Policy(NamedTuple):
         at the first, and in any case.
         Even the first is no shorter than batch systems take to signal all processes of a job,
         lest a worker be started again in the middle of the job's end.
+    prompt
+        Crashes in a row of a worker that was running tasks before these delays begin: until then
+        it is started again at once, or after the first of them if it was killed from outside.
+        Nothing is wrong with the worker, and the other tasks wait for it; a bad one costs them
+        three workers, say, before it has failed.
     patience
         Restarts in a row of crashes of workers that did get to work. They are more, as the worker
         is well and its tasks are at fault: each bad task kills three workers, or however many the
@@ -56,6 +61,7 @@ class Policy(NamedTuple):
     last_wait: float = 10.0
     settled: float = 30.0
     restart_delays: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
+    prompt: int = 9
     patience: int = 30
 
 
@@ -101,6 +107,10 @@ PRECEDENCE = (
     ExitCode.NO_SCHEDULER,
     ExitCode.TOLD_TO_END,
 )
+
+
+# What batch systems end a job's processes with; tasks end their worker otherwise, as a rule.
+_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
 
 
 class Spawn(NamedTuple):
@@ -224,7 +234,13 @@ class Supervisor:
         return [self._spawn(index, now) for index in range(len(self._slots))]
 
     def exited(
-        self, index: int, status: int | None, now: float, *, worked: bool = False
+        self,
+        index: int,
+        status: int | None,
+        now: float,
+        *,
+        worked: bool = False,
+        busy: bool = False,
     ) -> list[Action]:
         """Take note that the worker process in a slot ended.
 
@@ -238,6 +254,8 @@ class Supervisor:
             The time.
         worked
             Whether it had found its scheduler: then it is its tasks that may be at fault.
+        busy
+            Whether it was running tasks, as far as is known.
 
         Raises
         ------
@@ -256,7 +274,7 @@ class Supervisor:
             slot.crashes = 0
             actions.append(self._spawn(index, now))
         else:
-            actions.append(self._crashed(index, status, worked, now))
+            actions.append(self._crashed(index, status, worked, busy, now))
         return actions + self._end_if_all_ended()
 
     def asked_to_end(self, request: Request, now: float) -> list[Action]:
@@ -313,7 +331,9 @@ class Supervisor:
         slot.state, slot.since = SlotState.RUNNING, now
         return Spawn(index)
 
-    def _crashed(self, index: int, status: int | None, worked: bool, now: float) -> Action:
+    def _crashed(
+        self, index: int, status: int | None, worked: bool, busy: bool, now: float
+    ) -> Action:
         slot, delays = self._slots[index], self.policy.restart_delays
         if now - slot.since >= self.policy.settled:
             slot.crashes = 0
@@ -323,9 +343,10 @@ class Supervisor:
         if slot.crashes > patience or not delays:
             slot.state, slot.exit_code = SlotState.ENDED, ExitCode.CRASHED
             return GiveUp(index, slot.crashes)
-        if memory and slot.crashes == 1:
+        prompt = self.policy.prompt if worked and busy else 1 if memory else 0
+        if slot.crashes <= prompt and status not in _FROM_OUTSIDE:
             return self._spawn(index, now)
-        delay = delays[min(slot.crashes, len(delays)) - 1]
+        delay = delays[min(max(1, slot.crashes - prompt), len(delays)) - 1]
         slot.state, slot.since = SlotState.WAITING, now + delay
         return Postpone(index, delay, slot.crashes)
 

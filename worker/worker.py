@@ -19,6 +19,7 @@ from jobqueue.errors import AuthenticationFailed, CommError, HandshakeRefused
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.hello import WorkerFacts
 from jobqueue.protocol.messages import Message
+from jobqueue.worker.board import Board
 from jobqueue.worker.calls import start_thread
 from jobqueue.worker.duties import Duties
 from jobqueue.worker.exit_codes import ExitCode
@@ -109,6 +110,7 @@ class Worker:
             self,
             options.nthreads,
             self._store,
+            board=Board(options.board),
             credentials=self._credentials,
             link=self._link,
             on_stuck=self._on_stuck,
@@ -296,6 +298,7 @@ class Worker:
             host=socket.gethostname(),
             pid=os.getpid(),
             resources=options.resources,
+            agent=options.agent_pid not in (0, os.getpid()),
         )
         return await connect_any(
             options.addresses,

@@ -31,6 +31,8 @@ class WorkerFacts(NamedTuple):
         Its process.
     resources
         Amounts that tasks may ask for, by name.
+    agent
+        Whether a job agent watches it, and will report how it ended if that was not in order.
     """
 
     name: str
@@ -41,6 +43,7 @@ class WorkerFacts(NamedTuple):
     host: str = ""
     pid: int = 0
     resources: Mapping[str, float] = {}
+    agent: bool = False
 
     def to_hello(self) -> dict[str, Any]:
         """Return the hello of a worker with these facts."""

@@ -241,8 +241,9 @@ HEARTBEAT = "heartbeat"
 # -- job agent -> scheduler ------------------------------------------------------------------------
 
 WORKER_ENDED = "worker-ended"
-"""(WORKER_ENDED, name, cause, blame, [line, …]): how a worker ended without being told to; whether
-the tasks it ran may be to blame; and the last it wrote to standard error."""
+"""(WORKER_ENDED, name, cause, blame, [line, …], running: [key, …] or None, pid): how a worker ended
+without being told to; whether the tasks it ran may be to blame; the last it wrote to standard
+error; which tasks those are, None if that is not known; and its process."""
 
 # -- worker -> worker ------------------------------------------------------------------------------
 # SEND, DATA and NO_DATA as above, over a connection of their own.

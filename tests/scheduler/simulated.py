@@ -61,7 +61,9 @@ class SimulatedWorker:
         self, world: World, name: str, nthreads: int, host: str, resources: dict[str, float]
     ) -> None:
         self.world = world
-        facts = WorkerFacts(name, nthreads, (name,), host=host, resources=resources)
+        facts = WorkerFacts(
+            name, nthreads, (name,), host=host, resources=resources, agent=world.count % 3 > 0
+        )
         self.record = WorkerRecord(name, nthreads, addresses=(name,), facts=facts)
         self.inbox: deque[Message] = deque()
         self.outbox: deque[Message] = deque()
@@ -455,7 +457,7 @@ class World:
         assert not state.wishes.mentioned
         assert not state.wishes.keeper.wants
         assert not state.losses.strays
-        assert not state.losses.condemned
+        assert not state.losses.in_doubt
         assert not transfers.requests
         assert not transfers.awaited
         assert not transfers.copies
@@ -478,7 +480,7 @@ class World:
                 self.end_step()
             self.pass_time()
             busy = any(worker.busy for worker in self.workers.values())
-            if not busy and not self.state.losses.condemned:
+            if not busy and not self.state.losses.in_doubt:
                 return
         raise AssertionError("it never comes to rest")
 

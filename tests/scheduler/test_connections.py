@@ -143,13 +143,13 @@ def test_a_worker_that_dies_is_blamed_on_what_it_ran(site, run):
         async with site(allowed_failures=2) as here:
             client = await here.client()
             await here.submit(client, "a")
+            agent = await here.agent()
             for name in ("w1", "w2"):
-                worker = await here.worker(name)
+                worker = await here.worker(name, agent=True, pid=7)
                 await worker.hears(m.RUN)
                 worker.comm.abort()
                 await worker.comm.wait_closed()
-            agent = await here.agent()
-            agent.say(m.WORKER_ENDED, "w2", "killed by SIGSEGV", True, ["last words"])
+                agent.say(m.WORKER_ENDED, name, "killed by SIGSEGV", True, ["last words"], ["a"], 7)
             _, ((_, failure),) = await client.hears(m.FAILED)
             error = Failure(*failure).to_exception()
             assert isinstance(error, KilledWorker)

@@ -47,7 +47,8 @@ def test_a_session_is_told_from_its_beginning_to_its_end(site, run, tmp_path):
 
     async def main() -> None:
         async with site(event_log=tmp_path / "events", allowed_failures=1) as here:
-            client, worker = await here.client(), await here.worker("w1", host="node1")
+            client = await here.client()
+            worker = await here.worker("w1", host="node1", pid=7, agent=True)
             client.say(m.FUNCTIONS, [(b"f", "inc", b"pickle")])
             options = {"retries": 1, "tags": {"study": "A"}, "digest": b"1234"}
             client.say(m.SUBMIT, b"f", options, [("a", b"arguments", None)])
@@ -64,7 +65,8 @@ def test_a_session_is_told_from_its_beginning_to_its_end(site, run, tmp_path):
             worker.comm.abort()
             await worker.comm.wait_closed()
             agent = await here.agent()
-            agent.say(m.WORKER_ENDED, "w1", "killed by SIGSEGV", True, ["last words"])
+            words = ["last words"]
+            agent.say(m.WORKER_ENDED, "w1", "killed by SIGSEGV", True, words, ["b"], 7)
             await client.hears(m.FAILED)
             client.comm.close()
             await client.comm.wait_closed()
@@ -104,7 +106,14 @@ def test_a_session_is_told_from_its_beginning_to_its_end(site, run, tmp_path):
     assert told("called")[0]["workers"] == ["w1"]
     assert told("cancelled")[0]["keys"] == ["data"]
     assert told("worker-ended") == [
-        {"worker": "w1", "cause": "killed by SIGSEGV", "blame": True, "lines": ["last words"]}
+        {
+            "worker": "w1",
+            "cause": "killed by SIGSEGV",
+            "blame": True,
+            "lines": ["last words"],
+            "running": ["b"],
+            "pid": 7,
+        }
     ]
     assert told("death-charged") == [{"key": "b", "worker": "w1", "deaths": 1}]
     assert told("failed")[0]["key"] == "b"

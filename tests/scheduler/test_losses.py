@@ -6,8 +6,8 @@ import pytest
 
 from jobqueue.errors import DataLost, KilledWorker
 from jobqueue.protocol import messages as m
-from jobqueue.scheduler.losses import REPORT_PATIENCE, SUSPECT_AFTER
-from jobqueue.scheduler.records import ASIDE, ASSIGNED, FAILED, MEMORY, READY, SUSPECT, WAITING
+from jobqueue.scheduler.losses import REPORT_PATIENCE, REPORT_USE, SUSPECT_AFTER
+from jobqueue.scheduler.records import ASIDE, ASSIGNED, FAILED, MEMORY, READY, SUSPECT
 from jobqueue.scheduler.state import WORKER_TTL
 
 FAILURE = (b"", "ZeroDivisionError: division by zero", "Traceback ...")
@@ -28,103 +28,193 @@ def pass_time(core, seconds, *well, start=0.0, tick=1.0):
 # -- whose fault it was ----------------------------------------------------------------------------
 
 
-def condemned(core, client, key="bad"):
-    """A task of which three workers have died, w3 last."""
-    core.submit(client, key)
-    for name in ("w1", "w2", "w3"):
-        worker = core.worker(name)
-        assert core.placed(worker) == [key]
-        core.lose(worker, cause="its connection ended")
+def doubtful(core, *keys, name="w", deaths=0, **facts):
+    """A worker with an agent has died, which has been given these; return the client."""
+    client = core.client()
+    core.submit(client, *keys)
+    for key in keys:
+        core.task(key).deaths = deaths
+    worker = core.worker(name, agent=True, **facts)
+    assert core.placed(worker) == list(keys)
+    core.lose(worker, cause="its connection ended")
+    return client
+
+
+def report(core, running=None, *, name="w", cause="killed by signal 9", blame=True, pid=0):
+    lines = ["Boom", "Aborted"]
+    core.happens(core.state.worker_ended, name, cause, blame, lines, running, pid)
+
+
+def deaths(core, *keys):
+    return [core.task(key).deaths for key in keys]
 
 
 def test_an_agents_report_names_the_cause(core):
     """With the last lines that the worker wrote."""
-    client = core.client()
-    condemned(core, client)
-    assert core.state_of("bad") == WAITING, "the agent may say more in a moment"
-    core.happens(core.state.worker_ended, "w3", "killed by signal 9", True, ["Boom", "Aborted"])
+    client = doubtful(core, "bad", deaths=2)
+    report(core, ["bad"])
     error = core.failure(client)
     assert isinstance(error, KilledWorker)
-    assert (error.worker, error.cause) == ("w3", "killed by signal 9")
+    assert (error.worker, error.cause) == ("w", "killed by signal 9")
     assert error.log_tail == "Boom\nAborted"
-    assert "3 workers that died, the last of them w3: killed by signal 9" in str(error)
+    assert "3 workers that died, the last of them w: killed by signal 9" in str(error)
     assert str(error).endswith("Boom\nAborted")
 
 
-def test_without_a_report_the_task_fails_soon(core):
-    """Workers need not have an agent; nobody waits for ever."""
-    client = core.client()
-    condemned(core, client)
-    pass_time(core, REPORT_PATIENCE + 2)
-    assert "its connection ended" in str(core.failure(client))
-    core.happens(core.state.worker_ended, "w3", "too late", False, [])
-    assert core.state_of("bad") == FAILED
+def test_only_what_was_running_is_charged(core):
+    """Wherever it stood among all that the worker had been given."""
+    doubtful(core, "ended", "bad", "next", nthreads=2)
+    report(core, ["bad"])
+    assert deaths(core, "ended", "bad", "next") == [0, 1, 0]
 
 
-def test_a_report_takes_the_charge_back(core):
-    """Whom a node's failure hit may run again."""
-    client = core.client()
-    condemned(core, client)
-    core.happens(core.state.worker_ended, "w3", "the node failed", False, [])
-    assert core.task("bad").deaths == 2
-    assert core.placed(core.worker("w4")) == ["bad"]
-
-
-def test_a_condemned_task_is_not_placed(core):
-    """Another worker that has room must not die of it meanwhile."""
-    client = core.client()
-    condemned(core, client)
-    other = core.worker("other")
+def test_nothing_that_may_be_bad_is_placed_before_the_report(core):
+    """A worker that has room must not die of it meanwhile; what it did not have, it gets."""
+    client = doubtful(core, "good", "bad")
+    other = core.worker("other", nthreads=2)
     core.submit(client, "fine")
     assert core.placed(other) == ["fine"]
-    core.happens(core.state.worker_ended, "w3", "killed", True, [])
-    core.failure(client)
+    report(core, ["bad"])
+    assert sorted(core.placed(other)) == ["bad", "good"]
+
+
+def test_if_nothing_was_running_nobody_is_charged(core):
+    """Somebody has killed a worker while it waited, or a call that is no task has."""
+    doubtful(core, "a")
+    report(core, [])
+    assert deaths(core, "a") == [0]
+
+
+def test_without_a_report_nobody_is_charged(core):
+    """The agent is gone as well: its node has failed, or its job was killed."""
+    doubtful(core, "a", deaths=2)
+    pass_time(core, REPORT_PATIENCE + 2)
+    assert deaths(core, "a") == [2]
+    assert core.placed(core.worker("other")) == ["a"]
+
+
+@pytest.mark.parametrize("placed", [True, False])
+def test_a_report_that_comes_late_counts(core, placed):
+    """It takes a bad task away even from the next worker."""
+    client = doubtful(core, "bad", deaths=2)
+    pass_time(core, REPORT_PATIENCE + 2)
+    if placed:
+        other = core.worker("other")
+        assert core.placed(other) == ["bad"]
+    report(core, ["bad"])
+    assert core.state_of("bad") == FAILED
+    assert isinstance(core.failure(client), KilledWorker)
+    if placed:
+        assert core.said(other) == [(m.CANCEL, False, ["bad"])]
+
+
+def test_a_report_that_comes_far_too_late_does_not(core):
+    """Nobody remembers what it is about."""
+    doubtful(core, "a")
+    pass_time(core, REPORT_USE + 2)
+    assert not core.state.losses._departures
+    report(core, ["a"])
+    assert deaths(core, "a") == [0]
+
+
+def test_what_has_ended_elsewhere_by_then_is_not_charged(core):
+    """A late report finds it done."""
+    client = doubtful(core, "a", deaths=2)
+    pass_time(core, REPORT_PATIENCE + 2)
+    other = core.worker("other")
+    core.placed(other)
+    core.done(other, "a", b"1")
+    report(core, ["a"])
+    assert core.said(client) == [(m.FINISHED, [("a", b"1")])]
+
+
+def test_an_agent_that_does_not_know_what_was_running(core):
+    """Then it is guessed, as for workers without an agent: those that came first."""
+    doubtful(core, "first", "second")
+    report(core, None)
+    assert deaths(core, "first", "second") == [1, 0]
+
+
+def test_a_report_of_no_fault_charges_nobody(core):
+    """Whom a node's failure hit may run again."""
+    doubtful(core, "a", deaths=2)
+    report(core, ["a"], cause="the node failed", blame=False)
+    assert deaths(core, "a") == [2]
+    assert core.placed(core.worker("other")) == ["a"]
+
+
+def test_a_worker_without_an_agent_is_not_waited_for(core):
+    """It is an object in a program that has died: its first tasks are charged at once."""
+    client = core.client()
+    core.submit(client, "bad", "next")
+    for name in ("w1", "w2"):
+        worker = core.worker(name)
+        assert core.placed(worker) == ["bad", "next"]
+        core.lose(worker)
+    assert deaths(core, "bad", "next") == [2, 0]
+    worker = core.worker("w3")
+    core.placed(worker)
+    core.lose(worker, cause="its connection ended")
+    assert "the last of them w3: its connection ended" in str(core.failure(client))
 
 
 def test_a_report_may_come_before_the_end_of_the_connection(core):
     """Then nothing is waited for."""
     client = core.client()
-    core.submit(client, "bad")
+    core.submit(client, "good", "bad")
     for name in ("w1", "w2", "w3"):
-        worker = core.worker(name)
+        worker = core.worker(name, agent=True)
         core.placed(worker)
-        core.happens(core.state.worker_ended, name, "killed by signal 9", True, [])
+        report(core, ["bad"], name=name)
         core.lose(worker, cause="its connection ended")
     assert "killed by signal 9" in str(core.failure(client))
+    assert deaths(core, "good") == [0]
 
 
 def test_a_report_of_no_fault_before_the_end_charges_nobody(core):
     """Whatever the end of the connection looks like."""
-    client, worker = core.client(), core.worker("w")
+    client, worker = core.client(), core.worker("w", agent=True)
     core.submit(client, "a")
     core.placed(worker)
-    core.happens(core.state.worker_ended, "w", "preempted", False, [])
+    report(core, ["a"], blame=False)
     core.lose(worker, charge=True)
-    assert core.task("a").deaths == 0
+    assert deaths(core, "a") == [0]
 
 
-def test_a_report_is_of_the_worker_that_was_there_at_the_time(core):
-    """Its successor of the same name, which an agent starts at once, has nothing to do with it."""
-    client = core.client()
-    core.submit(client, "a", "b", fid=b"f")
-    first = core.worker("w")
-    core.placed(first)
-    core.lose(first)
-    second = core.worker("w")
-    core.placed(second)
-    core.happens(core.state.worker_ended, "w", "the node failed", False, [])
-    assert core.task("a").deaths == 0
+def test_a_report_is_of_one_process(core):
+    """The successor, which is there at once, has the same name, and nothing to do with it."""
+    doubtful(core, "a", pid=1)
+    second = core.worker("w", agent=True, pid=2)
+    report(core, ["a"], pid=1)
+    assert deaths(core, "a") == [1]
+    assert core.placed(second) == ["a"]
     core.lose(second)
-    assert core.task("a").deaths == 1
+    report(core, ["a"], pid=1)
+    assert deaths(core, "a") == [1]
+    report(core, ["a"], pid=2)
+    assert deaths(core, "a") == [2]
 
 
-def test_a_condemned_task_that_is_released_is_forgotten(core):
-    """And a report on it is of no interest any more."""
-    client = core.client()
-    condemned(core, client)
-    core.happens(core.state.release, client, ["bad"])
+def test_a_report_that_belongs_to_nobody_is_forgotten(core):
+    """It must not be taken for one of a worker that dies much later."""
+    client, worker = core.client(), core.worker("w", agent=True)
+    report(core, ["a"])
+    pass_time(core, REPORT_PATIENCE + 2, worker)
+    core.submit(client, "a")
+    core.placed(worker)
+    core.lose(worker)
+    assert deaths(core, "a") == [0]
+    assert core.state.losses.in_doubt
+
+
+def test_a_key_that_is_other_work_by_now_is_not_charged(core):
+    """The report is of the task that the worker had."""
+    client = doubtful(core, "a")
+    core.happens(core.state.release, client, ["a"])
     assert not core.state.tasks
-    core.happens(core.state.worker_ended, "w3", "killed", True, [])
+    core.submit(client, "a", fid=b"g")
+    report(core, ["a"])
+    assert deaths(core, "a") == [0]
 
 
 def test_a_task_that_has_left_its_thread_is_charged_too(core):

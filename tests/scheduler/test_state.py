@@ -197,9 +197,6 @@ def test_a_task_that_kills_its_workers_fails(core):
         worker = core.worker(name)
         assert core.placed(worker) == ["bad"]
         core.lose(worker, cause="signal 11")
-    core.happens(core.state.judge, 0.0)
-    assert core.said(client) == [], "its agent may have more to say"
-    core.happens(core.state.judge, 10.0)
     error = core.failure(client)
     assert isinstance(error, KilledWorker)
     assert str(error) == (

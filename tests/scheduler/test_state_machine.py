@@ -6,7 +6,7 @@ import importlib.util
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -102,10 +102,12 @@ def actions(random: Random) -> dict[str, tuple[float, dict[str, Any]]]:
             {
                 **one,
                 "charge": maybe(),
-                "report": random.choice(["none", "before", "after"]),
+                "report": random.choice(["none", "before", "after", "late"]),
                 "blame": maybe(),
+                "known": maybe(),
             },
         ),
+        "a_report_comes_late": (0.5, {}),
         "worker_retires": (0.5, one),
         "worker_falls_silent": (1, {**one, "silent": maybe()}),
         "time_passes": (1.5, {"ticks": some(3)}),
@@ -136,6 +138,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.world = World()
         self.submitted: list[tuple[str, bytes]] = []  # and with which function
         self.without_inputs: list[str] = []
+        self.late_reports: list[Callable[[], None]] = []
         self.world.add_client()
         self.world.add_worker(1)
         self.world.end_step()
@@ -318,21 +321,35 @@ class SchedulerMachine(RuleBasedStateMachine):
     @rule(
         pick=PICK,
         charge=st.booleans(),
-        report=st.sampled_from(["none", "before", "after"]),
+        report=st.sampled_from(["none", "before", "after", "late"]),
         blame=st.booleans(),
+        known=st.booleans(),
     )
-    def worker_dies(self, pick: int, charge: bool, report: str, blame: bool) -> None:
+    def worker_dies(self, pick: int, charge: bool, report: str, blame: bool, known: bool) -> None:
         worker = self.worker(pick)
         if worker is not None:
-            tell = partial(
-                self.world.state.worker_ended, worker.record.name, "chance", blame, ["line"]
-            )
+            running = [run.key for run in worker.running] if known else None
+            told = worker.record.name, "chance", blame, ["line"], running
+            tell = partial(self.world.state.worker_ended, *told)
+            deaths = {task: task.deaths for task in worker.record.tasks}
             if report == "before":
                 tell()
             self.world.lose_worker(worker, charge=charge)
             if report == "after":
                 self.world.end_step()
                 tell()
+            elif report == "late":
+                self.late_reports.append(tell)
+            if worker.record.facts.agent and (known or report in ("none", "late")):
+                guilty = running if report in ("before", "after") and charge and blame else ()
+                for task, number in deaths.items():
+                    assert task.deaths <= number + (task.key in guilty), f"{task} is innocent"
+        self.world.end_step()
+
+    @rule()
+    def a_report_comes_late(self) -> None:
+        if self.late_reports:
+            self.late_reports.pop(0)()
         self.world.end_step()
 
     @rule(pick=PICK, silent=st.booleans())

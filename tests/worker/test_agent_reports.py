@@ -59,15 +59,18 @@ def test_workers_that_their_tasks_end(fake_scheduler: Make, folder: Path) -> Non
             worker = await scheduler.worker()
             worker.run("quits", eval, "(print('last words', file=__import__('sys').stderr, "
                        "flush=True), __import__('os')._exit(0))")  # fmt: skip
-            operation, name, cause, blame, lines = await scheduler.report()
+            operation, name, cause, blame, lines, running, pid = await scheduler.report()
             assert (operation, name, blame) == (m.WORKER_ENDED, "jq-0", True)
             assert cause == "exit 0, by no order: a task has ended the process"
             assert lines[-1] == "last words"
+            assert worker.facts.agent
+            assert (list(running), pid) == (["quits"], worker.facts.pid)
 
             worker = await scheduler.worker()
             os.kill(worker.facts.pid, signal.SIGKILL)
-            _, _, cause, blame, _ = await scheduler.report()
+            _, _, cause, blame, _, running, _ = await scheduler.report()
             assert (cause, blame) == ("killed by signal 9 (SIGKILL)", True)
+            assert list(running) == [], "nothing was running then"
 
             worker = await scheduler.worker()
             worker.say(m.RESTART, "begin anew")
@@ -97,8 +100,8 @@ def test_a_worker_that_takes_too_much_memory(fake_scheduler: Make, folder: Path)
             assert left.startswith(PREFIX)
             assert len(os.listdir(folder / "disk" / left)) == 2
             worker.run("greedy", eval, TAKE.format(300 * MB))
-            _, name, cause, blame, _ = await scheduler.report()
-            assert (name, blame) == ("jq-0", True)
+            _, name, cause, blame, _, running, _ = await scheduler.report()
+            assert (name, blame, list(running)) == ("jq-0", True, ["greedy"])
             assert cause.startswith("used ")
             assert " of its 191 MiB memory limit (" in cause
             worker = await scheduler.worker()

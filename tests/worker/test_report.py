@@ -13,7 +13,9 @@ from jobqueue.protocol import messages as m
 from jobqueue.protocol.hello import PYTHON
 from jobqueue.worker.report import Report, report_end
 
-REPORT = Report("w-0", "killed by signal 11 (SIGSEGV)", True, ["a line", "Segmentation fault"])
+REPORT = Report(
+    "w-0", "killed by signal 11 (SIGSEGV)", True, ["a line", "Segmentation fault"], ["inc-1"], 42
+)
 
 
 @pytest.mark.parametrize("scheme", ["tls", "tcp", "unix"])
@@ -49,9 +51,10 @@ def test_a_scheduler_hears_of_it(scheme: str, tmp_path: Path, folder: Path) -> N
     trouble, (role, message) = asyncio.run(main())
     assert trouble == ""
     assert role == "agent"
-    operation, name, cause, blame, lines = message
+    operation, name, cause, blame, lines, running, pid = message
     assert (operation, name, cause, blame) == (m.WORKER_ENDED, "w-0", REPORT.cause, True)
     assert list(lines) == ["a line", "Segmentation fault"]
+    assert (list(running), pid) == (["inc-1"], 42)
 
 
 def test_nobody_to_be_told(folder: Path, tmp_path: Path) -> None:

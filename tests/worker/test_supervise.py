@@ -129,10 +129,46 @@ def test_workers_killed_for_their_memory_are_never_given_up() -> None:
     supervisor.start(now)
     assert supervisor.exited(0, ExitCode.MEMORY, now, worked=True) == [Spawn(0)]
     for nth in range(2, 100):
-        delay = POLICY.restart_delays[min(nth, 4) - 1]
+        delay = POLICY.restart_delays[min(nth - 1, 4) - 1]
         assert supervisor.exited(0, ExitCode.MEMORY, now, worked=True) == [Postpone(0, delay, nth)]
         now += delay
         assert supervisor.tick(now) == [Spawn(0)]
+
+
+@pytest.mark.parametrize("status", [1, -signal.SIGSEGV, ExitCode.MEMORY])
+def test_a_worker_that_its_task_has_ended_is_there_again_at_once(status: int) -> None:
+    """A bad task or three need not cost the others time; if it goes on, the delays begin."""
+    supervisor = Supervisor(1)
+    supervisor.start(0.0)
+    for _ in range(POLICY.prompt):
+        assert supervisor.exited(0, status, 1.0, worked=True, busy=True) == [Spawn(0)]
+    delays = []
+    for _ in range(5):
+        (action,) = supervisor.exited(0, status, 1.0, worked=True, busy=True)
+        assert isinstance(action, Postpone)
+        delays.append(action.delay)
+        supervisor.tick(100.0)
+        supervisor._slots[0].since = 1.0
+    assert tuple(delays) == (*POLICY.restart_delays, POLICY.restart_delays[-1])
+
+
+def test_a_worker_that_is_killed_from_outside_may_be_the_first_of_its_job() -> None:
+    """So another one is not started before all others would have been killed as well."""
+    supervisor = Supervisor(1)
+    supervisor.start(0.0)
+    for nth in range(1, POLICY.prompt + 1):
+        action = supervisor.exited(0, -signal.SIGKILL, 1.0, worked=True, busy=True)
+        assert action == [Postpone(0, POLICY.restart_delays[0], nth)]
+        supervisor.tick(1.0 + POLICY.restart_delays[0])
+
+
+def test_crashes_of_a_worker_without_tasks_are_its_own() -> None:
+    """One that cannot start, or that dies of nothing, is not started over and over."""
+    supervisor = Supervisor(2)
+    supervisor.start(0.0)
+    delay = POLICY.restart_delays[0]
+    assert supervisor.exited(0, 1, 1.0, busy=True) == [Postpone(0, delay, 1)]
+    assert supervisor.exited(1, 1, 1.0, worked=True) == [Postpone(1, delay, 1)]
 
 
 def test_a_limit_that_no_worker_can_keep_ends_the_agent() -> None:
