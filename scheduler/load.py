@@ -65,6 +65,8 @@ class JobLoad:
         Bytes of results they hold.
     turns
         Grows whenever one of them is given tasks, or has ended some.
+    taken
+        Amounts of resources that their tasks have taken, by name.
     """
 
     threads: int = 0
@@ -73,6 +75,7 @@ class JobLoad:
     busy: bool = False
     stored_bytes: int = 0
     turns: int = 0
+    taken: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,9 @@ def _add(job: JobLoad, worker: WorkerRecord) -> None:
     job.busy = job.busy or worker.busy
     job.stored_bytes += worker.stored
     job.turns += worker.turns
+    for name, amount in worker.resources.items():
+        if taken := amount - worker.free_resources[name]:
+            job.taken[name] = job.taken.get(name, 0.0) + taken
 
 
 def _ready(state: SchedulerState) -> Iterator[tuple[Function, int, Demand | None]]:

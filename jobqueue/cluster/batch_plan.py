@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from jobqueue.batch.base import Argv, BatchAdapter
+from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.batch_launcher import BatchLauncher, JobFiles
 from jobqueue.cluster.job_spec import JobSpec
 from jobqueue.cluster.ledger import Ledger
+from jobqueue.cluster.reconcile import Limits
 from jobqueue.comm.addresses import interface_address, parse_address
 from jobqueue.comm.credentials import Credentials
 from jobqueue.config.warn import warn
@@ -24,6 +26,16 @@ logger = logging.getLogger("jobqueue.cluster")
 SCHEDULER_OPTIONS = frozenset({"host", "port", "interface", "contact_address", "protocol"})
 # Of other people's dashboards: a site's file may name them, and works all the same.
 IGNORED_OPTIONS = frozenset({"dashboard", "dashboard_address", "dashboard_prefix"})
+
+
+BURST = 6
+"""Submissions that may follow each other at once."""
+
+PACE = 10.0
+"""Seconds for each of them in the long run: what is wanted meanwhile goes together."""
+
+MOST_JOBS = 100
+"""Jobs of a cluster that adapts to any load: more than that somebody should have asked for."""
 
 
 class BatchPlan:
@@ -52,9 +64,9 @@ class BatchPlan:
             warn(advice)
         self.prefix = prefix
         self.name: str = values.get("name") or self.spec.job_name
-        self.workers_per_job = self.spec.processes
-        self.cores_per_job = self.spec.cores
-        self.memory_per_job = self.spec.memory
+        self.size = JobSize.of(self.spec)
+        self.limits = Limits(values.get("max_jobs"), values.get("max_pending"), BURST, PACE)
+        self.most_jobs = self.limits.max_jobs or MOST_JOBS
         self.credentials = _given_credentials(values.get("security"))
         self._options = _scheduler_options(values)
         self._shared_parent = values.get("shared_temp_directory")

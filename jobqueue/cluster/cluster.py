@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import html
-import math
 import weakref
 from typing import Any
 
 from jobqueue.batch.units import mebibytes
+from jobqueue.cluster.amounts import amount_of, whole_jobs
+from jobqueue.cluster.bounds import policy_of
 from jobqueue.cluster.core import CLOSE_TIMEOUT, Core
 from jobqueue.cluster.handle import Handle
 from jobqueue.cluster.jobs import JobRecord
 from jobqueue.cluster.ownership import Ownership
 from jobqueue.cluster.plan import Plan
 from jobqueue.comm.credentials import Credentials
-from jobqueue.config.units import parse_memory
 from jobqueue.errors import ConfigError
 from jobqueue.scheduler.server import Scheduler
 
@@ -172,7 +172,7 @@ class Cluster(Handle):
 
         Returns at once: jobs are submitted, or drained and cancelled, in the background, and
         replaced when they are lost.  Numbers are rounded up to whole jobs.  A pool that has paused
-        after failures tries again.
+        after failures tries again.  The number stays as it is set here: `adapt` no longer holds.
 
         Parameters
         ----------
@@ -200,6 +200,67 @@ class Cluster(Handle):
         wanted = self._jobs_for(n=n, jobs=jobs, cores=cores, memory=memory)
         self._call(lambda: self._core.scale(wanted))
 
+    def adapt(
+        self,
+        *,
+        minimum: int | None = None,
+        maximum: int | None = None,
+        minimum_jobs: int | None = None,
+        maximum_jobs: int | None = None,
+        minimum_cores: int | None = None,
+        maximum_cores: int | None = None,
+        minimum_memory: str | int | None = None,
+        maximum_memory: str | int | None = None,
+        idle_timeout: str | float | None = None,
+        target_duration: str | float | None = None,
+        interval: str | float | None = None,
+        wait_count: int | None = None,
+    ) -> None:
+        """Let the number of jobs follow the load, until `scale` or `adapt` is called again.
+
+        There are to be as many threads as do the tasks that can run now within `target_duration`,
+        in whole jobs; jobs that wait in the queue count.  More are asked for at once.  A job is
+        given up when it was not needed, and had nothing to do, for `idle_timeout`; results that
+        exist only there move first, and no job goes whose results have no room elsewhere.
+
+        Parameters
+        ----------
+        minimum, maximum
+            Workers.  By default no minimum, and at most `max_jobs`; without that, 100 jobs, or as
+            many as there are CPUs for in a `LocalCluster`.
+        minimum_jobs, maximum_jobs
+            The same bounds in jobs.
+        minimum_cores, maximum_cores
+            In cores of all jobs together.
+        minimum_memory, maximum_memory
+            In memory of all jobs together: bytes, or text such as ``"1 TB"``.  A minimum is rounded
+            up to whole jobs, a maximum down.
+        idle_timeout
+            Seconds, or text such as ``"5 min"``; by default one minute.
+        target_duration
+            Seconds, or text; by default 5 s.  More means fewer jobs, for longer.
+        interval
+            Time between two looks at the load; by default 1 s.
+        wait_count
+            `idle_timeout` as dask has it: so many intervals.
+
+        Raises
+        ------
+        ConfigError
+            Two bounds of one kind, a minimum above the maximum, a maximum below one job, or a value
+            that is no amount or time.
+        CommandNotFound
+            The batch system's commands are not on PATH.
+
+        Examples
+        --------
+        >>> cluster.adapt(maximum_jobs=20)  # doctest: +SKIP
+        >>> cluster.adapt(minimum=2, maximum_cores=480, idle_timeout="10 min")  # doctest: +SKIP
+        """
+        given = {name: value for name, value in locals().items() if name != "self"}
+        policy = policy_of(self._plan.size, self._plan.most_jobs, given)
+        self._call(lambda: self._core.adapt(policy))
+
     def resume(self) -> None:
         """Submit again after a pause (see `describe`)."""
         self._call(lambda: self._core.pool.resume())
@@ -211,25 +272,9 @@ class Cluster(Handle):
                 f"scale({', '.join(f'{name}={value!r}' for name, value in given.items())}): give "
                 "exactly one of n (workers), jobs, cores, memory"
             )
-        [(name, value)] = given.items()
-        if name == "memory":
-            try:
-                amount = parse_memory(value)
-            except ValueError as error:
-                raise ConfigError(f"scale(memory={value!r}): {error}") from None
-        elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            amount = value
-        else:
-            raise ConfigError(f"scale({name}={value!r}): give a whole number from 0")
-        per_job = {
-            "n": self._plan.workers_per_job,
-            "jobs": 1,
-            "cores": self._plan.cores_per_job,
-            "memory": self._plan.memory_per_job,
-        }
-        if not per_job[name]:
-            raise ConfigError(f"scale({name}={value!r}): the workers have no memory limit")
-        return math.ceil(amount / per_job[name])
+        [(unit, value)] = given.items()
+        called = f"scale({unit}={value!r})"
+        return whole_jobs(self._plan.size, unit, amount_of(unit, value, called), called)
 
     # --- the end -------------------------------------------------------------------------
 

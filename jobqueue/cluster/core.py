@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 
 from jobqueue.cluster import explain
+from jobqueue.cluster.adapt import Policy
 from jobqueue.cluster.jobs import JobRecord, JobState
 from jobqueue.cluster.launcher import read_logs
 from jobqueue.cluster.loop import PoolLoop
@@ -79,7 +80,7 @@ class Core:
             await scheduler.start()
             self._scheduler = scheduler
             self._pool = PoolLoop(
-                PoolState(),
+                PoolState(limits=self.plan.limits),
                 self.plan.launcher(self.contact_addresses()),
                 scheduler,
                 on_outage=scheduler.set_outage,
@@ -118,11 +119,25 @@ class Core:
         BatchSystemError
             No job can be submitted from here.
         """
+        self._check_scalable(jobs)
+        self.pool.scale(jobs)
+
+    def adapt(self, policy: Policy) -> None:
+        """Let the number of jobs follow the load.
+
+        Raises
+        ------
+        BatchSystemError
+            No job can be submitted from here.
+        """
+        self._check_scalable(policy.maximum)
+        self.pool.adapt(policy, self.plan.size)
+
+    def _check_scalable(self, jobs: int) -> None:
         if self.status != "running":
             raise ConfigError(f"cluster {self.plan.name!r} is {self.status}: it cannot be scaled")
         if jobs:
             self.pool.launcher.check()
-        self.pool.scale(jobs)
 
     def jobs(self) -> list[JobRecord]:
         """Return a snapshot of all jobs, ended ones included, oldest first."""
@@ -133,11 +148,11 @@ class Core:
         return self._scheduler.workers() if self._scheduler and self.status == "running" else []
 
     def counts(self) -> tuple[int, int]:
-        """Return how many jobs are connected, and how many are wanted."""
+        """Return how many jobs are connected, and how many there are to be."""
         if self._pool is None:
             return 0, 0
         live = self._pool.state.live()
-        return sum(job.state is JobState.CONNECTED for job in live), self._pool.state.wanted
+        return sum(job.state is JobState.CONNECTED for job in live), self._pool.state.goal
 
     def describe(self) -> str:
         """Return one line about why there are as many workers as there are."""

@@ -30,7 +30,8 @@ def describe(pool: PoolState, *, workers: int | None, system: str) -> str:
     """
     parts = [] if workers is None else [_count(workers, "worker")]
     if not pool.wanted and not pool.unended():
-        parts.append("cluster closed" if pool.closing else "no jobs wanted: call scale()")
+        idle = pool.mode or "no jobs wanted: call scale()"
+        parts.append("cluster closed" if pool.closing else idle)
     for label, jobs in (
         ("pending", _soonest_first(job for job in pool.live() if job.state in WAITING)),
         ("started without a worker yet", _in_state(pool, JobState.RUNNING)),
@@ -42,7 +43,7 @@ def describe(pool: PoolState, *, workers: int | None, system: str) -> str:
         parts.append(f"{_count(len(leaving), 'job')} leaving")
     if pool.submitting:
         parts.append(f"{_count(pool.submitting, 'job')} being submitted")
-    parts += _trouble(pool)
+    parts += _held_back(pool) + _trouble(pool)
     return "; ".join(parts)
 
 
@@ -113,6 +114,17 @@ def _refused(pause: Pause, system: str, script: str | None) -> WorkersUnavailabl
         lines.append(f"  script: {script}")
     lines.append("Put right what it says; then cluster.resume() or cluster.scale(...).")
     return WorkersUnavailable("\n".join(lines), script=script, output=output, exit_code=exit_code)
+
+
+def _held_back(pool: PoolState) -> list[str]:
+    missing = pool.wanted - len(pool.live()) - pool.submitting
+    held_back = missing - pool.allowed(missing)
+    if held_back <= 0 or pool.closing:
+        return []
+    limits = pool.limits
+    names = {"max_jobs": limits.max_jobs, "max_pending": limits.max_pending}
+    limit = " and ".join(f"{name}={value}" for name, value in names.items() if value is not None)
+    return [f"{_count(held_back, 'job')} held back by {limit}"]
 
 
 def _trouble(pool: PoolState) -> list[str]:

@@ -9,9 +9,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.job_spec import JobSpec
 from jobqueue.cluster.process_launcher import ProcessLauncher
+from jobqueue.cluster.reconcile import Limits
 from jobqueue.comm.credentials import Credentials
+from jobqueue.worker.limits import available_cpus
 
 SOCKET = "scheduler"
 
@@ -32,9 +35,9 @@ class LocalPlan:
     def __init__(self, name: str, spec: JobSpec) -> None:
         self.name = name
         self.spec = spec
-        self.workers_per_job = spec.processes
-        self.cores_per_job = spec.cores
-        self.memory_per_job = spec.memory
+        self.size = JobSize.of(spec)
+        self.limits = Limits()
+        self.most_jobs = max(1, available_cpus() // spec.cores)
         self._folder: Path | None = None
 
     def open(self) -> None:

@@ -17,6 +17,8 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from typing import Any, Protocol
 
+from jobqueue.cluster.adapt import Adaptation, Policy
+from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.explain import outage, shortage
 from jobqueue.cluster.jobs import JobReport
 from jobqueue.cluster.launcher import Launcher
@@ -117,6 +119,8 @@ class PoolLoop:
         self._main: asyncio.Task[None] | None = None
         self._unanswered = False
         self._outage: str | None = None
+        self._adaptation: Adaptation | None = None
+        self._look_at_load = float("inf")  # when to do so next
 
     # --- from outside --------------------------------------------------------------------
 
@@ -138,10 +142,25 @@ class PoolLoop:
         )
 
     def scale(self, wanted: int) -> None:
-        """Set the number of jobs wanted; resumes a paused pool."""
+        """Set the number of jobs wanted, which stays; resumes a paused pool."""
+        self._adaptation, self._look_at_load, self.state.mode = None, float("inf"), ""
         self.state.scale(wanted)
         self._tell_outage()  # now: whoever waits from here on is not told of what is over
         self._something.set()
+
+    def adapt(self, policy: Policy, size: JobSize) -> None:
+        """Follow the load from now on; resumes a paused pool.
+
+        Parameters
+        ----------
+        policy
+            The bounds, and how quickly.
+        size
+            What one job brings.
+        """
+        self._adaptation, self._look_at_load = Adaptation(policy, size), self._clock()
+        self.state.mode = str(policy)
+        self.resume()
 
     def resume(self) -> None:
         """Go on after a pause."""
@@ -184,14 +203,28 @@ class PoolLoop:
         while True:
             self._something.clear()
             now = self._clock()
+            self._adapt(
+                now
+            )  # in the same turn: whoever was idle then is idle when victims are chosen
             actions = decide(self.state, self._load(), now)
             self._carry_out(actions, now)
             if now >= self._polling.due:
                 self._polling.due = float("inf")
                 self._do("query", self._query())
             self._tell_outage()
-            until = min(self._polling.due, actions.wait_until or float("inf"))
+            deadlines = (self._polling.due, self._look_at_load, actions.wait_until or float("inf"))
+            until = min(deadlines)
             await self._wait(until - self._clock())
+
+    def _adapt(self, now: float) -> None:
+        if self._adaptation is None or now < self._look_at_load:
+            return
+        self._look_at_load = now + self._adaptation.policy.interval
+        before = self.state.wanted
+        jobs = list(self.state.jobs.values())
+        self.state.wanted = self._adaptation.wanted(self._scheduler.load(), jobs, now)
+        if self.state.wanted != before:
+            logger.info("pool=%s wanted=%d before=%d", self.state.name, self.state.wanted, before)
 
     async def _wait(self, seconds: float) -> None:
         timeout = None if seconds == float("inf") else max(0.0, seconds)

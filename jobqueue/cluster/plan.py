@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.launcher import Launcher
+from jobqueue.cluster.reconcile import Limits
 from jobqueue.comm.credentials import Credentials
 
 
@@ -16,17 +18,21 @@ class Plan(Protocol):
     ----------
     name
         The cluster's name.
-    workers_per_job, cores_per_job, memory_per_job
-        What one job brings; memory in bytes.
+    size
+        What one job brings.
+    limits
+        What is asked of whoever starts the jobs at the most.
+    most_jobs
+        How many jobs there may be of a cluster that adapts, unless its user says.
     credentials
         What peers of the cluster prove themselves with, once `open` was called; None where the
         transport needs none.
     """
 
     name: str
-    workers_per_job: int
-    cores_per_job: int
-    memory_per_job: int
+    size: JobSize
+    limits: Limits
+    most_jobs: int
     credentials: Credentials | None
 
     def open(self) -> None:

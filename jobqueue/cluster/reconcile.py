@@ -290,10 +290,10 @@ class PoolState:
         """Return how many of the missing jobs the limits leave room for."""
         limits, unended = self.limits, self.unended()
         if limits.max_jobs is not None:
-            missing = min(missing, limits.max_jobs - len(unended))
+            missing = min(missing, limits.max_jobs - len(unended) - self.submitting)
         if limits.max_pending is not None:
             pending = sum(job.state in WAITING for job in unended)
-            missing = min(missing, limits.max_pending - pending)
+            missing = min(missing, limits.max_pending - pending - self.submitting)
         return max(0, missing)
 
     @property

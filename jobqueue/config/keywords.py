@@ -291,6 +291,19 @@ KEYWORDS: tuple[Keyword, ...] = (
         "fast storage of the node, for results that do not fit into memory; verbatim: "
         "the node's shell expands $TMPDIR",
     ),
+    # How many jobs.
+    Keyword(
+        "max_jobs",
+        values.count(1),
+        "number",
+        "jobs of one cluster that exist at the same time, whatever is asked for",
+    ),
+    Keyword(
+        "max_pending",
+        values.count(1),
+        "number",
+        "jobs of one cluster that wait in the queue at the same time; others follow as these start",
+    ),
     # How workers and scheduler meet.
     Keyword(
         "interface", values.text, "text", "network interface such as ib0, of workers and scheduler"

@@ -38,11 +38,13 @@ class FakeScheduler:
         self.may_retire = asyncio.Event()
         self.may_retire.set()
         self.backlog: list[Backlog] = []
+        self.looks = 0
 
     def workers(self) -> list[FakeWorker]:
         return list(self.present.values())
 
     def load(self) -> Load:
+        self.looks += 1
         jobs: dict[str | None, JobLoad] = {}
         for worker in self.present.values():
             job = jobs.setdefault(worker.job_id, JobLoad())

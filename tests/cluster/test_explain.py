@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobqueue.cluster.explain import describe, outage
 from jobqueue.cluster.jobs import JobReport, Phase
-from jobqueue.cluster.reconcile import PoolState, Submission, decide
+from jobqueue.cluster.reconcile import Limits, PoolState, Submission, decide
 from jobqueue.errors import CommandNotFound, SubmissionRejected
 
 
@@ -108,3 +108,22 @@ def test_nobody_is_turned_away_when_nothing_is_wanted() -> None:
     pool.submitted(Submission(error=CommandNotFound("no")), 0.0)
     pool.wanted = 0
     assert outage(pool, system="slurm", script=None) is None
+
+
+def test_what_limits_hold_back_is_told() -> None:
+    """Else it would look as if the batch system were slow."""
+    pool = PoolState(limits=Limits(max_jobs=3, max_pending=2))
+    pool.scale(10)
+    decide(pool, {}, 0.0)
+    assert describe(pool, workers=0, system="slurm") == (
+        "0 workers; 2 jobs being submitted; 8 jobs held back by max_jobs=3 and max_pending=2"
+    )
+    pool.scale(1)
+    assert "held back" not in describe(pool, workers=0, system="slurm")
+
+
+def test_a_pool_without_jobs_that_adapts_needs_no_advice() -> None:
+    """It will get some when there is something to do."""
+    pool = PoolState()
+    pool.mode = "adaptive, 0 to 9 jobs"
+    assert describe(pool, workers=0, system="slurm") == "0 workers; adaptive, 0 to 9 jobs"

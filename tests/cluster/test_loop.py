@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from jobqueue.cluster.adapt import Policy
+from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.jobs import JobReport, JobState, Phase
 from jobqueue.cluster.loop import Polling, PoolLoop
 from jobqueue.cluster.reconcile import FAILURES_IN_A_ROW, PoolState
 from jobqueue.errors import BatchSystemError, CommandNotFound, WorkersUnavailable
+from jobqueue.scheduler.load import Backlog
 
 
 class Setup:
@@ -304,6 +307,77 @@ def test_jobs_whose_cancellation_is_refused_are_not_taken_for_ended(
             assert not await s.loop.close()
             [job] = s.loop.state.jobs.values()
             assert job.state is not JobState.ENDED
+
+    asyncio.run(main())
+
+
+PAIRS = JobSize(workers=2, threads=2, cores=2, memory=0)
+"""Jobs of two workers."""
+
+
+def test_a_pool_follows_its_load_until_it_is_scaled(
+    running: Any, eventually: Any, worker: Any
+) -> None:
+    """Up in one submission, down to the minimum when nothing is left; scale() has the last word."""
+
+    async def main() -> None:
+        now = 0.0
+        async with running(lambda: now) as s:
+
+            async def look(seconds: float) -> None:
+                nonlocal now
+                now += seconds
+                before = s.scheduler.looks
+                s.loop._something.set()
+                await eventually(lambda: s.scheduler.looks > before)
+
+            s.scheduler.backlog = [Backlog(b"f", 5, 100.0)]
+            s.loop.adapt(Policy(minimum=1, maximum=9, idle=60.0), PAIRS)
+            await eventually(lambda: len(s.jobs) == 3)
+            for n in "012":
+                for w in "ab":
+                    s.scheduler.present[n + w] = worker(n + w, n, processing=int(n + w != "2b"))
+                    s.loop.worker_joined(n, n + w)
+            s.scheduler.backlog = []
+            for _ in range(3):
+                await look(60.0)
+                assert s.loop.state.wanted == 3
+            assert s.scheduler.retired == []
+            for each in s.scheduler.present.values():
+                each.processing = 0
+            await look(30.0)
+            assert s.loop.state.wanted == 3
+            await look(30.0)
+            assert s.loop.state.wanted == 1
+            await eventually(lambda: len(s.scheduler.retired) == 4)
+            assert s.submissions() == [3]
+            s.loop.scale(2)
+            s.scheduler.backlog = [Backlog(b"f", 50, 100.0)]
+            await eventually(lambda: s.submissions() == [3, 1])
+            now += 60.0
+            s.loop._something.set()
+            await eventually(lambda: not s.loop._something.is_set())
+            assert s.loop.state.wanted == 2
+
+    asyncio.run(main())
+
+
+def test_a_pool_that_adapts_stays_paused_until_it_is_resumed(running: Any, eventually: Any) -> None:
+    """Looking at the load does not forget failures; adapt() does, as scale() does."""
+
+    async def main() -> None:
+        async with running() as s:
+            s.launcher.rejection = CommandNotFound("sbatch is not on PATH")
+            s.scheduler.backlog = [Backlog(b"f", 1, 1.0)]
+            policy = Policy(maximum=9, interval=0.001)
+            s.loop.adapt(policy, PAIRS)
+            await eventually(lambda: s.outages)
+            looks = s.scheduler.looks
+            await eventually(lambda: s.scheduler.looks > looks + 5)
+            assert s.submissions() == [1]
+            s.launcher.rejection = None
+            s.loop.adapt(policy, PAIRS)
+            await eventually(lambda: len(s.jobs) == 1)
 
     asyncio.run(main())
 

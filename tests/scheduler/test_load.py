@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobqueue.scheduler.load import Backlog, JobLoad, Load, load_of
+from jobqueue.scheduler.load import Backlog, Load, load_of
 from jobqueue.scheduler.records import ClientRecord
 
 
@@ -80,7 +80,9 @@ def test_demands_are_told(core):
     found = {(e.bound, tuple(e.resources.items())): e.tasks for e in load_of(core.state).backlog}
     assert found == {(True, ()): 1, (False, ()): 1, (False, (("GPU", 2.0),)): 2}
     worker = core.worker("w", nthreads=2, resources={"GPU": 4})
-    assert [e.bound for e in load_of(core.state).backlog] == [True]
+    load = load_of(core.state)
+    assert [entry.bound for entry in load.backlog] == [True]
+    assert load.jobs[None].taken == {"GPU": 4.0}
     core.said(worker)
 
 
@@ -130,4 +132,3 @@ def test_nobody_and_nothing() -> None:
     state = SchedulerState()
     state.add_client(ClientRecord("c", 0))
     assert load_of(state) == Load([], {})
-    assert JobLoad() == JobLoad(0, 0, 0.0, False, 0, 0)

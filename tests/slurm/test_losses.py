@@ -30,7 +30,7 @@ def start(wait_until: Any) -> Iterator[Callable[..., tuple[SLURMCluster, Client]
         client = Client(cluster)
         opened.extend([cluster, client])
         cluster.scale(jobs=jobs)
-        client.wait_for_workers(cluster._plan.workers_per_job * jobs, timeout=60)
+        client.wait_for_workers(cluster._plan.size.workers * jobs, timeout=60)
         wait_until(lambda: connected(cluster) == jobs, message="the jobs to be known as connected")
         return cluster, client
 

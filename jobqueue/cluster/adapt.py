@@ -1,0 +1,234 @@
+"""How many jobs a load is worth: decisions only, no clock, no event loop, no scheduler.
+
+`Adaptation.wanted` is shown the load now and then, and answers with a number of jobs. Rules:
+
+* So many threads are wanted that the tasks which are there would be done in `target` seconds, and
+  never more than there are tasks. Whole jobs; jobs that wait in the queue count as much as others.
+* A task that no new job could run (bound to certain workers, or in need of what they do not have)
+  is no reason for one.
+* More are wanted at once. Fewer are wanted only when that was so for `idle` seconds without a
+  break, and no job is given up that had something to do within that time.
+* As many connected jobs stay as have room for the results that are held.
+* A job whose workers have all taken no tasks (short of memory, silent) for `STUCK` seconds is of no
+  use to tasks that wait, and another one is wanted in its place.
+* Until a call of a function was seen to end, it is taken to need as long as calls of it have been
+  running.
+* All of that within the bounds; and if nothing changes, the answer does not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+
+from jobqueue.cluster.amounts import JobSize
+from jobqueue.cluster.jobs import JobRecord
+from jobqueue.scheduler.load import Backlog, Load
+
+FILLED = 0.6
+"""Part of its memory that a job is to have filled with results at the most."""
+
+STUCK = 10.0
+"""Seconds without a thread that takes tasks, after which a job is no longer counted on."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a pool that adapts holds to.
+
+    Parameters
+    ----------
+    minimum, maximum
+        Jobs there are to be at least, and at most.
+    target
+        Seconds in which the tasks that are there should be done.
+    idle
+        Seconds for which jobs that are not needed are kept.
+    interval
+        Seconds between two looks.
+    """
+
+    minimum: int = 0
+    maximum: int
+    target: float = 5.0
+    idle: float = 60.0
+    interval: float = 1.0
+
+    def __str__(self) -> str:
+        """``adaptive, 0 to 10 jobs``."""
+        return f"adaptive, {self.minimum} to {self.maximum} jobs"
+
+
+def needed(
+    load: Load,
+    ours: Iterable[str],
+    size: JobSize,
+    target: float,
+    durations: Mapping[bytes, float] | None = None,
+) -> int:
+    """Return how many jobs would do all that can be done in `target` seconds.
+
+    Parameters
+    ----------
+    load
+        What there is to do.
+    ours
+        Ids of the pool's connected jobs that are to stay. Workers of others do their part.
+    size
+        What one job brings.
+    target
+        Seconds.
+    durations
+        By function: seconds that its calls take at least, where the load has only a guess.
+
+    Examples
+    --------
+    >>> size = JobSize(workers=2, threads=4, cores=4, memory=0)
+    >>> needed(Load([Backlog(b"f", 100, 0.5)]), (), size, 5.0)  # 50 s of work: 10 threads
+    3
+    """
+    ours = frozenset(ours)
+    tasks, seconds, others = 0, 0.0, 0
+    amounts: dict[str, float] = {}
+    for job_id, job in load.jobs.items():
+        if job_id not in ours and not job.threads:
+            continue  # about to end: what it has it will finish, or hand back
+        tasks += job.tasks
+        seconds += job.seconds
+        if job_id not in ours:
+            others += job.threads
+            continue
+        for name, amount in job.taken.items():
+            amounts[name] = amounts.get(name, 0.0) + amount
+    for entry in load.backlog:
+        shares = _shares(entry, size)
+        if shares is None:
+            continue
+        each = max(entry.seconds, (durations or {}).get(entry.function, 0.0))
+        tasks += entry.tasks
+        seconds += entry.tasks * each
+        at_once = _at_once(entry.tasks, entry.tasks * each, target)
+        for name, share in shares.items():
+            amounts[name] = amounts.get(name, 0.0) + at_once * share
+    jobs = math.ceil(max(0, _at_once(tasks, seconds, target) - others) / size.threads)
+    for name, amount in amounts.items():
+        if have := size.resources.get(name, 0) * size.workers:
+            jobs = max(jobs, math.ceil(amount / have - 1e-9))
+    return jobs
+
+
+def _at_once(tasks: int, seconds: float, target: float) -> int:
+    """Return how many of some tasks have to run at the same time to be done in time."""
+    return min(tasks, max(math.ceil(seconds / target), 1 if tasks else 0))
+
+
+def _shares(entry: Backlog, size: JobSize) -> dict[str, float] | None:
+    """Return how much of a worker's resources one task keeps others from; None: it has too few."""
+    if entry.bound:
+        return None
+    shares = {}
+    for name, amount in entry.resources.items():
+        have = size.resources.get(name, 0)
+        if amount > have:
+            return None
+        shares[name] = have / math.floor(have / amount + 1e-9)
+    return shares
+
+
+class Adaptation:
+    """What is remembered from one look at the load to the next.
+
+    Parameters
+    ----------
+    policy
+        The bounds, and how quickly to follow.
+    size
+        What one job brings.
+
+    Examples
+    --------
+    >>> size = JobSize(workers=1, threads=4, cores=4, memory=0)
+    >>> adaptation = Adaptation(Policy(maximum=10), size)
+    >>> load = Load([Backlog(b"f", 100, 60.0)])
+    >>> adaptation.wanted(load, [], now=0.0), adaptation.wanted(Load(), [], now=59.0)
+    (10, 10)
+    >>> adaptation.wanted(Load(), [], now=61.0)
+    0
+    """
+
+    def __init__(self, policy: Policy, size: JobSize) -> None:
+        self.policy = policy
+        self.size = size
+        # What was needed, of the last `idle` seconds: each smaller than the one before it, so that
+        # the first is the greatest.
+        self._needs: deque[tuple[float, int]] = deque()
+        self._begun: dict[bytes, float] = {}  # functions that were never seen to end: since when
+        self._active: dict[str, tuple[float, int]] = {}  # jobs: when they last did something; turns
+        self._stuck: dict[str, float] = {}  # jobs that take no tasks: since when
+
+    def wanted(self, load: Load, jobs: Sequence[JobRecord], now: float) -> int:
+        """Return how many jobs are wanted.
+
+        Parameters
+        ----------
+        load
+            What there is to do.
+        jobs
+            The pool's jobs.
+        now
+            Time in seconds, on any clock that does not run backwards.
+        """
+        policy = self.policy
+        live = [job for job in jobs if job.live]
+        connected = [job.job_id for job in live if job.workers]
+        need = needed(load, connected, self.size, policy.target, self._durations(load, now))
+        stuck = self._look_for_stuck(load, connected, now)
+        need += stuck if need else 0
+        holders = [job.job_id for job in jobs if job.workers]  # also those that hand over
+        need = max(need, min(len(connected), self._holding(load, holders)))
+        kept = self._look_for_active(load, connected, now)
+        return min(policy.maximum, max(policy.minimum, self._lately(need, now), kept))
+
+    def _durations(self, load: Load, now: float) -> dict[bytes, float]:
+        """Return for how long calls of functions have been running of which none has ended."""
+        begun = {entry.function for entry in load.backlog if entry.begun and not entry.measured}
+        self._begun = {function: self._begun.get(function, now) for function in begun}
+        return {function: now - since for function, since in self._begun.items()}
+
+    def _look_for_stuck(self, load: Load, connected: Sequence[str], now: float) -> int:
+        """Return how many jobs have taken no tasks for long."""
+        stuck = [i for i in connected if i in load.jobs and not load.jobs[i].threads]
+        self._stuck = {job_id: self._stuck.get(job_id, now) for job_id in stuck}
+        return sum(now - since >= STUCK for since in self._stuck.values())
+
+    def _holding(self, load: Load, holders: Sequence[str]) -> int:
+        """Return how many jobs have room for the results that are held."""
+        stored = sum(load.jobs[job_id].stored_bytes for job_id in holders if job_id in load.jobs)
+        if not stored:
+            return 0
+        return math.ceil(stored / (FILLED * self.size.memory)) if self.size.memory else 1
+
+    def _look_for_active(self, load: Load, connected: Sequence[str], now: float) -> int:
+        """Return how many jobs have, or had lately, something to do."""
+        active: dict[str, tuple[float, int]] = {}
+        for job_id in connected:
+            job = load.jobs.get(job_id)
+            turns = job.turns if job else 0
+            since, before = self._active.get(job_id, (now, turns))
+            if turns != before or (job and job.busy):
+                since = now
+            active[job_id] = since, turns
+        self._active = active
+        return sum(now - since < self.policy.idle for since, _ in active.values())
+
+    def _lately(self, need: int, now: float) -> int:
+        """Return the most that was needed within the last `idle` seconds."""
+        needs = self._needs
+        while needs and needs[-1][1] <= need:
+            needs.pop()
+        needs.append((now, need))
+        while now - needs[0][0] >= self.policy.idle:
+            needs.popleft()
+        return needs[0][1]
