@@ -52,11 +52,23 @@ class Control(Session):
         return self._sync(self._table("who-has", _keys(futures)))
 
     def has_what(self, workers: Workers = None) -> Any:
-        """Return the keys of the results that workers hold, by worker: a dict of tuples."""
+        """Return the keys of the results that workers hold, by worker: a dict of tuples.
+
+        Parameters
+        ----------
+        workers
+            Of which; None for all.
+        """
         return self._sync(self._table("has-what", _names(workers)))
 
     def processing(self, workers: Workers = None) -> Any:
-        """Return the keys of the tasks that workers have, by worker: a dict of tuples."""
+        """Return the keys of the tasks that workers have, by worker: a dict of tuples.
+
+        Parameters
+        ----------
+        workers
+            Of which; None for all.
+        """
         return self._sync(self._table("processing", _names(workers)))
 
     async def _table(
@@ -66,7 +78,12 @@ class Control(Session):
         return {name: tuple(entries) for name, entries in answer.items()}
 
     def nthreads(self, workers: Workers = None) -> Any:
-        """Return how many threads workers have, by worker.
+        """Return how many threads workers have, by worker; `ncores` is another name for it.
+
+        Parameters
+        ----------
+        workers
+            Of which; None for all.
 
         Examples
         --------

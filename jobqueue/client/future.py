@@ -87,16 +87,38 @@ class Future:
     def exception(self, timeout: float | None = None) -> Any:
         """Wait for the task and return the exception it raised, or None.
 
-        To be awaited if the client is asynchronous. Parameters and errors as for `result`.
+        To be awaited if the client is asynchronous. Errors as for `result`, but for the task's.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait, or None for as long as it takes.
+
+        Examples
+        --------
+        >>> client.submit(int, "x").exception()  # doctest: +SKIP
+        ValueError("invalid literal for int() with base 10: 'x'")
         """
         return self.client._results.exception(self, timeout)
 
     def traceback(self, timeout: float | None = None) -> Any:
-        """Wait for the task and return the text of its remote traceback, or None."""
+        """Wait for the task and return the text of its remote traceback, or None.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait, or None for as long as it takes.
+        """
         return self.client._results.traceback(self, timeout)
 
     def cancel(self, force: bool = False) -> Any:
-        """Do not run the task, nor what depends on it; see `Client.cancel`."""
+        """Do not run the task, nor what depends on it; see `Client.cancel`.
+
+        Parameters
+        ----------
+        force
+            Whether to interrupt it if it runs, and although other clients want it.
+        """
         return self.client.cancel(self, force=force)
 
     def retry(self) -> Any:
@@ -108,6 +130,11 @@ class Future:
 
         In a thread of the client's, in the order in which tasks end; in the event loop if the
         client is asynchronous. What it raises is logged.
+
+        Parameters
+        ----------
+        function
+            Called with the future. It may wait, unless the client is asynchronous.
         """
         self.client._results.call_back(self, function)
 
