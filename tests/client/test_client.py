@@ -344,12 +344,13 @@ def test_public_names_are_the_modules(cluster):
     assert Client.__module__ == "jobqueue.client.client"
 
 
-@pytest.mark.parametrize("method", ["submit", "map", "gather", "scatter", "cancel"])
-def test_the_examples_of_its_methods_are_true(own_client, method):
+def test_the_examples_of_its_methods_are_true(own_client):
     """They need a client, so the search for examples skips them; here is one."""
-    text = getattr(Client, method).__doc__.replace("  # doctest: +SKIP", "")
-    examples = doctest.DocTestParser().get_doctest(text, {"client": own_client}, method, None, 0)
-    report: list[str] = []
-    result = doctest.DocTestRunner().run(examples, out=report.append)
-    assert result.attempted, "there is no example"
-    assert not report, "".join(report)
+    for method in ("submit", "map", "gather", "scatter", "cancel"):
+        text = getattr(Client, method).__doc__.replace("  # doctest: +SKIP", "")
+        names = {"client": own_client}
+        examples = doctest.DocTestParser().get_doctest(text, names, method, None, 0)
+        report: list[str] = []
+        result = doctest.DocTestRunner().run(examples, out=report.append)
+        assert result.attempted, f"{method} has no example"
+        assert not report, "".join(report)
