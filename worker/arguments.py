@@ -8,9 +8,9 @@ import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
+from jobqueue.protocol.quantities import parse_bytes, parse_seconds
 from jobqueue.worker.dask_options import Ignored, add_dask_options
 from jobqueue.worker.limits import Fractions
-from jobqueue.worker.quantities import parse_bytes, parse_seconds
 
 T = TypeVar("T")
 

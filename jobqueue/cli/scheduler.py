@@ -146,7 +146,7 @@ def _number(text: str) -> int:
 
 
 def _seconds(text: str) -> float:
-    from jobqueue.worker.quantities import parse_seconds
+    from jobqueue.protocol.quantities import parse_seconds
 
     try:
         seconds = parse_seconds(text)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobqueue.client.calls import function_name
 from jobqueue.client.future import Future, _reader, adopt
+from jobqueue.client.timeouts import Timeout, seconds
 from jobqueue.errors import JobQueueError
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized
@@ -151,7 +152,7 @@ class ActorFuture:
         """Return whether the call has ended."""
         return self._answer.done()
 
-    def result(self, timeout: float | None = None) -> Any:
+    def result(self, timeout: Timeout = None) -> Any:
         """Wait for the call and return its result; to be awaited if the client is asynchronous.
 
         Parameters
@@ -168,18 +169,19 @@ class ActorFuture:
         Exception
             Whatever the method raised, with the remote traceback as its cause.
         """
+        limit = seconds(timeout)
         if self.client.asynchronous:
-            return self._result_async(timeout)
+            return self._result_async(limit)
         self._check_thread()
         if not self._answer.done():
             with giving_way():
-                concurrent.futures.wait([self._answer], timeout)
-        return self._value(timeout)
+                concurrent.futures.wait([self._answer], limit)
+        return self._value(limit)
 
-    def exception(self, timeout: float | None = None) -> Any:
+    def exception(self, timeout: Timeout = None) -> Any:
         """Wait for the call and return the exception it raised, or None; as for `result`."""
         if self.client.asynchronous:
-            return self._exception_async(timeout)
+            return self._exception_async(seconds(timeout))
         try:
             self.result(timeout)
         except Exception as error:

@@ -14,6 +14,7 @@ from jobqueue.client.future import Future, read_by
 from jobqueue.client.nested import futures_in
 from jobqueue.client.options import worker_names
 from jobqueue.client.session import Session
+from jobqueue.client.timeouts import Timeout, seconds
 from jobqueue.errors import ClientClosed, ConfigError, WorkersUnavailable
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized
@@ -264,7 +265,7 @@ class Control(Session):
 
     # -- workers -----------------------------------------------------------------------------------
 
-    def retire_workers(self, workers: Workers = None, timeout: float | None = None) -> Any:
+    def retire_workers(self, workers: Workers = None, timeout: Timeout = None) -> Any:
         """Let workers end without losing anything: their results move first.
 
         Parameters
@@ -279,9 +280,9 @@ class Control(Session):
         list of str
             The names of those that are gone.
         """
-        return self._sync(self._ask("retire-workers", [_names(workers), timeout]))
+        return self._sync(self._ask("retire-workers", [_names(workers), seconds(timeout)]))
 
-    def restart(self, timeout: float | None = None, wait_for_workers: bool = True) -> Any:
+    def restart(self, timeout: Timeout = None, wait_for_workers: bool = True) -> Any:
         """Cancel all tasks, of all clients, and have all workers begin anew as fresh processes.
 
         Parameters
@@ -296,19 +297,19 @@ class Control(Session):
         TimeoutError
             They are not back within `timeout`.
         """
-        seconds = RESTART_TIMEOUT if timeout is None else timeout
-        return self._sync(self._restart(seconds, wait_for_workers))
+        limit = RESTART_TIMEOUT if timeout is None else seconds(timeout)
+        return self._sync(self._restart(limit, wait_for_workers))
 
-    async def _restart(self, seconds: float, wait: bool) -> None:
+    async def _restart(self, limit: float | None, wait: bool) -> None:
         self._check_open()
         if wait:
-            await self._ask("restart", seconds)
+            await self._ask("restart", limit)
             return
-        _, answer = self._connection.pose("restart", seconds)
+        _, answer = self._connection.pose("restart", limit)
         answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
         await self._connection.be_heard()  # which is after the news that all is cancelled
 
-    def wait_for_workers(self, n_workers: int = 1, timeout: float | None = None) -> Any:
+    def wait_for_workers(self, n_workers: int = 1, timeout: Timeout = None) -> Any:
         """Wait until workers are connected.
 
         Parameters
@@ -325,7 +326,7 @@ class Control(Session):
         WorkersUnavailable
             None will come; the message says why.
         """
-        return self._sync(self._wait_for_workers(n_workers, timeout))
+        return self._sync(self._wait_for_workers(n_workers, seconds(timeout)))
 
     async def _wait_for_workers(self, count: int, timeout: float | None) -> None:  # noqa: ASYNC109
         answer = asyncio.ensure_future(self._connection.ask("wait-for-workers", count))

@@ -205,15 +205,6 @@ def _block(client: Client, coroutine: Coroutine[Any, Any, Any]) -> Any:
         raise
 
 
-def seconds(timeout: Any) -> float | None:
-    """Return a time limit in seconds, as users write it."""
-    if timeout is None or isinstance(timeout, int | float):
-        return timeout
-    if hasattr(timeout, "total_seconds"):
-        return float(timeout.total_seconds())
-    raise ConfigError(f"timeout={timeout!r}: it is a number of seconds, or None")
-
-
 def serialize(value: Any) -> tuple[Serialized, list[str]]:
     """Return a value as it is kept by the scheduler, and the keys of the futures inside."""
     with references.mentioning() as found:

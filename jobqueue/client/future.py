@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from jobqueue.client.states import CANCELLED, PENDING, State
+from jobqueue.client.timeouts import Timeout
 from jobqueue.errors import JobQueueError
 from jobqueue.protocol.references import reduce_reference
 
@@ -61,7 +62,7 @@ class Future:
         """Return whether the task was cancelled."""
         return self._state.status is CANCELLED
 
-    def result(self, timeout: float | None = None) -> Any:
+    def result(self, timeout: Timeout = None) -> Any:
         """Wait for the task and return its result; to be awaited if the client is asynchronous.
 
         Parameters
@@ -84,7 +85,7 @@ class Future:
         """
         return self.client._results.result(self, timeout)
 
-    def exception(self, timeout: float | None = None) -> Any:
+    def exception(self, timeout: Timeout = None) -> Any:
         """Wait for the task and return the exception it raised, or None.
 
         To be awaited if the client is asynchronous. Errors as for `result`, but for the task's.
@@ -101,7 +102,7 @@ class Future:
         """
         return self.client._results.exception(self, timeout)
 
-    def traceback(self, timeout: float | None = None) -> Any:
+    def traceback(self, timeout: Timeout = None) -> Any:
         """Wait for the task and return the text of its remote traceback, or None.
 
         Parameters

@@ -97,7 +97,7 @@ def rejoin() -> None:
 
 
 @contextmanager
-def worker_client(timeout: float | None = None, separate_thread: bool = True) -> Iterator[Client]:
+def worker_client(timeout: object = None, separate_thread: bool = True) -> Iterator[Client]:
     """Give the running task a client, and others its place meanwhile.
 
     Parameters

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from jobqueue.client.coordination import Named, seconds
+from jobqueue.client.coordination import Named
+from jobqueue.client.timeouts import Timeout, seconds
 from jobqueue.errors import ConfigError, CoordinationError
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Lock(_Leases):
     def __init__(self, name: str | None = None, client: Client | None = None) -> None:
         super().__init__(name, client, 1)
 
-    def acquire(self, blocking: bool = True, timeout: float | None = None) -> Any:
+    def acquire(self, blocking: bool = True, timeout: Timeout = None) -> Any:
         """Wait for the lock; to be awaited if the client is asynchronous.
 
         Parameters
@@ -169,7 +170,7 @@ class Semaphore(_Leases):
         """How many may hold it at a time."""
         return self._limit
 
-    def acquire(self, timeout: float | None = None) -> Any:
+    def acquire(self, timeout: Timeout = None) -> Any:
         """Wait for a lease; to be awaited if the client is asynchronous.
 
         Parameters
@@ -240,7 +241,7 @@ class Event(Named):
         """Return whether it is set; to be awaited if the client is asynchronous."""
         return self._now("is_set")
 
-    def wait(self, timeout: float | None = None) -> Any:
+    def wait(self, timeout: Timeout = None) -> Any:
         """Wait until it is set; to be awaited if the client is asynchronous.
 
         Parameters

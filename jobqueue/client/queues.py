@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from jobqueue.client.coordination import Named, seconds, serialize
+from jobqueue.client.coordination import Named, serialize
 from jobqueue.client.future import read_by
+from jobqueue.client.timeouts import Timeout, seconds
 from jobqueue.errors import ConfigError
 from jobqueue.protocol.payload import Serialized
 from jobqueue.protocol.serialize import loads
@@ -83,7 +84,7 @@ class Queue(_Values):
             self._opened_by = client
         return client
 
-    def put(self, value: Any, timeout: float | None = None) -> Any:
+    def put(self, value: Any, timeout: Timeout = None) -> Any:
         """Append a value; to be awaited if the client is asynchronous.
 
         Parameters
@@ -114,7 +115,7 @@ class Queue(_Values):
         if not done:
             raise TimeoutError(f"queue {self.name!r} was full for {within:g} s")
 
-    def get(self, timeout: float | None = None, batch: bool | int = False) -> Any:
+    def get(self, timeout: Timeout = None, batch: bool | int = False) -> Any:
         """Remove the oldest value and return it; to be awaited if the client is asynchronous.
 
         Parameters
@@ -193,7 +194,7 @@ class Variable(_Values):
         """
         return self._now("set", *serialize(value))
 
-    def get(self, timeout: float | None = None) -> Any:
+    def get(self, timeout: Timeout = None) -> Any:
         """Return the value, once one was set; to be awaited if the client is asynchronous.
 
         Parameters

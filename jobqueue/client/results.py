@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jobqueue.client.future import Future, read_by
 from jobqueue.client.nested import futures_in, replace_futures
 from jobqueue.client.states import FINISHED, PENDING, State
+from jobqueue.client.timeouts import Timeout, seconds
 from jobqueue.client.waits import Waits
 from jobqueue.errors import ConfigError, SerializationError, TaskError
 from jobqueue.protocol.failures import Failure
@@ -71,8 +72,9 @@ class Results:
         values = await self._waits.fetch(keys) if (keys := _to_fetch(states)) else None
         return _unpack(client, futures, values or {}, errors)
 
-    def result(self, future: Future, timeout: float | None) -> Any:
+    def result(self, future: Future, timeout: Timeout) -> Any:
         """See `Future.result`."""
+        timeout = seconds(timeout)
         if self._asynchronous:
             return self.result_async(future, timeout)
         state = future._state
@@ -104,19 +106,19 @@ class Results:
             raise _not_in_time(future, timeout)
         return _result_for(future, values)
 
-    def exception(self, future: Future, timeout: float | None) -> Any:
+    def exception(self, future: Future, timeout: Timeout) -> Any:
         """See `Future.exception`."""
         return self._once_done(future, timeout, lambda state: state.exception())
 
-    def traceback(self, future: Future, timeout: float | None) -> Any:
+    def traceback(self, future: Future, timeout: Timeout) -> Any:
         """See `Future.traceback`."""
         return self._once_done(
             future, timeout, lambda state: state.failure.traceback if state.failure else None
         )
 
-    def _once_done(
-        self, future: Future, timeout: float | None, read: Callable[[State], Any]
-    ) -> Any:
+    def _once_done(self, future: Future, limit: Timeout, read: Callable[[State], Any]) -> Any:
+        timeout = seconds(limit)
+
         async def read_async() -> Any:
             if not await self._waits.wait([future._state], timeout):
                 raise _not_in_time(future, timeout)

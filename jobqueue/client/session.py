@@ -18,6 +18,7 @@ from jobqueue.client.destination import Destination
 from jobqueue.client.protocols import ClusterLike
 from jobqueue.client.results import Results
 from jobqueue.client.submission import Submission
+from jobqueue.client.timeouts import Timeout, seconds
 from jobqueue.client.waits import Waits
 from jobqueue.comm import Comm
 from jobqueue.comm.loop import LoopThread
@@ -71,7 +72,7 @@ class Session:
         scheduler_file: str | os.PathLike[str] | None = None,
         credentials: str | os.PathLike[str] | None = None,
         asynchronous: bool = False,
-        timeout: float = CONNECT_TIMEOUT,
+        timeout: Timeout = CONNECT_TIMEOUT,
         name: str = "client",
     ) -> None:
         self.name = name
@@ -81,7 +82,8 @@ class Session:
         self._where: object = address
         self._scheduler_file = scheduler_file
         self._credentials = credentials
-        self._timeout = timeout
+        limit = seconds(timeout)
+        self._timeout = CONNECT_TIMEOUT if limit is None else limit
         if address is not None and scheduler_file is not None:
             raise ConfigError(
                 f"address {address!r} and scheduler_file={os.fspath(scheduler_file)!r}: pass one "

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from jobqueue.client.future import Future
 from jobqueue.client.states import Countdown, State
+from jobqueue.client.timeouts import Timeout, seconds
 from jobqueue.client.waits import EXPLAIN_AFTER, EXPLAIN_AGAIN, Waits
 from jobqueue.errors import ConfigError, WorkersUnavailable
 from jobqueue.protocol.running import giving_way
@@ -38,7 +39,7 @@ class DoneAndNotDone(NamedTuple):
 
 def wait(
     futures: Iterable[Future],
-    timeout: float | None = None,
+    timeout: Timeout = None,
     return_when: str = ALL_COMPLETED,
 ) -> Any:
     """Wait for several tasks to end.
@@ -70,6 +71,7 @@ def wait(
         raise ConfigError(
             f"return_when={return_when!r}: it is {ALL_COMPLETED!r} or {FIRST_COMPLETED!r}"
         )
+    limit = seconds(timeout)
     wanted = list(futures)
     enough = 1 if return_when == FIRST_COMPLETED else 0
     if not wanted:
@@ -82,16 +84,16 @@ def wait(
         if not in_time:
             raise TimeoutError(
                 f"{len(wanted) - len(done)} of {len(wanted)} tasks have not ended within "
-                f"{timeout:g} s"
+                f"{limit:g} s"
             )
         return DoneAndNotDone(done, set(wanted) - done)
 
     async def wait_async() -> DoneAndNotDone:
-        return answer(await client._waits.wait(states, timeout, enough))
+        return answer(await client._waits.wait(states, limit, enough))
 
     if client.asynchronous:
         return wait_async()
-    return answer(client._waits.block(states, timeout, enough))
+    return answer(client._waits.block(states, limit, enough))
 
 
 def _client_of(futures: Sequence[Future]) -> Client:
@@ -135,12 +137,12 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
         *,
         with_results: bool = False,
         raise_errors: bool = True,
-        timeout: float | None = None,
+        timeout: Timeout = None,
     ) -> None:
         self._with_results = with_results
         self._raise_errors = raise_errors
-        self._timeout = timeout
-        self._end = None if timeout is None else time.monotonic() + timeout
+        self._timeout = seconds(timeout)
+        self._end = None if self._timeout is None else time.monotonic() + self._timeout
         self._waiting: dict[State, deque[Future]] = {}
         self._done: deque[Future] = deque()
         self._changed = threading.Condition()  # its lock is reentrant

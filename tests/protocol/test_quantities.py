@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobqueue.worker.quantities import parse_bytes, parse_seconds
+from jobqueue.protocol.quantities import parse_bytes, parse_seconds
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
-"""Sizes and durations as people write them on a command line: ``16GiB``, ``18m``.
+"""Sizes and durations as people write them: ``16GiB``, ``18m``.
 
-The configuration has a richer parser of its own; workers may not import it, and need only this.
+The configuration has a richer parser of its own; workers and clients may not import it, and need
+only this.
 """
 
 from __future__ import annotations
