@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +94,40 @@ def test_two_processes_killed_by_hand_are_replaced_exactly_once(wait_until: Any)
         client.wait_for_workers(2, timeout=60)
         wait_until(lambda: len(cluster.jobs[1].workers) == 2, message="both of its workers")
         assert [job.state for job in cluster.jobs] == [JobState.ENDED, JobState.CONNECTED]
+
+
+def test_a_cluster_that_adapts_submits_as_many_jobs_as_it_needs(
+    wait_until: Any, tmp_path: Path
+) -> None:
+    """Two workers a job, one submission for all three; nothing comes or goes while they work."""
+    go = tmp_path / "go"
+
+    def work(i: int) -> int:
+        while not go.exists():
+            time.sleep(0.02)
+        return i
+
+    with (
+        EmbeddedCluster(cores=2, memory="1GB", processes=2) as cluster,
+        Client(cluster) as client,
+    ):
+        cluster.adapt(maximum_jobs=4, idle_timeout="0.5s", interval="0.05s", target_duration="0.5s")
+        futures = client.map(work, range(6))
+        client.wait_for_workers(6, timeout=60)
+        wait_until(lambda: sum(w.running for w in cluster.scheduler.workers()) == 6)
+        states = [job.state for job in cluster.jobs]
+        go.touch()
+        assert client.gather(futures) == list(range(6))
+        wait_until(lambda: not cluster.scheduler.workers(), message="all jobs to go")
+        wait_until(lambda: {job.state for job in cluster.jobs} == {JobState.ENDED})
+        assert states == [JobState.CONNECTED] * 3
+        assert [job.job_id for job in cluster.jobs] == ["1_0", "1_1", "1_2"]
+        assert {job.cause for job in cluster.jobs} <= {"completed", "cancelled"}
+
+
+def test_limits_hold_whatever_is_asked_for(wait_until: Any) -> None:
+    """Jobs beyond them are held back, and the line about the cluster says so."""
+    with EmbeddedCluster(cores=1, memory="1GB", max_jobs=2, python="sleep 600;") as cluster:
+        cluster.scale(jobs=5)
+        wait_until(lambda: [job.state for job in cluster.jobs] == [JobState.RUNNING] * 2)
+        assert "3 jobs held back by max_jobs=2" in cluster.describe()

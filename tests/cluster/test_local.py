@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,52 @@ def test_a_killed_job_is_replaced(wait_until: Any) -> None:
         wait_until(lambda: len(cluster.jobs) == 2, message="a replacement")
         assert cluster.jobs[0].exit_code == -signal.SIGKILL
         assert client.submit(os.getppid).result(timeout=30) != pid
+
+
+def test_a_cluster_that_adapts_grows_at_once_and_shrinks_when_idle(
+    wait_until: Any, tmp_path: Path
+) -> None:
+    """From nothing to the maximum; down to one worker while results are held, then to none."""
+    go = tmp_path / "go"
+
+    def work(i: int) -> tuple[int, int, bytes]:
+        while not go.exists():
+            time.sleep(0.02)
+        return i, os.getpid(), b"x" * 10**6
+
+    with LocalCluster(n_workers=0, threads_per_worker=1) as cluster, Client(cluster) as client:
+        cluster.adapt(maximum=2, idle_timeout="0.3s", interval="0.05s", target_duration="0.1s")
+        assert cluster.describe() == "0 workers; adaptive, 0 to 2 jobs"
+        futures = client.map(work, range(20))
+        client.wait_for_workers(2, timeout=30)
+        wait_until(lambda: all(worker.running for worker in cluster.scheduler.workers()))
+        go.touch()
+        before = [(i, pid) for i, pid, *_ in client.gather(futures)]
+        assert len({pid for _, pid in before}) == 2
+        wait_until(lambda: len(cluster.scheduler.workers()) == 1, message="one worker to go")
+        assert [(i, pid) for i, pid, *_ in client.gather(futures)] == before, "computed again"
+        del futures
+        wait_until(lambda: not cluster.scheduler.workers(), message="the other one to go")
+        assert len(cluster.jobs) == 2
+        assert client.submit(sum, [1, 2]).result(timeout=30) == 3
+        cluster.scale(2)
+        wait_until(lambda: len(cluster.scheduler.workers()) == 2, message="what scale() wants")
+
+
+def test_an_asynchronous_cluster_adapts() -> None:
+    """Nothing is to be awaited for that; nonsense is told at once."""
+
+    async def main() -> None:
+        async with (
+            LocalCluster(n_workers=0, threads_per_worker=1, asynchronous=True) as cluster,
+            Client(cluster, asynchronous=True) as client,
+        ):
+            with pytest.raises(ConfigError, match="at least 3 jobs and at most 2 jobs"):
+                cluster.adapt(minimum=3, maximum=2)
+            cluster.adapt(maximum=1, interval="0.05s")
+            assert await client.submit(sum, [1, 2]) == 3
+
+    asyncio.run(main())
 
 
 def test_an_asynchronous_local_cluster() -> None:
