@@ -287,7 +287,7 @@ class Agent:
 
     def _on_ended(self, child: Child) -> None:
         now, signs, status = time.monotonic(), child.signs, int(child.process.returncode)
-        running = child.take_board()
+        running, ended = child.take_board()
         out_of_memory = status == -signal.SIGKILL and self._kernel_kills.recent(now)
         seen = Seen(status, signs.worked, signs.signed_off, child.verdict,
                     self._supervisor.ending, out_of_memory)  # fmt: skip
@@ -298,8 +298,8 @@ class Agent:
         self._note_end(child.name, child.process.pid, ending.status, ending.cause, child.started,
                        lines)  # fmt: skip
         if ending.report:
-            pid = child.process.pid
-            self._errands.report(child.name, ending.cause, ending.blame, lines, running, pid)
+            pid, tasks = child.process.pid, ended if running == [] else running
+            self._errands.report(child.name, ending.cause, ending.blame, lines, tasks, pid)
         if signs.signed_off is None:
             self._errands.sweep()
         self._perform(

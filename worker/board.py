@@ -6,7 +6,8 @@ less, for results are told of in batches: of a flood of short tasks, hundreds th
 as if they had not.
 
 Every thread has a slot of its own: a byte that says how long the key is, and the key. The page says
-that it does not know, rather than leaving somebody out, if a key or a thread has no room.
+that it does not know, rather than leaving somebody out, if a key or a thread has no room. Only that
+byte is wiped out, so what a thread has run last can be read as well.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ its length then is `UNKNOWN`. Writing 0 to ``memory[at]`` wipes it out."""
 
 UNKNOWN: Final = SLOT - 1
 """The length that stands for anything that does not fit."""
+
+KEYS: Final = ("utf-8", "surrogatepass")
+"""How keys are encoded: they may be names of files, in which anything can stand."""
 
 _LAST: Final = (SLOTS - 1) * SLOT
 
@@ -120,8 +124,18 @@ class SharedBoard:
             if length == UNKNOWN:
                 return None
             if length:
-                keys.append(memory[at + 1 : at + 1 + length].decode(errors="replace"))
+                keys.append(memory[at + 1 : at + 1 + length].decode(*KEYS))
         return keys
+
+    def ended(self) -> list[str]:
+        """Return the keys of what ended last in threads that are running nothing.
+
+        A task may harm its process, its open files for instance, so that it dies a moment later.
+        """
+        memory = self._memory
+        slots = [memory[at : at + SLOT] for at in range(0, _LAST, SLOT)]
+        ended = [slot[1:].rstrip(b"\0") for slot in slots if not slot[0]]
+        return [key.decode("utf-8", "replace") for key in ended if key]
 
     def close(self) -> None:
         """Give the page back."""

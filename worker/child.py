@@ -66,13 +66,16 @@ class Child:
         assert self.process.stdin is not None
         return self.process.stdin.closed
 
-    def take_board(self) -> list[str] | None:
-        """Return what it was running when it died, None if that is not known. Only once."""
+    def take_board(self) -> tuple[list[str] | None, list[str]]:
+        """Return what it was running when it died, and what had ended last. Only once.
+
+        The first is None if that is not known.
+        """
         if self.board is None:
-            return None
-        running = self.board.running()
+            return None, []
+        running, ended = self.board.running(), self.board.ended()
         self.board.close()
-        return running
+        return running, ended
 
     def kill_group(self) -> None:
         """Kill the worker, if it still runs, and whatever its tasks have left behind.

@@ -131,9 +131,7 @@ class Executor:
         """Return the keys of what runs in a place though it was abandoned."""
         runners = [runner for runner in list(self._runners.values()) if not runner.away]
         items = [(runner, runner.item) for runner in runners]
-        return [
-            item.key for runner, item in items if item is not None and runner.abandoned is item
-        ]
+        return [item.key for runner, item in items if item is not None and runner.abandoned is item]
 
     def take_results(self) -> Taken:
         """Return, and forget, the results that have come since the last call."""
@@ -297,7 +295,7 @@ class Executor:
                 # Withdrawn and put again, it runs here, and what comes for it later is void.
                 runner.item = found
                 running.key = key = found.key
-                note(memory, at, key.encode())
+                note(memory, at, key.encode("utf-8", "surrogatepass"))
                 told = self._run(runner, found, met)
                 memory[at] = 0
             runner.item = None

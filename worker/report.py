@@ -34,7 +34,8 @@ class Report(NamedTuple):
     lines
         The last it wrote to standard error.
     running
-        The tasks that it was running, None if that is not known.
+        The tasks that it was running, None if that is not known. If it was running none, those that
+        had ended last: of no matter if the scheduler has heard so.
     pid
         Its process, since another one has its name by now.
     """

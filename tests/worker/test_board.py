@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from jobqueue.worker.board import SLOTS, Board, SharedBoard, note
+from jobqueue.worker.board import KEYS, SLOTS, Board, SharedBoard, note
 from jobqueue.worker.launch import start_worker
 from jobqueue.worker.options import WorkerOptions
 
@@ -56,7 +56,14 @@ def test_a_dead_worker_names_what_it_was_running(
     with start_worker([sys.executable, "-c", WORKER], options, shared) as process:
         assert process.wait(60) == -signal.SIGABRT
     assert shared.running() == ["inc-1", "Größe-2"]
+    assert shared.ended() == ["ended"]
     assert capfd.readouterr().out.split() == ["0", "1", "2", "3"], "ls itself needs the fourth"
+
+
+def test_any_text_is_a_key(shared: SharedBoard, board: Board) -> None:
+    """Also one that UTF-8 has no bytes for, in the name of a file perhaps."""
+    note(*board.take(), "load-\udcff".encode(*KEYS))
+    assert shared.running() == ["load-\udcff"]
 
 
 def test_a_slot_is_used_again(shared: SharedBoard, board: Board) -> None:
