@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,37 @@ def test_workers_come_and_go_as_wanted(slurm: Any, wait_until: Any, places: Path
         assert len(cluster.jobs) == 4
     wait_until(lambda: slurm.squeue() == [], message="an empty queue")
     assert list((places / "state").iterdir()) == []
+
+
+def test_a_cluster_that_adapts_does_not_flap(
+    slurm: Any, wait_until: Any, calls: Any, places: Path
+) -> None:
+    """Two workers a job, and jobs that wait for a node: one submission, no cancellation."""
+    go = places / "go"
+
+    def work(i: int) -> int:
+        while not go.exists():
+            time.sleep(0.05)
+        return i
+
+    apart = ["--exclusive"]  # four nodes: two of six jobs wait
+    keywords = {**JOB, "cores": 2, "processes": 2, "job_extra_directives": apart}
+    with SLURMCluster(**keywords) as cluster, Client(cluster) as client:
+        cluster.adapt(maximum_jobs=6, idle_timeout="2s", interval="0.1s", target_duration="0.1s")
+        futures = client.map(work, range(20))
+        client.wait_for_workers(8, timeout=60)
+        wait_until(
+            lambda: [job.state for job in cluster.jobs].count(JobState.PENDING) == 2,
+            message="two jobs to be known as pending",
+        )
+        go.touch()
+        assert client.gather(futures) == list(range(20))
+        wait_until(lambda: slurm.squeue() == [], 60, "all jobs to end")
+        wait_until(lambda: {job.state for job in cluster.jobs} == {JobState.ENDED})
+        assert len(calls("sbatch")) == 1
+        assert len(cluster.jobs) == 6
+        assert client.submit(sum, [1, 2]).result(timeout=60) == 3
+        assert len(calls("sbatch")) == 2
 
 
 def test_a_cancelled_job_is_replaced_once(slurm: Any, wait_until: Any, calls: Any) -> None:
