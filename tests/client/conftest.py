@@ -49,6 +49,15 @@ def client(cluster: LocalCluster) -> Iterator[Client]:
 
 
 @pytest.fixture
+def unharmed(cluster: LocalCluster, client: Client) -> Iterator[None]:
+    """After the test the same processes run tasks as before it, each of them."""
+    before = {worker.name: worker.pid for worker in cluster.scheduler.workers()}
+    yield
+    after = {name: client.submit(os.getpid, workers=name) for name in before}
+    assert {name: future.result(30) for name, future in after.items()} == before
+
+
+@pytest.fixture
 def own_cluster() -> Iterator[LocalCluster]:
     """A cluster of one worker that the test may harm."""
     with LocalCluster(n_workers=1, threads_per_worker=1) as cluster:
