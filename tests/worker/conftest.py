@@ -50,15 +50,15 @@ class Connection:
         run = (m.RUN, [(key, fid, dumps(args), inputs)])
         self.comm.send([(m.FUNCTIONS, [(fid, name, pickle)]), run])
 
-    async def hears(self, operation: str) -> Message:
-        """Wait for the next message of a kind, and take it and what stands before it."""
+    async def hears(self, *operations: str) -> Message:
+        """Wait for the next message of some kinds, and take it and what stands before it."""
         async with asyncio.timeout(BOUND):
             while True:
                 for place, message in enumerate(self.heard):
-                    if message[0] == operation:
+                    if message[0] in operations:
                         del self.heard[: place + 1]
                         return message
-                assert self.reason is None, f"no {operation} has come: {self.reason}"
+                assert self.reason is None, f"no {' or '.join(operations)} has come: {self.reason}"
                 self._changed.clear()
                 await self._changed.wait()
 

@@ -24,7 +24,7 @@ def test_what_could_not_be_told_is_in_the_log(folder: Path) -> None:
     """And the agent does not wait for it longer than it wants to."""
     with (folder / "log").open("w+b") as log:
         beside = errands(folder, log)
-        beside.report("w-0", "killed", True, [])
+        beside.report("w-0", "killed", True, [], ["task"], 4711)
         beside.finish(30.0)
         log.seek(0)
         assert b"scheduler not told of a worker's end worker=w-0 error=" in log.read()
