@@ -271,10 +271,11 @@ class Client(Control):
         Parameters
         ----------
         futures
-            A future, or lists, tuples, sets and dicts of them, nested as you like.
+            A future, or lists, tuples, sets and dicts of them, nested as you like; an iterator
+            becomes a list.
         errors
             ``"raise"`` raises the first task's exception; ``"skip"`` leaves failed tasks out of
-            the collections.
+            the collections, and makes a single one None.
         direct
             Without effect.
 

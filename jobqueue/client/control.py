@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from jobqueue.client.future import Future, read_by
-from jobqueue.client.nested import futures_in
+from jobqueue.client.nested import as_collection, futures_in
 from jobqueue.client.options import worker_names
 from jobqueue.client.session import Session
 from jobqueue.client.timeouts import Timeout, seconds
@@ -38,7 +38,7 @@ class Control(Session):
         Parameters
         ----------
         futures
-            Futures, or collections of them; None for all tasks of the scheduler.
+            Futures or keys, or collections of them; None for all tasks of the scheduler.
 
         Returns
         -------
@@ -354,7 +354,13 @@ class Control(Session):
 
 
 def _keys(futures: Any) -> list[str] | None:
-    return None if futures is None else [future.key for future in futures_in(futures)]
+    """Return the keys of futures; the scheduler has keys that nobody here has a future of."""
+    if futures is None:
+        return None
+    given = [futures] if isinstance(futures, str) else as_collection(futures)
+    if isinstance(given, list | tuple | set) and all(isinstance(each, str) for each in given):
+        return list(given)
+    return [future.key for future in futures_in(given)]
 
 
 def _one_key(future: Any) -> str:

@@ -1,39 +1,60 @@
-"""Futures inside lists, tuples, sets and dicts, as `gather` takes them."""
+"""Futures inside lists, tuples, sets and dicts, as all functions take them that take several."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterator, KeysView, ValuesView
+from typing import Any, Final
 
 from jobqueue.client.future import Future
 from jobqueue.errors import ConfigError
 
+_PASSING: Final = (Iterator, KeysView, ValuesView, deque)
+"""What becomes a list, if it is not inside of something else."""
 
-def futures_in(value: Any) -> list[Future]:
+
+def as_collection(value: Any) -> Any:
+    """Return a value, an iterator as a list: it can be looked through only once."""
+    return list(value) if isinstance(value, _PASSING) else value
+
+
+def futures_in(value: Any, *, nothing_else: bool = True) -> list[Future]:
     """Return the futures in nested lists, tuples, sets and dicts, in order.
+
+    Parameters
+    ----------
+    value
+        A future, an iterator over futures, or collections that hold some.
+    nothing_else
+        Whether they may hold nothing else.
 
     Raises
     ------
     ConfigError
-        They are nested too deeply, or in a circle.
+        They hold something else, are nested too deeply, or in a circle.
     """
     try:
-        return list(_futures_in(value))
+        return list(_futures_in(as_collection(value), nothing_else))
     except RecursionError:
         raise ConfigError(
             "these collections of futures hold themselves, or are nested too deeply: pass a list"
         ) from None
 
 
-def _futures_in(value: Any) -> Iterator[Future]:
+def _futures_in(value: Any, nothing_else: bool) -> Iterator[Future]:
     if isinstance(value, Future):
         yield value
-    elif isinstance(value, list | tuple | set | frozenset):
-        for element in value:
-            yield from _futures_in(element)
-    elif isinstance(value, dict):
-        for element in value.values():
-            yield from _futures_in(element)
+    elif isinstance(value, list | tuple | set | frozenset | dict):
+        for element in value.values() if isinstance(value, dict) else value:
+            if isinstance(element, Future):
+                yield element
+            else:
+                yield from _futures_in(element, nothing_else)
+    elif nothing_else:
+        raise ConfigError(
+            f"{value!r:.100} is no future: pass futures as submit() and map() return them, or "
+            "collections of them"
+        )
 
 
 def replace_futures(value: Any, result_of: Callable[[Future], Any], skip: Any = None) -> Any:

@@ -126,7 +126,7 @@ def progress(
     >>> progress(futures)  # doctest: +SKIP
     abs ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 100/100 done, 2300/s 0:00
     """
-    found = futures_in(list(futures))
+    found = [future for each in futures for future in futures_in(each)]
     if interval <= 0:
         raise ConfigError(f"interval={interval!r}: it is more than 0 s")
     if not found:

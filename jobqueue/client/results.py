@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from jobqueue.client.future import Future, read_by
-from jobqueue.client.nested import futures_in, replace_futures
+from jobqueue.client.nested import as_collection, futures_in, replace_futures
 from jobqueue.client.states import FINISHED, PENDING, State
 from jobqueue.client.timeouts import Timeout, seconds
 from jobqueue.client.waits import Waits
@@ -52,7 +52,8 @@ class Results:
         """See `Client.gather`."""
         if errors not in ("raise", "skip"):
             raise ConfigError(f"errors={errors!r}: it is 'raise' or 'skip'")
-        found = futures_in(futures)
+        futures = as_collection(futures)
+        found = futures_in(futures, nothing_else=False)
         for future in found:
             if future.client is not client:
                 raise ConfigError(
@@ -205,7 +206,8 @@ def _unpack(
             return _SKIP
 
     with read_by(client):
-        return replace_futures(futures, result_of, _SKIP if errors == "skip" else None)
+        gathered = replace_futures(futures, result_of, _SKIP if errors == "skip" else None)
+    return None if gathered is _SKIP else gathered
 
 
 def _result_for(future: Future, values: Mapping[str, Serialized | Failure]) -> Any:

@@ -12,6 +12,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from jobqueue.client.future import Future
+from jobqueue.client.nested import futures_in
 from jobqueue.client.states import Countdown, State
 from jobqueue.client.timeouts import Timeout, seconds
 from jobqueue.client.waits import EXPLAIN_AFTER, EXPLAIN_AGAIN, Waits
@@ -38,7 +39,7 @@ class DoneAndNotDone(NamedTuple):
 
 
 def wait(
-    futures: Iterable[Future],
+    futures: Future | Iterable[Any],
     timeout: Timeout = None,
     return_when: str = ALL_COMPLETED,
 ) -> Any:
@@ -47,7 +48,7 @@ def wait(
     Parameters
     ----------
     futures
-        All of one client.
+        Futures of one client, or collections of them.
     timeout
         Seconds to wait, or None for as long as it takes.
     return_when
@@ -72,7 +73,7 @@ def wait(
             f"return_when={return_when!r}: it is {ALL_COMPLETED!r} or {FIRST_COMPLETED!r}"
         )
     limit = seconds(timeout)
-    wanted = list(futures)
+    wanted = futures_in(futures)
     enough = 1 if return_when == FIRST_COMPLETED else 0
     if not wanted:
         return DoneAndNotDone(set(), set())
@@ -112,7 +113,7 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
     Parameters
     ----------
     futures
-        All of one client.
+        Futures of one client, or collections of them.
     with_results
         Whether to yield pairs of a future and its result.
     raise_errors
@@ -133,7 +134,7 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
 
     def __init__(
         self,
-        futures: Iterable[Future] | None = None,
+        futures: Future | Iterable[Any] | None = None,
         *,
         with_results: bool = False,
         raise_errors: bool = True,
@@ -151,6 +152,8 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
 
     def add(self, future: Future) -> None:
         """Wait for one more future."""
+        if not isinstance(future, Future):
+            raise ConfigError(f"{future!r:.100} is no future: pass what submit() returned")
         state = future._state
         with self._changed:
             known = state in self._waiting
@@ -158,9 +161,9 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
         if not known and not future.client._book.when_done(state, self._ended):
             self._ended(state)
 
-    def update(self, futures: Iterable[Future]) -> None:
+    def update(self, futures: Future | Iterable[Any]) -> None:
         """Wait for more futures."""
-        for future in futures:
+        for future in futures_in(futures):
             self.add(future)
 
     def count(self) -> int:

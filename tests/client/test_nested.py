@@ -7,8 +7,9 @@ import collections
 import pytest
 
 from jobqueue.client.future import Future
-from jobqueue.client.nested import futures_in, replace_futures
+from jobqueue.client.nested import as_collection, futures_in, replace_futures
 from jobqueue.client.states import Book, State
+from jobqueue.errors import ConfigError
 
 
 class FakeClient:
@@ -28,10 +29,25 @@ def futures():
 def test_futures_are_found_in_order(futures):
     """In lists, tuples, sets and dicts' values, however deep; nothing else is looked into."""
     a, b, c = futures
-    assert list(futures_in([a, (b, {"x": [c]}), 5, "text"])) == [a, b, c]
-    assert list(futures_in({a})) == [a]
-    assert list(futures_in(a)) == [a]
-    assert list(futures_in(None)) == []
+    assert futures_in([a, (b, {"x": [c]}), 5, "text"], nothing_else=False) == [a, b, c]
+    assert futures_in({a}) == [a]
+    assert futures_in(a) == [a]
+    assert futures_in(None, nothing_else=False) == []
+
+
+def test_an_iterator_over_futures_will_do(futures):
+    """Where all are wanted, and not some value that happens to be one."""
+    for iterator in (iter(futures), (f for f in futures), dict(enumerate(futures)).values()):
+        assert futures_in(iterator) == futures
+    assert as_collection(iter(futures)) == futures
+    assert as_collection("text") == "text"
+
+
+@pytest.mark.parametrize("other", [None, 5, "abs-0", [5], {"x": (None,)}])
+def test_what_is_no_future_is_refused(futures, other):
+    """It is a mistake, and to pass over it would be to do nothing in silence."""
+    with pytest.raises(ConfigError, match=r"is no future: pass futures as submit\(\)"):
+        futures_in([*futures, other] if isinstance(other, dict) else other)
 
 
 def test_futures_are_replaced(futures):

@@ -33,6 +33,20 @@ def test_wait_for_the_first(client, gate):
     assert wait([slow, fast], timeout=30).done == {slow, fast}
 
 
+def test_whatever_holds_futures_can_be_waited_for(client):
+    """A single one, a dict, a generator; what is no future is refused, and nothing hangs."""
+    one, other = client.map(abs, [-1, -2])
+    for futures in (one, {"x": one, "y": [other]}, (future for future in [one, other])):
+        assert wait(futures, timeout=30).not_done == set()
+    assert list(as_completed(one)) == [one]
+    assert client.gather(future for future in [one, other]) == [1, 2]
+    assert client.gather({"x": one}.values()) == [1]
+    for function in (wait, as_completed, as_completed().add, client.cancel, client.retry):
+        with pytest.raises(ConfigError, match="'abs' is no future"):
+            function("abs")
+    assert client.gather(client.submit(divmod, 1, 0), errors="skip") is None
+
+
 def test_wait_gives_up(client, gate):
     """It says how many of how many are missing."""
     futures = [client.submit(abs, 1), client.submit(gate.function)]
