@@ -1,4 +1,4 @@
-"""What tasks demand of their worker: to be one of some, or to have resources.
+"""What tasks demand of their worker: to be one of some, to have resources, to risk but one of them.
 
 Part of the core: pure, like `state.py`. Tasks that demand the same share one `Demand`, with a line
 of its own, so that none which cannot be met keeps others waiting. Who goes first is decided by rank
@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from jobqueue.scheduler.placement import ReadyQueue, nearest
-from jobqueue.scheduler.records import Function, Task, WorkerRecord
+from jobqueue.scheduler.records import READY, Function, Task, WorkerRecord
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 SLACK: Final = 1e-9
 """Of a resource, as a part of one: amounts such as 0.1 do not add up exactly."""
 
-Kind = tuple[frozenset[str] | None, bool, tuple[tuple[str, float], ...]]
-"""What a demand is: names of workers, whether others will do too, amounts of resources."""
+Kind = tuple[frozenset[str] | None, bool, tuple[tuple[str, float], ...], bool]
+"""What a demand is: names of workers, whether others will do too, amounts of resources, and whether
+its tasks stay apart from each other."""
 
 
 def kind_of(options: Mapping[str, Any] | None) -> Kind | None:
@@ -45,7 +46,7 @@ def kind_of(options: Mapping[str, Any] | None) -> Kind | None:
     amounts = tuple(sorted((str(k), float(v)) for k, v in (resources or {}).items() if v > 0))
     if not names and not amounts:
         return None
-    return names or None, bool(names and options.get("allow_other_workers")), amounts
+    return names or None, bool(names and options.get("allow_other_workers")), amounts, False
 
 
 class Candidates:
@@ -103,6 +104,7 @@ class Demand:
 
     __slots__ = (
         "_demands",
+        "apart",
         "candidates",
         "eligible",
         "names",
@@ -116,7 +118,7 @@ class Demand:
 
     def __init__(self, demands: Demands, kind: Kind) -> None:
         self._demands = demands
-        self.names, self.others, self.resources = kind
+        self.names, self.others, self.resources, self.apart = kind
         self.tasks = 0  # how many there are, ready or not
         self.ready: dict[Function, int] = {}  # how many are ready, in whatever line they stand
         self.queue = ReadyQueue()
@@ -128,7 +130,7 @@ class Demand:
     @property
     def kind(self) -> Kind:
         """What tells it from others."""
-        return self.names, self.others, self.resources
+        return self.names, self.others, self.resources, self.apart
 
     def is_satisfied_by(self, worker: WorkerRecord) -> bool:
         """Return whether its tasks may run on a worker, once that has nothing else to do."""
@@ -139,6 +141,8 @@ class Demand:
 
     def fits(self, worker: WorkerRecord) -> bool:
         """Return whether a worker that satisfies it has as much of its resources left."""
+        if self.apart and any(t.demand is not None and t.demand.apart for t in worker.assigned):
+            return False
         free = worker.free_resources
         return all(free[name] >= amount - SLACK for name, amount in self.resources)
 
@@ -227,14 +231,31 @@ class Demands:
         kind = kind_of(options)
         return None if kind is None else self._get(kind)
 
+    def set_apart(self, task: Task) -> None:
+        """Have a task, which no worker has, run where no other task is that was set apart."""
+        old = task.demand
+        if old is not None and old.apart:
+            return
+        names, others, resources, _ = (None, False, (), False) if old is None else old.kind
+        if task.state is READY:
+            task.count_ready(-1)
+        task.demand = self._get((names, others, resources, True))
+        self.count(task.demand, 1)
+        if task.state is READY:
+            task.count_ready(1)
+            task.demand.push(task)
+        if old is not None:
+            self.count(old, -1)
+
     def _get(self, kind: Kind) -> Demand:
         demand = self.by_kind.get(kind)
         if demand is None:
             demand = self.by_kind[kind] = Demand(self, kind)
             if demand.others:
                 demand.otherwise = self._state.ready
-                if demand.resources:
-                    demand.otherwise = self._get((None, False, demand.resources))
+                if demand.resources or demand.apart:
+                    kind = (None, False, demand.resources, demand.apart)
+                    demand.otherwise = self._get(kind)
                     demand.otherwise.tasks += 1
             for worker in self._possible(demand):
                 if demand.is_satisfied_by(worker):
@@ -242,9 +263,11 @@ class Demands:
         return demand
 
     def _possible(self, demand: Demand) -> Iterable[WorkerRecord]:
+        found: set[WorkerRecord] = set()
         if demand.names is not None:
-            found: set[WorkerRecord] = set()
             return found.union(*(self._known_as.get(name, ()) for name in demand.names))
+        if not demand.resources:
+            return found.union(*self._known_as.values())
         return self._having.get(demand.resources[0][0], ())
 
     def _match(self, demand: Demand, worker: WorkerRecord) -> None:

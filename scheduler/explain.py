@@ -144,6 +144,9 @@ def _no_worker(state: SchedulerState, task: Task) -> tuple[str, bool]:
     if not any(each == RUNNING for each in statuses):
         return f"is ready to run, but {who} {is_or_are} paused, silent or about to end", True
     if demand is not None and not any(demand.fits(worker) for worker in fitting):
+        if demand.apart:
+            who_has = f"{who} {'has' if len(fitting) == 1 else 'have'}"
+            return f"is ready to run, but workers have died of it, and {who_has} another such", True
         wanted = amounts(dict(demand.resources))
         return f"is ready to run, but {who} {is_or_are} using {wanted} for other tasks", True
     if any(worker in state.open_workers for worker in fitting):

@@ -8,6 +8,8 @@ Part of the core: pure, like `state.py`, which owns tasks and their states.
 - What was running only the worker's agent can tell. So if a worker has one, all that it had stays
   *in doubt*, and is given to nobody, until the agent's report has come. Else a bad task would kill
   one worker after the other in the meantime, and its neighbours be blamed for it.
+- What would fail if it was charged once more is set apart: it runs where no other such task is.
+  Those that ran beside the bad one, twice, will not be there when it kills its third worker.
 - If no report comes, the agent is gone as well: with its node, or its job. Then nobody is charged,
   for of all that takes a node or a job away hardly anything is the fault of one task; and jobs are
   not replaced without end. A report that comes late, over a slow network, still counts.
@@ -225,6 +227,8 @@ class Losses:
             if task.deaths >= self.allowed_failures:
                 why = killed_worker(task, departure.name, report.cause, report.lines)
                 self._state.fail(task, why)
+            elif task.deaths == self.allowed_failures - 1 and task.worker is None:
+                self._state.demands.set_apart(task)
 
     def reported(self, name: str, report: Report) -> None:
         """Take in an agent's report of how a worker ended."""

@@ -78,6 +78,40 @@ def test_nothing_that_may_be_bad_is_placed_before_the_report(core):
     assert sorted(core.placed(other)) == ["bad", "good"]
 
 
+def test_who_ran_beside_the_bad_one_twice_is_not_there_the_third_time(core):
+    """They would run in step with it, and fail as well; each gets its own worker, or time."""
+    client = doubtful(core, "a", "bad", "b", nthreads=3)
+    report(core, ["a", "bad", "b"])
+    second = core.worker("second", nthreads=3, agent=True)
+    assert core.placed(second) == ["a", "bad", "b"]
+    core.lose(second)
+    report(core, ["a", "bad", "b"], name="second")
+    third, fourth = core.worker("third", nthreads=3, agent=True), core.worker("fourth", nthreads=3)
+    core.submit(client, "c", "d")
+    assert sorted([core.placed(third)[0], core.placed(fourth)[0]]) == ["a", "bad"]
+    at = core.task("bad").worker
+    assert (core.state_of("b"), core.state_of("c"), core.state_of("d")) == (READY, *[ASSIGNED] * 2)
+    core.done(core.task("a").worker, "a", b"1")
+    assert core.task("b").worker not in (None, at)
+    core.said(third), core.said(fourth), core.said(client)
+
+
+def test_a_task_that_is_set_apart_keeps_its_other_demands(core):
+    """And needs no worker that is empty, or idle."""
+    client = core.client()
+    core.submit(client, "a", resources={"GPU": 1}, workers=["node"], allow_other_workers=True)
+    core.task("a").deaths = 1
+    first = core.worker("w", agent=True, resources={"GPU": 1})
+    assert core.placed(first) == ["a"]
+    core.lose(first)
+    report(core, ["a"])
+    without = core.worker("without")
+    core.submit(client, "b", "c")
+    assert core.placed(without) == ["b", "c"]
+    assert core.state_of("a") == READY
+    assert core.placed(core.worker("x", host="node", resources={"GPU": 1})) == ["a"]
+
+
 def test_if_nothing_was_running_nobody_is_charged(core):
     """Somebody has killed a worker while it waited, or a call that is no task has."""
     doubtful(core, "a")
