@@ -101,11 +101,14 @@ def _standing(state: SchedulerState, task: Task, supply: str, now: float) -> str
 
 
 def _at_worker(task: Task, worker: WorkerRecord, now: float) -> str:
-    ahead = 0 if task in worker.running() else list(worker.assigned).index(task)
+    ahead = 0
+    if task not in worker.running():
+        ahead = list(worker.assigned).index(task) + worker.blocked
     host = worker.facts.host if worker.facts is not None else ""
     where = f"worker {worker.name} on {host}" if host else f"worker {worker.name}"
     if ahead > 0:
         text = f"waits at {where}, where {_count(ahead, 'task')} came before it"
+        text += _withdrawn(worker.blocked)
     else:
         text = f"is running on {where}, or about to"
         if task.function is not None and task.function.seen:
@@ -140,7 +143,7 @@ def _no_worker(state: SchedulerState, task: Task) -> tuple[str, bool]:
     is_or_are = "is" if len(fitting) == 1 else "are"
     for status, words in _UNABLE:
         if all(each == status for each in statuses):
-            return f"is ready to run, but {who} {is_or_are} {words}", True
+            return f"is ready to run, but {who} {is_or_are} {words}{_reason(fitting)}", True
     if not any(each == RUNNING for each in statuses):
         return f"is ready to run, but {who} {is_or_are} paused, silent or about to end", True
     if demand is not None and not any(demand.fits(worker) for worker in fitting):
@@ -152,15 +155,29 @@ def _no_worker(state: SchedulerState, task: Task) -> tuple[str, bool]:
     if any(worker in state.open_workers for worker in fitting):
         return "is about to be given to a worker", False
     ahead = sum(other.state is READY and other.rank < task.rank for other in state.tasks.values())
-    busy = sum(len(worker.assigned) for worker in fitting)
+    busy = _count(sum(worker.load for worker in fitting), "task")
+    busy += _withdrawn(sum(worker.blocked for worker in fitting))
     return (
-        f"is ready to run, but {who} {is_or_are} busy with {_count(busy, 'task')}, and "
-        f"{_count(ahead, 'task')} stand before it in line"
+        f"is ready to run, but {who} {is_or_are} busy with {busy}, and {_count(ahead, 'task')} "
+        "stand before it in line"
     ), True
 
 
+def _withdrawn(blocked: int) -> str:
+    """Return what is to be said of tasks that were cancelled and run on."""
+    return f" ({blocked} of them withdrawn, but not ended)" if blocked else ""
+
+
+def _reason(workers: Collection[WorkerRecord]) -> str:
+    """Return why one of them is paused, if one is."""
+    for worker in workers:
+        if worker.paused:
+            return f"; worker {worker.name}: {worker.paused}"
+    return ""
+
+
 _UNABLE: Final = (
-    (PAUSED, "paused: nothing new begins there"),
+    (PAUSED, "paused, so that nothing new begins there"),
     (SUSPECT, "silent, and perhaps cut off"),
     (SET_ASIDE, "silent, and perhaps cut off"),
     (RETIRING, "about to end"),

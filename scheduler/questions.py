@@ -41,6 +41,10 @@ class Refusal(Exception):
         self.failure = failure
 
 
+SCHEDULER_PARAMETERS = ("scheduler", "dask_scheduler")
+"""A function called here with a parameter of such a name gets the scheduler."""
+
+
 class Questions:
     """Answers the questions of a scheduler's clients.
 
@@ -224,8 +228,7 @@ class Questions:
     async def _run(self, call: Serialized) -> Serialized:
         """Run a client's function here: the one place where a scheduler unpickles anything."""
         function, args, kwargs = loads(call)
-        if takes_scheduler(function):
-            kwargs = {"scheduler": self._scheduler, **kwargs}
+        kwargs = {**dict.fromkeys(scheduler_parameters(function), self._scheduler), **kwargs}
         value = function(*args, **kwargs)
         if inspect.isawaitable(value):
             value = await value
@@ -241,13 +244,17 @@ def _failure(error: BaseException) -> Failure:
     return Failure.of(error, where="on the scheduler")
 
 
-def takes_scheduler(function: Callable[..., Any]) -> bool:
-    """Return whether a function has a parameter called `scheduler`."""
+def scheduler_parameters(function: Callable[..., Any]) -> list[str]:
+    """Return which parameters of a function are to be given the scheduler."""
     try:
-        parameter = inspect.signature(function).parameters.get("scheduler")
+        parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):  # some functions written in C do not tell
-        return False
-    return parameter is not None and parameter.kind is not parameter.POSITIONAL_ONLY
+        return []
+    return [
+        name
+        for name in SCHEDULER_PARAMETERS
+        if name in parameters and parameters[name].kind is not inspect.Parameter.POSITIONAL_ONLY
+    ]
 
 
 def _keys(workers: Iterable[WorkerRecord], of: Callable[[WorkerRecord], Any]) -> dict[str, Any]:

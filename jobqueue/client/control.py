@@ -249,8 +249,9 @@ class Control(Session):
         Parameters
         ----------
         function
-            What to call. If it has a parameter ``scheduler`` it gets the scheduler. Nothing else
-            happens there meanwhile, unless it is a coroutine function.
+            What to call. If it has a parameter ``scheduler`` (or, as elsewhere,
+            ``dask_scheduler``) it gets the scheduler. Nothing else happens there meanwhile, unless
+            it is a coroutine function.
         *args, **kwargs
             Its arguments.
         """

@@ -143,6 +143,7 @@ def test_a_function_on_the_scheduler(client, cluster):
     assert client.run_on_scheduler(os.getpid) == os.getpid()
     counted = client.run_on_scheduler(lambda x, scheduler: x + len(scheduler.workers()), 10)
     assert counted == 12
+    assert client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.workers())) == 2
     with pytest.raises(ZeroDivisionError):
         client.run_on_scheduler(lambda: 1 / 0)
 

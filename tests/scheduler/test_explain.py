@@ -168,6 +168,19 @@ def test_other_workers_will_do_if_the_user_says_so(core):
     assert why(core, "c").startswith("c is ready to run, but the only worker is busy with 2 tasks")
 
 
+def test_what_was_withdrawn_and_runs_on_is_named(core):
+    """Nobody sees these tasks elsewhere, and they may take long."""
+    client, worker = core.client(), core.worker("w")
+    core.submit(client, "a", "b")
+    core.happens(core.state.release, client, ["a"])
+    core.happens(core.state.lingering.told, worker, ["a"])
+    core.submit(client, "c")
+    core.said(worker)
+    before = "(1 of them withdrawn, but not ended)"
+    assert why(core, "b") == f"b waits at worker w, where 1 task came before it {before}."
+    assert f"is busy with 2 tasks {before}, and 0 tasks" in why(core, "c")
+
+
 def test_a_paused_or_silent_worker_is_the_reason(core):
     """What it has may take long, and nothing new begins there."""
     client, worker = core.client(), core.worker("w")
@@ -178,7 +191,8 @@ def test_a_paused_or_silent_worker_is_the_reason(core):
         "a is running on worker w, or about to; the worker is paused: short of memory."
     )
     assert why(core, "b") == (
-        "b is ready to run, but the only worker is paused: nothing new begins there."
+        "b is ready to run, but the only worker is paused, so that nothing new begins there; "
+        "worker w: short of memory."
     )
     core.happens(core.state.paused, worker, None)
     core.happens(core.state.look_at_silence, 1.0)
