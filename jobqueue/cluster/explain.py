@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from jobqueue.cluster.jobs import WAITING, JobRecord, JobState
-from jobqueue.cluster.reconcile import Pause, PoolState
+from jobqueue.cluster.pool import Pause, PoolState
 from jobqueue.errors import BatchSystemError, WorkersUnavailable
 
 SHOWN = 3
@@ -29,9 +29,10 @@ def describe(pool: PoolState, *, workers: int | None, system: str) -> str:
     '0 workers; no jobs wanted: call scale()'
     """
     parts = [] if workers is None else [_count(workers, "worker")]
-    if not pool.wanted and not pool.unended():
-        idle = pool.mode or "no jobs wanted: call scale()"
-        parts.append("cluster closed" if pool.closing else idle)
+    if pool.mode and not pool.closing:
+        parts.append(pool.mode)
+    elif not pool.wanted and not pool.unended():
+        parts.append("cluster closed" if pool.closing else "no jobs wanted: call scale()")
     for label, jobs in (
         ("pending", _soonest_first(job for job in pool.live() if job.state in WAITING)),
         ("started without a worker yet", _in_state(pool, JobState.RUNNING)),

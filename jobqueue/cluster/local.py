@@ -33,8 +33,9 @@ class LocalCluster(Cluster):
         Threads of each; by default the CPUs divided by the workers.
     memory_limit
         Memory of each worker: bytes, text such as ``"4 GiB"``, ``"auto"`` for an equal share of
-        what this process may use, None or 0 for no limit. `Cluster.scale(memory=…)` goes by it;
-        what workers do about it stands in ``docs/memory.md``.
+        what this process may use (with no workers to start with, as if all CPUs were used), None or
+        0 for no limit. `Cluster.scale(memory=…)` goes by it; what workers do about it stands in
+        ``docs/memory.md``.
     processes
         Nothing but True: workers are always processes. Other LocalClusters have this keyword.
     name
@@ -77,7 +78,7 @@ class LocalCluster(Cluster):
         workers, threads = _share(n_workers, threads_per_worker, cpus)
         spec = JobSpec(
             cores=threads,
-            memory=_memory(memory_limit, max(workers, 1)),
+            memory=_memory(memory_limit, workers or max(1, cpus // threads)),
             processes=1,
             job_name=name or "local",
             local_directory=local_directory,

@@ -102,7 +102,7 @@ def test_nonsense_is_one_clear_error(amount: dict[str, Any]) -> None:
 def test_scaling_by_cores_works_when_cores_come_from_yaml(
     places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As does memory; a keyword wins over the file."""
+    """As does memory, and adapting to them; a keyword wins over the file."""
     (places / "jobqueue.yaml").write_text("jobqueue: {slurm: {cores: 8, memory: 16 GiB}}")
     monkeypatch.setenv("JOBQUEUE_CONFIG", str(places / "jobqueue.yaml"))
     with EmbeddedCluster() as cluster:
@@ -110,6 +110,11 @@ def test_scaling_by_cores_works_when_cores_come_from_yaml(
         assert cluster._jobs_for(memory="33 GiB") == 3
     with EmbeddedCluster(cores=2) as cluster:
         assert cluster._jobs_for(cores=9) == 5
+    with EmbeddedCluster(python="sleep 600;") as cluster:
+        cluster.adapt(minimum_cores=9, maximum_memory="60 GiB")
+        assert "adaptive, 2 to 3 jobs" in cluster.describe()
+        with pytest.raises(ConfigError, match=r"adapt\(maximum_cores=7\): one job brings 8 cores"):
+            cluster.adapt(maximum_cores=7)
 
 
 def test_the_job_script_shows_everything_but_secrets(places: Path) -> None:

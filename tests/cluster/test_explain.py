@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from jobqueue.cluster.explain import describe, outage
 from jobqueue.cluster.jobs import JobReport, Phase
-from jobqueue.cluster.reconcile import Limits, PoolState, Submission, decide
+from jobqueue.cluster.pool import Limits, PoolState, Submission
+from jobqueue.cluster.reconcile import decide
 from jobqueue.errors import CommandNotFound, SubmissionRejected
 
 
@@ -127,3 +128,5 @@ def test_a_pool_without_jobs_that_adapts_needs_no_advice() -> None:
     pool = PoolState()
     pool.mode = "adaptive, 0 to 9 jobs"
     assert describe(pool, workers=0, system="slurm") == "0 workers; adaptive, 0 to 9 jobs"
+    pool.close()
+    assert describe(pool, workers=0, system="slurm") == "0 workers; cluster closed"
