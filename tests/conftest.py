@@ -19,7 +19,12 @@ T = TypeVar("T")
 # Helper processes that Python itself starts once and keeps until the interpreter ends
 KEPT_BY_PYTHON = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 # Variables that tests themselves read
-FOR_TESTS = ("JOBQUEUE_TEST_CHAOS", "JOBQUEUE_TEST_SLURM", "JOBQUEUE_WRITE_GOLDEN")
+FOR_TESTS = (
+    "JOBQUEUE_TEST_CHAOS",
+    "JOBQUEUE_TEST_SGE",
+    "JOBQUEUE_TEST_SLURM",
+    "JOBQUEUE_WRITE_GOLDEN",
+)
 GRACE = 5.0  # seconds a child may take to end after its test
 
 
@@ -97,7 +102,7 @@ def folder() -> Iterator[Path]:
 @pytest.fixture
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pools try again at once, as often as ever; that they pause in between is tested apart."""
-    monkeypatch.setattr("jobqueue.cluster.reconcile.DELAYS", (0.0,))
+    monkeypatch.setattr("jobqueue.cluster.pool.DELAYS", (0.0,))
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,7 @@ TESTED_THROUGH = {
     "jobqueue/cluster/moab.py": "batch/test_clusters.py",
     "jobqueue/cluster/oar.py": "batch/test_clusters.py",
     "jobqueue/cluster/sge.py": "batch/test_clusters.py",
+    "jobqueue/cluster/pool.py": "cluster/test_reconcile.py",
     "jobqueue/cluster/slurm.py": "cluster/test_cluster.py",
     "jobqueue/cluster/threads.py": "cluster/test_cluster.py",
     # results reach users through futures, and protocols are what the cluster fulfils

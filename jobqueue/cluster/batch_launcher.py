@@ -28,7 +28,7 @@ from jobqueue.cluster.exit_records import ExitRecord, read_exit_record
 from jobqueue.cluster.jobs import JobReport, Phase
 from jobqueue.cluster.launcher import tail_logs
 from jobqueue.cluster.ledger import Ledger
-from jobqueue.cluster.reconcile import Submission
+from jobqueue.cluster.pool import Submission
 from jobqueue.cluster.threads import off_loop
 from jobqueue.errors import BatchSystemError, CommandTimeout
 

@@ -15,7 +15,7 @@ from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.batch_launcher import BatchLauncher, JobFiles
 from jobqueue.cluster.job_spec import JobSpec
 from jobqueue.cluster.ledger import Ledger
-from jobqueue.cluster.reconcile import Limits
+from jobqueue.cluster.pool import Limits
 from jobqueue.comm.addresses import interface_address, parse_address
 from jobqueue.comm.credentials import Credentials
 from jobqueue.config.warn import warn

@@ -18,7 +18,7 @@ from jobqueue.cluster.jobs import JobRecord, JobState
 from jobqueue.cluster.launcher import read_logs
 from jobqueue.cluster.loop import PoolLoop
 from jobqueue.cluster.plan import Plan
-from jobqueue.cluster.reconcile import PoolState
+from jobqueue.cluster.pool import PoolState
 from jobqueue.cluster.threads import off_loop
 from jobqueue.errors import BatchSystemError, ConfigError
 from jobqueue.scheduler.info import WorkerEvent, WorkerInfo, WorkerJoined

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from jobqueue.cluster.jobs import JobReport
-from jobqueue.cluster.reconcile import Submission
+from jobqueue.cluster.pool import Submission
 
 TAIL_BYTES = 4096
 TAIL_LINES = 20

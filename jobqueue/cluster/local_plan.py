@@ -11,8 +11,8 @@ from pathlib import Path
 
 from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.job_spec import JobSpec
+from jobqueue.cluster.pool import Limits
 from jobqueue.cluster.process_launcher import ProcessLauncher
-from jobqueue.cluster.reconcile import Limits
 from jobqueue.comm.credentials import Credentials
 from jobqueue.worker.limits import available_cpus
 

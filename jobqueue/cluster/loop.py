@@ -22,7 +22,8 @@ from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.explain import outage, shortage
 from jobqueue.cluster.jobs import JobReport
 from jobqueue.cluster.launcher import Launcher
-from jobqueue.cluster.reconcile import Actions, Load, PoolState, Submission, decide
+from jobqueue.cluster.pool import PoolState, Submission
+from jobqueue.cluster.reconcile import Actions, Load, decide
 from jobqueue.errors import BatchSystemError, WorkersUnavailable
 from jobqueue.scheduler.load import Load as SchedulerLoad
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.launcher import Launcher
-from jobqueue.cluster.reconcile import Limits
+from jobqueue.cluster.pool import Limits
 from jobqueue.comm.credentials import Credentials
 
 

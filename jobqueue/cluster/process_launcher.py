@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jobqueue.cluster.jobs import JobReport, Phase
 from jobqueue.cluster.launcher import tail_logs
-from jobqueue.cluster.reconcile import Submission
+from jobqueue.cluster.pool import Submission
 from jobqueue.cluster.threads import off_loop
 
 TERM_GRACE = 15.0

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from jobqueue.cluster.jobs import JobReport, Phase
-from jobqueue.cluster.reconcile import Submission
+from jobqueue.cluster.pool import Submission
 from jobqueue.errors import BatchSystemError
 from jobqueue.scheduler.load import Backlog, JobLoad, Load
 

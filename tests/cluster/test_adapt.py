@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from jobqueue.cluster.adapt import FILLED, STUCK, Adaptation, Policy, needed
 from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.jobs import JobRecord, JobState
+from jobqueue.cluster.pool import PoolState, Submission
 from jobqueue.cluster.reconcile import Load as Business
-from jobqueue.cluster.reconcile import PoolState, Submission, decide
+from jobqueue.cluster.reconcile import decide
 from jobqueue.scheduler.load import Backlog, JobLoad, Load
 
 SIZE = JobSize(workers=2, threads=4, cores=4, memory=1000)

@@ -13,7 +13,7 @@ from jobqueue.cluster.adapt import Policy
 from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.jobs import JobReport, JobState, Phase
 from jobqueue.cluster.loop import Polling, PoolLoop
-from jobqueue.cluster.reconcile import FAILURES_IN_A_ROW, PoolState
+from jobqueue.cluster.pool import FAILURES_IN_A_ROW, PoolState
 from jobqueue.errors import BatchSystemError, CommandNotFound, WorkersUnavailable
 from jobqueue.scheduler.load import Backlog
 

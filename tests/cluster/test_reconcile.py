@@ -3,18 +3,8 @@
 from __future__ import annotations
 
 from jobqueue.cluster.jobs import JobReport, JobState, Phase
-from jobqueue.cluster.reconcile import (
-    CANCEL_AGAIN,
-    DELAYS,
-    DRAIN_GRACE,
-    NOT_YET_VISIBLE,
-    Actions,
-    Limits,
-    Load,
-    PoolState,
-    Submission,
-    decide,
-)
+from jobqueue.cluster.pool import DELAYS, NOT_YET_VISIBLE, Limits, PoolState, Submission
+from jobqueue.cluster.reconcile import CANCEL_AGAIN, DRAIN_GRACE, Actions, Load, decide
 from jobqueue.errors import SubmissionRejected
 
 

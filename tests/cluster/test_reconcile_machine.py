@@ -7,18 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from jobqueue.cluster.jobs import WAITING, JobReport, JobState, Phase
-from jobqueue.cluster.reconcile import (
-    CANCEL_AGAIN,
-    DELAYS,
-    DRAIN_GRACE,
-    FAILURES_IN_A_ROW,
-    Actions,
-    Limits,
-    Load,
-    PoolState,
-    Submission,
-    decide,
-)
+from jobqueue.cluster.pool import DELAYS, FAILURES_IN_A_ROW, Limits, PoolState, Submission
+from jobqueue.cluster.reconcile import CANCEL_AGAIN, DRAIN_GRACE, Actions, Load, decide
 from jobqueue.errors import SubmissionRejected
 
 PICK = st.integers(0, 2**16)
