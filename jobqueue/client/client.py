@@ -37,6 +37,8 @@ class Client(Control):
         Seconds to reach the scheduler.
     name
         For messages.
+    **cluster_options
+        Without an address: keywords of the `LocalCluster`, such as ``n_workers=4``.
 
     Raises
     ------

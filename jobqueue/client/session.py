@@ -74,6 +74,7 @@ class Session:
         asynchronous: bool = False,
         timeout: Timeout = CONNECT_TIMEOUT,
         name: str = "client",
+        **cluster_options: Any,
     ) -> None:
         self.name = name
         self.asynchronous = asynchronous
@@ -89,12 +90,19 @@ class Session:
                 f"address {address!r} and scheduler_file={os.fspath(scheduler_file)!r}: pass one "
                 "of them"
             )
+        if cluster_options and not (address is None and scheduler_file is None):
+            raise ConfigError(
+                f"Client(…, {min(cluster_options)}=…): it is no keyword of Client, and without an "
+                "address or a cluster one of LocalCluster"
+            )
         if scheduler_file is not None:
             self._where = f"scheduler_file={os.fspath(scheduler_file)}"
         elif address is None:
             if self.default_cluster is None:
                 raise ConfigError("there is no default cluster: pass one, or an address")
-            self.cluster = self._where = self.default_cluster(asynchronous=asynchronous)
+            self.cluster = self._where = self.default_cluster(
+                asynchronous=asynchronous, **cluster_options
+            )
             self._owns_cluster = True
         elif not isinstance(address, str | Destination):
             destination.check_cluster(address, asynchronous)

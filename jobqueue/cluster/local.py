@@ -45,7 +45,7 @@ class LocalCluster(Cluster):
     local_directory
         Folder for results that do not fit into memory; by default one that goes with the cluster.
     resources
-        Amounts each worker has, by name. Tasks cannot ask for them yet.
+        Amounts each worker has, by name; tasks ask for them by ``submit(…, resources=…)``.
 
     Raises
     ------

@@ -21,8 +21,9 @@ def worker_processes() -> list[psutil.Process]:
 def test_a_client_without_a_cluster_makes_its_own():
     """It starts workers of this machine, and ends them when it is closed."""
     before = {process.pid for process in worker_processes()}
-    with Client() as client:
+    with Client(n_workers=1, threads_per_worker=3) as client:
         assert client.submit(pow, 2, 10).result(30) == 1024
+        assert list(client.nthreads().values()) == [3]
         mine = [process for process in worker_processes() if process.pid not in before]
         assert mine
         cluster = client.cluster
@@ -67,6 +68,14 @@ def test_addresses_that_are_none(address, words):
     """One clear error at once."""
     with pytest.raises(ConfigError, match=words):
         Client(address)
+
+
+def test_keywords_of_a_cluster_that_is_there_already(cluster):
+    """They would mean nothing; nor do those that no cluster has."""
+    with pytest.raises(ConfigError, match=r"n_workers=.*without an address .* of LocalCluster"):
+        Client(cluster, n_workers=4)
+    with pytest.raises(ConfigError, match=r"'n_worker' is no keyword of LocalCluster.*n_workers"):
+        Client(n_worker=4)
 
 
 def test_nobody_listens(tmp_path):
