@@ -87,7 +87,7 @@ def test_cancelling_by_force(
         assert client.submit(abs, -1, workers=name).result(30) == 1
 
 
-@pytest.mark.parametrize("task", [spin, sleep, hold])
+@pytest.mark.parametrize("task", [spin, sleep])
 def test_client_and_cluster_close_all_the_same(begin: Callable[..., Any], task: Any) -> None:
     """Neither waits for the task; no process is left, as every test here looks for."""
     with LocalCluster(n_workers=1, threads_per_worker=1) as cluster:
