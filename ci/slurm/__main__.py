@@ -27,7 +27,7 @@ import cluster
 import network
 from install import install
 from layout import Lab
-from processes import LabError
+from machine import LabError
 
 ON_NODES = {
     "start-node": cluster.start_node,

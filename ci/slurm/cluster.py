@@ -11,8 +11,9 @@ from pathlib import Path
 
 import conf
 import network
-from layout import GPUS, NODES, WORK, Lab, Node
-from processes import LabError, environment, run, start, wait_for
+from layout import GPUS, NODES, Lab, Node
+from machine import WORK, LabError, own_folder, run, wait_for
+from processes import environment, start
 from services import (
     start_accounting,
     start_controller,
@@ -55,9 +56,7 @@ def down(lab: Lab) -> None:
 def write_files(lab: Lab) -> None:
     """Make the folder, the configuration files and the devices that stand for GPUs."""
     for folder in (WORK, lab.folder):
-        folder.mkdir(mode=0o755, exist_ok=True)
-        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-            raise LabError(f"{folder} belongs to someone else: move it away")
+        own_folder(folder)
     for name in ("etc", "state", "spool", "log", "run", "munge", "db", "dev"):
         (lab.folder / name).mkdir(mode=0o755)
     host = socket.gethostname().partition(".")[0]

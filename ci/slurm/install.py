@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
-from layout import TORQUE, WORK
-from processes import run
+from layout import TORQUE
+from machine import WORK, apt, run
 
 # A command that only this package brings → the package
 PACKAGES = {
@@ -22,7 +21,6 @@ PACKAGES = {
     "ps": "procps",
     "perl": "perl",
 }
-APT_OPTIONS = ("Acquire::Retries=3", "APT::Sandbox::User=root", "DPkg::Lock::Timeout=300")
 WRAPPERS = "slurm-wlm-torque"
 WRAPPER_LIBRARIES = ["libslurm-perl", "libslurmdb-perl", "libswitch-perl"]
 
@@ -34,8 +32,8 @@ def install() -> None:
     if not wrappers.exists():
         missing += WRAPPER_LIBRARIES
     if missing:
-        _apt("update", "-q")
-        _apt("install", "-y", "-q", "--no-install-recommends", *missing)
+        apt("update", "-q")
+        apt("install", "-y", "-q", "--no-install-recommends", *missing)
     if not wrappers.exists():
         _unpack_wrappers()
 
@@ -45,14 +43,8 @@ def _unpack_wrappers() -> None:
     WORK.mkdir(mode=0o755, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=WORK) as folder:
         os.chmod(folder, 0o755)  # apt downloads as its own user
-        _apt("download", "-q", WRAPPERS, cwd=folder)
+        apt("download", "-q", WRAPPERS, cwd=folder)
         (package,) = Path(folder).glob("*.deb")
         run("dpkg", "-x", package, TORQUE)
     for command in ("sbatch", "salloc", "srun"):  # qsub looks for them in its own folder
         (TORQUE / "usr" / "bin" / command).symlink_to(Path("/usr/bin", command))
-
-
-def _apt(*arguments: str, cwd: str | None = None) -> None:
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    argv = ["apt-get", *(f"-o{option}" for option in APT_OPTIONS), *arguments]
-    subprocess.run(argv, check=True, env=environment, cwd=cwd, stdout=subprocess.DEVNULL)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-WORK = Path("/tmp/jobqueue-ci")
+from machine import WORK
+
 TORQUE = WORK / "torque"  # slurm-wlm-torque unpacked: qsub, qstat and qdel that talk to Slurm
 NODES = 4
 CPUS = 32  # told to Slurm; the machine may have fewer, jobs then share them

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from layout import Lab, Node
-from processes import kill, run, succeeds
+from machine import kill, run, succeeds
 
 NOBODYS_CARD = "02:00:00:00:00:00"
 

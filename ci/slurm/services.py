@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from layout import Lab
-from processes import LabError, daemons, environment, kill, run, start, succeeds, wait_for
+from machine import LabError, kill, run, succeeds, wait_for
+from processes import daemons, environment, start
 
 
 def start_munge(lab: Lab) -> None:

@@ -22,7 +22,6 @@ from jobqueue.batch.base import (
     Query,
     failed,
 )
-from jobqueue.batch.directives import split
 from jobqueue.batch.ids import runs, whole_line
 from jobqueue.errors import BatchSystemError
 
@@ -62,6 +61,7 @@ _SAID = re.compile(
     re.ASCII,
 )
 _ELEMENT = re.compile(r"(?P<id>\d+)\.(?P<task>\d+)")
+_PARALLEL_ENVIRONMENT = re.compile(r"\s*(#\$\s+)?-pe\s")
 _QACCT_LIMIT = 8  # one command each, and each reads all of the site's accounting
 _NOT_THERE = re.compile(
     r'denied: job "[\d.]+" does not exist|job [\d.]+ is already in deletion|.*has registered the '
@@ -103,8 +103,9 @@ class SGEAdapter(BatchAdapter):
     def advice(self, values: Mapping[str, Any]) -> str:
         """Tell of cores that nobody asks Grid Engine for: parallel environments are the site's."""
         cores = values.get("cores") or 1
-        asked = {split(directive)[0] for directive in values.get("job_extra_directives") or ()}
-        if cores == 1 or "-pe" in asked or values.get("template"):
+        directives = values.get("job_extra_directives") or ()
+        asked = any(_PARALLEL_ENVIRONMENT.match(directive) for directive in directives)
+        if cores == 1 or asked or values.get("template"):
             return ""
         return (
             f"cores={cores}: Grid Engine gives a job one slot unless it asks for a parallel "
