@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from jobqueue.config.keywords import keywords_of
+
 
 class System(NamedTuple):
     """One choice of ``--cluster``.
@@ -57,6 +59,18 @@ SYSTEMS: Mapping[str, System] = {
     for system in (
         System("slurm", "Slurm", "sbatch", "jobqueue.cluster.slurm", "SLURMCluster", "slurm"),
         System("pbs", "PBS", "qsub", "jobqueue.cluster.pbs", "PBSCluster", "pbs"),
+        System("sge", "Grid Engine", "qsub", "jobqueue.cluster.sge", "SGECluster", "sge"),
+        System("lsf", "LSF", "bsub", "jobqueue.cluster.lsf", "LSFCluster", "lsf"),
+        System("oar", "OAR", "oarsub", "jobqueue.cluster.oar", "OARCluster", "oar"),
+        System(
+            "htcondor",
+            "HTCondor",
+            "condor_submit",
+            "jobqueue.cluster.htcondor",
+            "HTCondorCluster",
+            "htcondor",
+        ),
+        System("moab", "Moab", "msub", "jobqueue.cluster.moab", "MoabCluster", "moab"),
         System("local", "LocalCluster", "", "jobqueue.cluster.local", "LocalCluster", ""),
         System(
             "embedded",
@@ -69,7 +83,7 @@ SYSTEMS: Mapping[str, System] = {
     )
 }
 
-FOUND_BY_ITSELF = ("slurm", "pbs")
+FOUND_BY_ITSELF = ("slurm", "sge", "pbs", "lsf", "oar", "htcondor", "moab")
 """In this order: sites with Slurm often have wrappers named `qsub`, hardly ever the reverse."""
 
 
@@ -88,7 +102,8 @@ def find(
     which
         Returns the path of a command, None if there is none.
     environment
-        Variables; Grid Engine, whose `qsub` is another, gives itself away by ``SGE_ROOT``.
+        Variables; Grid Engine, whose `qsub` is another, gives itself away by ``SGE_ROOT``, or by
+        its command `qconf`.
 
     Examples
     --------
@@ -120,9 +135,12 @@ def candidates(
     """
     if choice != "auto":
         return [SYSTEMS[choice]]
-    names = [name for name in FOUND_BY_ITSELF if which(SYSTEMS[name].command)]
-    if "SGE_ROOT" in environment and "pbs" in names:
-        names.remove("pbs")
+    qsub_of = "sge" if "SGE_ROOT" in environment or which("qconf") else "pbs"
+    names = [
+        name
+        for name in FOUND_BY_ITSELF
+        if which(SYSTEMS[name].command) and (SYSTEMS[name].command != "qsub" or name == qsub_of)
+    ]
     return [SYSTEMS[name] for name in (*names, "embedded")]
 
 
@@ -150,5 +168,9 @@ def keywords(system: System, options: Mapping[str, Any]) -> dict[str, Any]:
             "threads_per_worker": options["cores"],
             "memory_limit": options["memory"],
         }
-    names = ("cores", "memory", "queue", "account", "walltime", "config_name")
-    return {name: options[name] for name in names if options.get(name) is not None}
+    known = keywords_of(system.section)
+    told = {name: options.get(name) for name in ("cores", "memory", "queue", "account", "walltime")}
+    if "account" not in known and "project" in known:
+        told["project"] = told.pop("account")
+    told["config_name"] = options.get("config_name")
+    return {name: value for name, value in told.items() if value is not None}

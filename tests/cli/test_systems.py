@@ -6,8 +6,6 @@ import pytest
 
 from jobqueue.cli.systems import SYSTEMS, find, keywords
 
-PATHS = {"sbatch": "/usr/bin/sbatch", "qsub": "/opt/pbs/bin/qsub"}
-
 
 @pytest.mark.parametrize(
     ("present", "environment", "expected"),
@@ -16,12 +14,18 @@ PATHS = {"sbatch": "/usr/bin/sbatch", "qsub": "/opt/pbs/bin/qsub"}
         (["qsub"], {}, "pbs"),
         (["sbatch", "qsub"], {}, "slurm"),
         ([], {}, "embedded"),
-        (["qsub"], {"SGE_ROOT": "/opt/sge"}, "embedded"),
+        (["qsub"], {"SGE_ROOT": "/opt/sge"}, "sge"),
+        (["qsub", "qconf"], {}, "sge"),
+        (["bsub"], {}, "lsf"),
+        (["oarsub"], {}, "oar"),
+        (["condor_submit"], {}, "htcondor"),
+        (["msub", "qsub"], {}, "pbs"),
+        (["msub"], {}, "moab"),
     ],
 )
 def test_the_batch_system_is_known_by_its_commands(present, environment, expected):
     """Slurm before PBS, for wrappers; Grid Engine's qsub is not taken for PBS's."""
-    which = {command: PATHS[command] for command in present}.get
+    which = {command: f"/usr/bin/{command}" for command in present}.get
     assert find("auto", which=which, environment=environment).name == expected
 
 
@@ -47,3 +51,10 @@ def test_it_is_said_through_what_jobs_go(choice, places):
     text = SYSTEMS[choice].introduction()
     assert "\n" not in text
     assert ("not on PATH" in text) == bool(SYSTEMS[choice].command)
+
+
+def test_an_account_is_a_project_where_there_are_projects():
+    """What was typed as account is charged, whatever the batch system calls it."""
+    options = {"cores": 1, "memory": "1GB", "queue": "q", "account": "p1", "walltime": "00:10:00"}
+    assert keywords(SYSTEMS["lsf"], options)["project"] == "p1"
+    assert keywords(SYSTEMS["slurm"], options)["account"] == "p1"
