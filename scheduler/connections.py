@@ -10,15 +10,15 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jobqueue.comm import Comm, send
 from jobqueue.errors import CommClosed, CommError, JobQueueError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
-from jobqueue.protocol.hello import WorkerFacts
+from jobqueue.protocol.hello import WorkerFacts, refusal
 from jobqueue.protocol.messages import Message
 from jobqueue.scheduler.handlers import Handlers, agent_handlers, client_handlers, worker_handlers
 from jobqueue.scheduler.info import WorkerInfo, WorkerJoined, WorkerLeft
@@ -31,6 +31,9 @@ logger = logging.getLogger("jobqueue.scheduler")
 
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds that workers get to take in that they are to end."""
+
+PRESENT: Final = 1.5
+"""Heartbeats after which a worker that was not heard may be one that is gone."""
 
 
 class AgentRecord:
@@ -76,6 +79,24 @@ class Connections:
         return peer in self._comms
 
     # -- who comes ---------------------------------------------------------------------------------
+
+    def refusal(self, hello: Mapping[str, Any]) -> str | None:
+        """Return why this peer is not to come in, or None if it may."""
+        reason = refusal(hello)
+        if reason is not None or hello.get("role") != "worker":
+            return reason
+        new = WorkerFacts.from_hello(hello)
+        worker = self._state.workers.get(new.name)
+        old = None if worker is None else worker.facts
+        if worker is None or old is None or old.origin == new.origin:
+            return None
+        silence = self._scheduler.time() - worker.seen
+        if silence > PRESENT * self._state.losses.heartbeat:
+            return None
+        return (
+            f"a worker on {old.host or 'this machine'} (process {old.pid}) is connected under the "
+            f"name {new.name!r}: give this one another name"
+        )
 
     def accept(self, comm: Comm) -> None:
         """Take in a peer that has proved itself."""

@@ -27,7 +27,7 @@ from jobqueue.comm import (
 from jobqueue.errors import WorkersUnavailable
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
-from jobqueue.protocol.hello import PYTHON, refusal
+from jobqueue.protocol.hello import PYTHON
 from jobqueue.scheduler.calls import Calls
 from jobqueue.scheduler.connections import Connections
 from jobqueue.scheduler.event_log import EventLog
@@ -157,7 +157,7 @@ class Scheduler:
             credentials=self.credentials,
             on_comm=self.connections.accept,
             roles=roles,
-            admit=refusal,
+            admit=self.connections.refusal,
         )
         self._listeners.append(listener)
         return listener

@@ -298,7 +298,7 @@ class Worker:
             host=socket.gethostname(),
             pid=os.getpid(),
             resources=options.resources,
-            agent=options.agent_pid not in (0, os.getpid()),
+            agent=0 if options.agent_pid == os.getpid() else options.agent_pid,
         )
         return await connect_any(
             options.addresses,

@@ -32,7 +32,8 @@ class WorkerFacts(NamedTuple):
     resources
         Amounts that tasks may ask for, by name.
     agent
-        Whether a job agent watches it, and will report how it ended if that was not in order.
+        The process of the job agent that watches it, reports how it ended if that was not in order,
+        and starts another under its name; 0 if there is none.
     """
 
     name: str
@@ -43,7 +44,12 @@ class WorkerFacts(NamedTuple):
     host: str = ""
     pid: int = 0
     resources: Mapping[str, float] = {}
-    agent: bool = False
+    agent: int = 0
+
+    @property
+    def origin(self) -> tuple[object, ...]:
+        """What stays the same if the same worker connects again, or is started again."""
+        return (self.host, self.agent) if self.agent else (self.host, self.pid, self.addresses)
 
     def to_hello(self) -> dict[str, Any]:
         """Return the hello of a worker with these facts."""

@@ -12,6 +12,7 @@ from jobqueue.errors import FrameError, HandshakeRefused, KilledWorker
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.hello import PYTHON
+from jobqueue.scheduler.connections import PRESENT
 from jobqueue.scheduler.info import WorkerJoined, WorkerLeft
 
 
@@ -83,6 +84,25 @@ def test_workers_that_come_and_go_are_told_of(site, run):
             assert left.worker == info
             assert not left.expected
             assert left.reason.startswith("its connection ended")
+
+    run(main())
+
+
+def test_two_workers_of_one_name(site, run, jump):
+    """The second one is refused, and told why; it may come once the first is silent."""
+
+    async def main() -> None:
+        async with site() as here:
+            first = await here.worker("w", host="node1", agent=10, pid=11)
+            for other in ({"host": "node2", "agent": 10}, {"host": "node1", "agent": 20}):
+                with pytest.raises(HandshakeRefused, match=r"node1 \(process 11\) .* another name"):
+                    await here.worker("w", **other)
+            await here.check_works()
+            again = await here.worker("w", host="node1", agent=10, pid=12)
+            assert (await first.hears(m.END))[1] == "it connected anew"
+            jump(PRESENT * here.scheduler.state.losses.heartbeat + 1)
+            await here.worker("w", host="node2", agent=20)
+            assert (await again.hears(m.END))[1] == "it connected anew"
 
     run(main())
 
