@@ -219,6 +219,26 @@ def test_a_task_that_kills_every_worker_is_told_from_others(client: Client):
     assert client.submit(slow, 5).result(30) == 25
 
 
+def lethal_for_one(path: str, number: int) -> int:
+    if number == 250:
+        with open(path, "a") as file:
+            file.write(f"{number}\n")
+        os._exit(17)
+    return -number
+
+
+def test_a_task_that_kills_its_workers_is_found_among_hundreds(client: Client, tmp_path: Path):
+    """It alone fails, after three runs; all that waited in line with it are as they should be."""
+    path = tmp_path / "runs"
+    futures = client.map(lethal_for_one, [str(path)] * 600, range(600))
+    error = futures[250].exception(60)
+    assert isinstance(error, KilledWorker)
+    assert "exit 17" in error.cause
+    assert runs(path) == [250] * 3
+    del futures[250]
+    assert client.gather(futures) == [-number for number in range(600) if number != 250]
+
+
 def test_results_move_before_a_retired_worker_ends(
     place: Any, client: Client, names: list[str], tmp_path: Path
 ):
