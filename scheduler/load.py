@@ -29,11 +29,9 @@ class Backlog:
     tasks
         How many.
     seconds
-        What one is expected to take.
-    measured
-        Whether that was seen; else it is a guess.
+        What one is expected to take, from those that have ended; before that, a guess.
     begun
-        Whether some worker runs calls of this function; told only of what was not measured.
+        Whether some worker runs calls of this function.
     bound
         Whether they may run on certain workers only, by name: on no new one.
     resources
@@ -43,7 +41,6 @@ class Backlog:
     function: bytes
     tasks: int
     seconds: float
-    measured: bool = True
     begun: bool = False
     bound: bool = False
     resources: Mapping[str, float] = field(default_factory=dict)
@@ -97,15 +94,12 @@ class Load:
 def load_of(state: SchedulerState) -> Load:
     """Read off the core how much there is to do."""
     waiting = list(_ready(state))
-    begun: set[Function] = set()
-    if any(not function.seen for function, _, _ in waiting):
-        begun = _begun(state)
+    begun = _begun(state) if waiting else set()
     backlog = [
         Backlog(
             function.fid,
             tasks,
             function.duration,
-            measured=function.seen,
             begun=function in begun,
             bound=demand is not None and demand.names is not None and not demand.others,
             resources=dict(demand.resources) if demand is not None else {},

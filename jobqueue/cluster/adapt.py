@@ -11,8 +11,8 @@
 * As many connected jobs stay as have room for the results that are held.
 * A job whose workers have all taken no tasks (short of memory, silent) for `STUCK` seconds is of no
   use to tasks that wait, and another one is wanted in its place.
-* Until a call of a function was seen to end, it is taken to need as long as calls of it have been
-  running.
+* How long a task takes is known from earlier calls of its function, or guessed; but if calls of it
+  have been running for longer than that and none has ended, it is taken to need as long as that.
 * All of that within the bounds; and if nothing changes, the answer does not.
 """
 
@@ -81,7 +81,7 @@ def needed(
     target
         Seconds.
     durations
-        By function: seconds that its calls take at least, where the load has only a guess.
+        By function: seconds that its calls take at least, whatever the load says.
 
     Examples
     --------
@@ -164,7 +164,9 @@ class Adaptation:
         # What was needed, of the last `idle` seconds: each smaller than the one before it, so that
         # the first is the greatest.
         self._needs: deque[tuple[float, int]] = deque()
-        self._begun: dict[bytes, float] = {}  # functions that were never seen to end: since when
+        # Functions of which calls run and others wait: what one took when that was last known, and
+        # since when. A call that ends changes what is known.
+        self._begun: dict[tuple[bytes, float], float] = {}
         self._active: dict[str, tuple[float, int]] = {}  # jobs: when they last did something; turns
         self._stuck: dict[str, float] = {}  # jobs that take no tasks: since when
 
@@ -192,10 +194,10 @@ class Adaptation:
         return min(policy.maximum, max(policy.minimum, self._lately(need, now), kept))
 
     def _durations(self, load: Load, now: float) -> dict[bytes, float]:
-        """Return for how long calls of functions have been running of which none has ended."""
-        begun = {entry.function for entry in load.backlog if entry.begun and not entry.measured}
-        self._begun = {function: self._begun.get(function, now) for function in begun}
-        return {function: now - since for function, since in self._begun.items()}
+        """Return for how long calls of functions have been running while none has ended."""
+        begun = {(entry.function, entry.seconds) for entry in load.backlog if entry.begun}
+        self._begun = {known: self._begun.get(known, now) for known in begun}
+        return {function: now - since for (function, _), since in self._begun.items()}
 
     def _look_for_stuck(self, load: Load, connected: Sequence[str], now: float) -> int:
         """Return how many jobs have taken no tasks for long."""

@@ -142,15 +142,16 @@ def test_jobs_short_of_memory_are_not_counted_on() -> None:
     assert adaptation.wanted(load, jobs("a"), STUCK) == 2
 
 
-def test_tasks_that_run_long_and_have_never_ended_are_believed_to_be_long() -> None:
-    """Half a second is only the guess to begin with."""
+def test_tasks_that_run_longer_than_they_should_are_believed_to_be_long() -> None:
+    """What is known is a guess, or from a small trial before; the first that ends corrects it."""
     adaptation = Adaptation(policy(), SIZE)
-    load = Load([Backlog(b"f", 36, 0.5, measured=False, begun=True)], {"a": busy(4, 2.0)})
+    load = Load([Backlog(b"f", 36, 0.5, begun=True)], {"a": busy(4, 2.0)})
     assert adaptation.wanted(load, jobs("a"), 0.0) == 1
     assert adaptation.wanted(load, jobs("a"), 3600.0) == 10
-    measured = Load([Backlog(b"f", 36, 0.5)], {"a": busy(4, 2.0)})
-    assert adaptation.wanted(measured, jobs("a"), 3601.0) == 10, "kept for a while"
-    assert adaptation.wanted(measured, jobs("a"), 3601.0 + IDLE) == 1
+    ended = Load([Backlog(b"f", 36, 0.6, begun=True)], {"a": busy(4, 2.0)})
+    assert adaptation.wanted(ended, jobs("a"), 3601.0) == 10, "kept for a while"
+    waiting = Load([Backlog(b"f", 36, 0.6)], {"a": busy(4, 2.0)})
+    assert adaptation.wanted(waiting, jobs("a"), 3601.0 + IDLE) == 2
 
 
 # --- whatever happens ---
@@ -163,7 +164,6 @@ LOADS = st.builds(
             st.sampled_from([b"f", b"g"]),
             st.integers(1, 10**6),
             st.floats(0, 1e5),
-            measured=st.booleans(),
             begun=st.booleans(),
             bound=st.booleans(),
         ),
@@ -198,7 +198,7 @@ def test_the_bounds_hold(looks: list[tuple[Load, float]], minimum: int) -> None:
 @given(LOADS, st.lists(st.floats(0.1, 100), min_size=2, max_size=20))
 def test_a_load_that_does_not_change_changes_nothing(load: Load, steps: list[float]) -> None:
     """Once what it needs is there, the answer is the same for ever."""
-    load = Load([entry for entry in load.backlog if entry.measured], load.jobs)
+    load = Load([entry for entry in load.backlog if not entry.begun], load.jobs)
     adaptation = Adaptation(policy(), SIZE)
     now = 0.0
     for _ in range(3):  # until all that was idle, or of no use, is known as such

@@ -24,7 +24,7 @@ def test_what_waits_is_counted_by_function(core):
     core.submit(client, "a", "b", "c")
     core.submit(client, "d", fid=b"g")
     f, g = load_of(core.state).backlog
-    assert f == Backlog(b"f", 3, 0.5, measured=False)
+    assert f == Backlog(b"f", 3, 0.5)
     assert (g.function, g.tasks) == (b"g", 1)
 
 
@@ -35,7 +35,7 @@ def test_what_has_a_worker_is_in_its_job(core):
     other = core.worker("other", job_id="8")
     core.submit(client, *"abcdefgh")
     load = load_of(core.state)
-    assert load.backlog == [Backlog(b"f", 2, 0.5, measured=False, begun=True)]
+    assert load.backlog == [Backlog(b"f", 2, 0.5, begun=True)]
     job = load.jobs["7"]
     assert (job.threads, job.tasks, job.seconds, job.busy) == (2, 4, 2.0, True)
     assert load.jobs["8"].tasks == 2
