@@ -70,7 +70,8 @@ def test_closures_there_and_back(client: Client) -> None:
 
 def test_data_frames(client: Client) -> None:
     """With columns of several kinds, also one without rows; from worker to worker."""
-    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    import pandas
+
     here, there = sorted(client.nthreads())
     frame = pandas.DataFrame(
         {
