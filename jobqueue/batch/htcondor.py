@@ -97,14 +97,24 @@ class HTCondorAdapter(BatchAdapter):
         return self
 
     def job_values(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Write attributes as lines of a description, and their names as such lines' beginning."""
+        """Write attributes as lines of a description, and their names as such lines' beginning.
+
+        Where the first line is to be `condor_submit`'s, as in files from dask-jobqueue, whose
+        scripts are descriptions, a shell takes its place.
+        """
         extra = values.get("job_extra_directives") or {}
         lines = [f"{name} = {value}" for name, value in extra.items()]
         skip = [
             name if name.startswith("#") else f"{self.directive_prefix} {name}"
             for name in values.get("job_directives_skip") or ()
         ]
-        return {**values, "job_extra_directives": lines, "job_directives_skip": skip}
+        shebang = values.get("shebang")
+        return {
+            **values,
+            "shebang": None if "condor_submit" in (shebang or "") else shebang,
+            "job_extra_directives": lines,
+            "job_directives_skip": skip,
+        }
 
     def submit_argv(
         self, script: str, *, count: int = 1, tag: str = "", log_directory: str | None = None

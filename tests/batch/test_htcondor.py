@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from jobqueue.batch.base import Completed, EndCause
 from jobqueue.batch.htcondor import HTCondorAdapter
 
@@ -52,6 +54,20 @@ def test_attributes_are_lines_of_the_description() -> None:
     spelt = HTCondorAdapter().job_values(values)
     assert spelt["job_extra_directives"] == ["+x = 1"]
     assert spelt["job_directives_skip"] == ["#CONDOR RequestMemory"]
+
+
+@pytest.mark.parametrize(
+    ("shebang", "kept"),
+    [
+        ("#!/usr/bin/env condor_submit", None),
+        ("#!/usr/bin/env condor_submit # doesn't matter", None),
+        ("#!/bin/bash -l", "#!/bin/bash -l"),
+        (None, None),
+    ],
+)
+def test_a_first_line_for_descriptions_is_none_for_scripts(shebang: Any, kept: Any) -> None:
+    """Files from dask-jobqueue have condor_submit there; on a node it would submit the script."""
+    assert HTCondorAdapter().job_values({"shebang": shebang})["shebang"] == kept
 
 
 def test_a_job_removed_by_its_own_condition_met_its_walltime() -> None:

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobqueue.batch.units import mebibytes, pbs_memory, slurm_memory
+from jobqueue.batch.units import (
+    hours_minutes,
+    kibibytes,
+    lsf_memory,
+    mebibytes,
+    pbs_memory,
+    slurm_memory,
+    whole_mebibytes,
+)
 
 FACTOR = {"B": 1, "K": 2**10, "KB": 2**10, "M": 2**20, "MB": 2**20, "G": 2**30, "GB": 2**30}
 
@@ -47,3 +55,22 @@ def test_memory_for_readers_is_never_more(nbytes: int) -> None:
     assert match is not None
     limit = int(match[1]) * {"B": 1, "MiB": 2**20, "GiB": 2**30}[match[2]]
     assert nbytes - 2**20 < limit <= nbytes
+
+
+@given(st.integers(1, 2**50), st.sampled_from(["kb", "mb", "gb"]))
+def test_bare_numbers_are_never_less(nbytes: int, unit: str) -> None:
+    """LSF's in powers of 1000, HTCondor's of 1024: rounded up to a whole unit, never more."""
+    for text, size in (
+        (lsf_memory(nbytes, unit), {"kb": 10**3, "mb": 10**6, "gb": 10**9}[unit]),
+        (whole_mebibytes(nbytes), 2**20),
+        (kibibytes(nbytes), 2**10),
+    ):
+        assert nbytes <= int(text) * size < nbytes + size
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(1, "00:01"), (60, "00:01"), (1800, "00:30"), (129_601, "36:01")]
+)
+def test_hours_and_minutes(seconds: int, text: str) -> None:
+    """LSF counts whole minutes: a job gets no less than was asked for."""
+    assert hours_minutes(seconds) == text
