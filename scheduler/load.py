@@ -1,7 +1,8 @@
 """How much there is to do, and who does it: what is read off the core to scale a cluster by.
 
 One look costs O(functions + demands + threads), however many tasks wait: the core counts, for each
-function, the calls that are ready.
+function, the calls that are ready. Those that wait at a worker behind others are taken for calls of
+the function that the last of them calls.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from jobqueue.scheduler.records import Function, WorkerRecord
+from jobqueue.scheduler.records import Function, Task, WorkerRecord
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.demands import Demand
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Tasks that could run and that no worker has: calls of one function that demand the same.
+    """Tasks that could run and have not begun: calls of one function that demand the same.
 
     Parameters
     ----------
@@ -55,7 +56,8 @@ class JobLoad:
     threads
         Of those workers that may be given tasks.
     tasks, seconds
-        What they have been given and not finished, and how long all of it is expected to take.
+        What they run, and how long all of it is expected to take. Of tasks that ask for resources
+        also those that have not begun, since they have taken these.
     busy
         Whether any of them has a task, or an actor, which lives only there.
     stored_bytes
@@ -82,7 +84,7 @@ class Load:
     Parameters
     ----------
     backlog
-        Tasks that wait for a worker, and for nothing else.
+        Tasks that wait for a worker or a thread, and for nothing else.
     jobs
         By the batch system's id; None for workers that were started without a job.
     """
@@ -93,8 +95,23 @@ class Load:
 
 def load_of(state: SchedulerState) -> Load:
     """Read off the core how much there is to do."""
-    waiting = list(_ready(state))
-    begun = _begun(state) if waiting else set()
+    waiting = {(function, demand): tasks for function, demand, tasks in _ready(state)}
+    jobs: dict[str | None, JobLoad] = {}
+    begun: set[Function | None] = set()  # by what each worker has had for the longest time
+    for worker in state.workers.values():
+        job = jobs.get(worker.job_id)
+        if job is None:
+            job = jobs[worker.job_id] = JobLoad()
+        last = _last_in_line(worker)
+        _add(job, worker, complete=last is None)
+        if last is not None:
+            kind = last.function, last.demand
+            waiting[kind] = waiting.get(kind, 0) + len(worker.assigned) - worker.nthreads
+        if worker.assigned:
+            begun.add(next(iter(worker.assigned)).function)
+    for worker in state.results.actors.values():
+        if worker.job_id in jobs:
+            jobs[worker.job_id].busy = True
     backlog = [
         Backlog(
             function.fid,
@@ -104,25 +121,30 @@ def load_of(state: SchedulerState) -> Load:
             bound=demand is not None and demand.names is not None and not demand.others,
             resources=dict(demand.resources) if demand is not None else {},
         )
-        for function, tasks, demand in waiting
+        for (function, demand), tasks in waiting.items()
+        if function is not None
     ]
-    jobs: dict[str | None, JobLoad] = {}
-    for worker in state.workers.values():
-        job = jobs.get(worker.job_id)
-        if job is None:
-            job = jobs[worker.job_id] = JobLoad()
-        _add(job, worker)
-    for worker in state.results.actors.values():
-        if worker.job_id in jobs:
-            jobs[worker.job_id].busy = True
     return Load(backlog, jobs)
 
 
-def _add(job: JobLoad, worker: WorkerRecord) -> None:
+def _last_in_line(worker: WorkerRecord) -> Task | None:
+    """Return the last of the tasks that wait at a worker, if some do that others could run."""
+    if len(worker.assigned) <= worker.nthreads:
+        return None
+    last = next(reversed(worker.assigned))
+    return None if last.demand is not None and last.demand.resources else last
+
+
+def _add(job: JobLoad, worker: WorkerRecord, *, complete: bool) -> None:
+    """Add a worker's load: all it has been given, or just what it runs."""
     if worker.available:
         job.threads += worker.nthreads
-    job.tasks += len(worker.assigned)
-    job.seconds += worker.occupancy
+    if complete:
+        job.tasks += len(worker.assigned)
+        job.seconds += worker.occupancy
+    else:
+        job.tasks += worker.nthreads
+        job.seconds += sum(islice(worker.assigned.values(), worker.nthreads))
     job.busy = job.busy or worker.busy
     job.stored_bytes += worker.stored
     job.turns += worker.turns
@@ -131,20 +153,11 @@ def _add(job: JobLoad, worker: WorkerRecord) -> None:
             job.taken[name] = job.taken.get(name, 0.0) + taken
 
 
-def _ready(state: SchedulerState) -> Iterator[tuple[Function, int, Demand | None]]:
+def _ready(state: SchedulerState) -> Iterator[tuple[Function | None, Demand | None, int]]:
     for function in state.functions.values():
         if function.ready > 0:
-            yield function, function.ready, None
+            yield function, None, function.ready
     for demand in state.demands.by_kind.values():
         for function, tasks in demand.ready.items():
             if tasks > 0:
-                yield function, tasks, demand
-
-
-def _begun(state: SchedulerState) -> set[Function]:
-    return {
-        task.function
-        for worker in state.workers.values()
-        for task in islice(worker.assigned, worker.nthreads)
-        if task.function is not None
-    }
+                yield function, demand, tasks

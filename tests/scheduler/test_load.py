@@ -35,10 +35,12 @@ def test_what_has_a_worker_is_in_its_job(core):
     other = core.worker("other", job_id="8")
     core.submit(client, *"abcdefgh")
     load = load_of(core.state)
-    assert load.backlog == [Backlog(b"f", 2, 0.5, begun=True)]
+    assert load.backlog == [Backlog(b"f", 5, 0.5, begun=True)], (
+        "two ready, three in line at workers"
+    )
     job = load.jobs["7"]
-    assert (job.threads, job.tasks, job.seconds, job.busy) == (2, 4, 2.0, True)
-    assert load.jobs["8"].tasks == 2
+    assert (job.threads, job.tasks, job.seconds, job.busy) == (2, 2, 1.0, True)
+    assert load.jobs["8"].tasks == 1
     core.done(other, next(iter(other.assigned)).key, nbytes=500)
     assert load_of(core.state).jobs["8"].stored_bytes == 500
     for peer in (client, other, *workers):
@@ -65,7 +67,7 @@ def test_a_task_whose_input_is_lost_does_not_wait_for_a_worker(core):
     core.done(worker, "source")
     core.submit(client, "blocker", "another", fid=b"g")
     core.submit(client, "a", inputs=["source"])
-    assert backlog(core) == {b"f": 1}
+    assert backlog(core) == {b"g": 1, b"f": 1}
     core.lose(worker, charge=False)
     assert backlog(core) == {b"g": 3}
     core.said(client)
@@ -132,3 +134,13 @@ def test_nobody_and_nothing() -> None:
     state = SchedulerState()
     state.add_client(ClientRecord("c", 0))
     assert load_of(state) == Load([], {})
+
+
+def test_what_waits_at_a_worker_for_resources_stays_there(core):
+    """It has taken them already."""
+    client, worker = core.client(), core.worker("w", job_id="7", resources={"GPU": 4})
+    core.submit(client, "a", "b", resources={"GPU": 1})
+    load = load_of(core.state)
+    assert load.backlog == []
+    assert (load.jobs["7"].tasks, load.jobs["7"].taken) == (2, {"GPU": 2.0})
+    core.said(worker)
