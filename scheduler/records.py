@@ -60,6 +60,8 @@ TRANSITIONS: Final = {
     (FAILED, MEMORY): "it is a client's value, was lost, and is there again",
     (FAILED, FORGOTTEN): "nobody asks for it any more",
     (CANCELLED, FORGOTTEN): "nobody asks for it any more",
+    (CANCELLED, RELEASED): "a client submits it again",
+    (CANCELLED, MEMORY): "it is a client's value, and a client scatters it again",
 }
 """Every change of state a task can make, and when it happens. All begin as WAITING; what happens
 to a task in one step may be several of these: one that is handed back is WAITING, then READY."""

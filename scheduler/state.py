@@ -159,7 +159,7 @@ class SchedulerState:
         try:
             for key, arguments, inputs in items:
                 if key in tasks:
-                    self.wishes.want_again(client, tasks[key], function, options, inputs)
+                    self.wishes.want_again(client, tasks[key], function, options, inputs, arguments)
                     continue
                 number += 1
                 task = Task(key, function, arguments, rank(priority, number), alone)
@@ -170,7 +170,7 @@ class SchedulerState:
                     task.retries = options.get("retries", 0)
                     task.demand = demand
                 if inputs:
-                    self._attach_inputs(task, inputs)
+                    self.attach_inputs(task, inputs)
                 else:
                     task.state = READY
                     push(task)
@@ -185,7 +185,8 @@ class SchedulerState:
             self._submitted = number
         self.sweep()
 
-    def _attach_inputs(self, task: Task, keys: Sequence[str]) -> None:
+    def attach_inputs(self, task: Task, keys: Sequence[str]) -> None:
+        """Have a task that is new, or as good as new, wait for its inputs."""
         inputs = [self.tasks.get(key) for key in dict.fromkeys(keys)]
         if None in inputs or task in inputs:
             unknown = next((key for key in keys if key not in self.tasks), None)
@@ -196,9 +197,8 @@ class SchedulerState:
         for source in task.inputs:
             source.waiters += 1
             if source.dependents is None:
-                source.dependents = {task}
-            else:
-                source.dependents.add(task)
+                source.dependents = set()
+            source.dependents.add(task)
         self.await_inputs(task)
 
     def scatter(
@@ -218,8 +218,8 @@ class SchedulerState:
                 self._submitted += 1
                 task = self.tasks[key] = Task(key, None, None, self._submitted, client.alone)
                 client.wants.add(task)
-            elif not task.gone or task.function is not None:
-                self.wishes.want_again(client, task, None, options, None)
+            elif task.function is not None or not (task.gone or task.state is CANCELLED):
+                self.wishes.want_again(client, task, None, options, None, None)
                 continue
             task.gone = False
             task.failure = None

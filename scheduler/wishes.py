@@ -9,10 +9,11 @@ by no client, but on behalf of one:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobqueue.protocol import messages as m
+from jobqueue.protocol.payload import Serialized
 from jobqueue.scheduler.causes import key_in_use, unknown_key
 from jobqueue.scheduler.records import (
     CANCELLED,
@@ -108,13 +109,29 @@ class Wishes:
         task: Task,
         function: Function | None,
         options: Mapping[str, Any] | None,
-        inputs: Iterable[str] | None,
+        inputs: Sequence[str] | None,
+        arguments: Serialized | None,
     ) -> None:
-        """Take in a call under a key that is there already: the same work, or an error."""
-        if _is_same_work(task, function, options or {}, inputs):
-            self.want_task(client, task)
-        else:
+        """Take in a call under a key that is there already: the same work, or an error.
+
+        One that was cancelled begins anew, as if it had been forgotten meanwhile.
+        """
+        if not _is_same_work(task, function, options or {}, inputs):
             client.say((m.FAILED, [(task.key, key_in_use(task.key))]))
+            return
+        if task.state is CANCELLED and arguments is not None:
+            self._begin_anew(task, inputs or (), arguments)
+        self.want_task(client, task)
+
+    def _begin_anew(self, task: Task, inputs: Sequence[str], arguments: Serialized) -> None:
+        for source in task.inputs:
+            if source.dependents is not None:
+                source.dependents.discard(task)
+            self._state.loose.append(source)
+        task.inputs = ()
+        task.arguments = arguments
+        self._try_again(task)
+        self._state.attach_inputs(task, inputs)
 
     def keep(self, keys: Iterable[str]) -> None:
         """Want tasks until they have ended, whoever else does."""
@@ -171,12 +188,7 @@ class Wishes:
             task = stack.pop()
             if task.state is not FAILED or task.arguments is None:
                 continue
-            task.state = RELEASED
-            task.failure = None
-            task.deaths = 0
-            task.retries = task.options.get("retries", 0) if task.options else 0
-            for client in task.clients:
-                client.say((m.LOST, [task.key]))
+            self._try_again(task)
             again.append(task)
             stack.extend(task.inputs)
         for task in again:
@@ -185,6 +197,15 @@ class Wishes:
             else:
                 self._state.loose.append(task)
         self._state.sweep()
+
+    def _try_again(self, task: Task) -> None:
+        """Make a task that is dead one that can be computed, and tell those who want it."""
+        task.state = RELEASED
+        task.failure = None
+        task.deaths = 0
+        task.retries = task.options.get("retries", 0) if task.options else 0
+        for client in task.clients:
+            client.say((m.LOST, [task.key]))
 
     def restart(self, reason: str) -> None:
         """Forget all tasks, and have all workers start anew."""

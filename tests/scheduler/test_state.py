@@ -428,7 +428,8 @@ def test_a_client_that_comes_late_hears_how_a_task_stands(core):
     core.done(worker, "good", b"1")
     core.happens(core.state.failed, worker, [("bad", FAILURE, 0.1)])
     core.said(first), core.said(worker)
-    core.submit(late, "good", "bad", "unwanted")
+    core.submit(late, "good", "bad")
+    core.happens(core.state.want, late, ["unwanted"])
     assert core.said(late) == [
         (m.FINISHED, [("good", b"1")]),
         (m.FAILED, [("bad", FAILURE)]),

@@ -277,3 +277,38 @@ def test_mentions_of_a_task_that_is_not_there_any_more_are_answered(core):
     worker = core.worker()
     core.happens(core.state.mentions, worker, "gone", ["inner"])
     assert core.said(worker) == [(m.MENTIONED, ["gone"])]
+
+
+def test_what_was_cancelled_begins_anew_when_it_is_submitted_again(core):
+    """Also after it was done, and with inputs; whoever waited for it before waits again."""
+    one, other, worker = core.client("one"), core.client("other"), core.worker("w")
+    core.submit(one, "input", "a")
+    core.submit(one, "b", inputs=["input"])
+    core.happens(core.state.want, other, ["a"])
+    assert core.placed(worker) == ["input", "a"]
+    core.done(worker, "input", b"1")
+    core.done(worker, "a", b"2")
+    core.happens(core.state.cancel, one, True, ["a", "b"])
+    core.said(worker)
+    core.said(one)
+    core.said(other)
+    core.submit(one, "a")
+    core.submit(one, "b", inputs=["input"])
+    assert core.said(other) == [(m.LOST, ["a"])]
+    core.happens(core.state.returned, worker, [])
+    core.said(worker)
+    core.done(worker, "a", b"3")
+    core.done(worker, "b", b"4")
+    assert core.said(other) == [(m.FINISHED, [("a", b"3")])]
+    assert core.said(one)[-1] == (m.FINISHED, [("a", b"3"), ("b", b"4")])
+    core.said(worker)
+
+
+def test_a_value_that_was_cancelled_is_there_when_it_is_scattered_again(core):
+    """As if it had been forgotten meanwhile."""
+    client = core.client()
+    core.happens(core.state.scatter, client, None, [("value", b"1")])
+    core.happens(core.state.cancel, client, False, ["value"])
+    core.said(client)
+    core.happens(core.state.scatter, client, None, [("value", b"1")])
+    assert core.said(client) == [(m.FINISHED, [("value", b"1")])]
