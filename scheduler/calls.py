@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jobqueue.errors import CommClosed, DataLost, TaskError
+from jobqueue.errors import CommClosed, ConfigError, DataLost, TaskError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized
+from jobqueue.scheduler.info import workers_named
 from jobqueue.scheduler.records import UNFINISHED, ClientRecord, WorkerRecord
 from jobqueue.scheduler.state import SchedulerState
 
@@ -68,7 +69,7 @@ class Calls:
         number
             The call's, among those of this client.
         names
-            The workers to be called, or None for all.
+            Names, addresses, hosts or job ids of the workers to be called, or None for all.
         pickled
             The call itself.
         actor
@@ -80,17 +81,18 @@ class Calls:
                 client.say((m.REFUSED, number, home))
                 return
             names = (home.name,)
+        try:
+            workers = workers_named(self._state.workers, names)
+        except ConfigError as error:
+            client.say((m.REFUSED, number, Failure.of(error)))
+            return
         call = Call(client, number, actor)
         self._number += 1
         self._calls[self._number] = call
-        for name in self._state.workers if names is None else dict.fromkeys(names):
-            worker = self._state.workers.get(name)
-            if worker is None:
-                call.answers[name] = (name, None, _gone(call, name, "it is not connected"))
-            else:
-                call.answers[name] = None
-                call.waiting.add(worker)
-                worker.say((m.CALL, self._number, pickled, actor))
+        for worker in workers:
+            call.answers[worker.name] = None
+            call.waiting.add(worker)
+            worker.say((m.CALL, self._number, pickled, actor))
         self._conclude(self._number)
 
     def _home_of(self, actor: str) -> WorkerRecord | Failure:

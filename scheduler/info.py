@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from jobqueue.errors import ConfigError
 from jobqueue.scheduler.records import ASIDE, WorkerRecord
 
 RUNNING: Final = "running"
@@ -118,6 +119,29 @@ def status_of(worker: WorkerRecord) -> str:
     if worker.silent is not None:
         return SET_ASIDE if worker.silent is ASIDE else SUSPECT
     return RUNNING if worker.paused is None else PAUSED
+
+
+def workers_named(
+    workers: Mapping[str, WorkerRecord], names: Iterable[str] | None
+) -> list[WorkerRecord]:
+    """Return the workers that names, addresses, hosts or job ids mean; None means all.
+
+    Raises
+    ------
+    ConfigError
+        Nobody is known as one of them.
+    """
+    if names is None:
+        return list(workers.values())
+    found: dict[WorkerRecord, None] = {}
+    for name in names:
+        meant = [workers[name]] if name in workers else []
+        meant = meant or [worker for worker in workers.values() if name in worker.known_as]
+        if not meant:
+            connected = ", ".join(list(workers)[:5]) or "none"
+            raise ConfigError(f"no worker is known as {name!r}; connected are: {connected}")
+        found.update(dict.fromkeys(meant))
+    return list(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from jobqueue.protocol.payload import Serialized
 from jobqueue.protocol.serialize import dumps, loads
 from jobqueue.scheduler.coordination import Coordination
 from jobqueue.scheduler.explain import explain
+from jobqueue.scheduler.info import workers_named
 from jobqueue.scheduler.records import ASSIGNED, ClientRecord, WorkerRecord
 from jobqueue.scheduler.spreading import Then
 
@@ -145,19 +146,7 @@ class Questions:
         return explain(self._state, key, supply=scheduler.describe_supply(), now=scheduler.time())
 
     def _named(self, names: Iterable[str] | None) -> list[WorkerRecord]:
-        """Return the workers that a list of names, addresses, hosts or job ids means."""
-        workers = self._state.workers
-        if names is None:
-            return list(workers.values())
-        found: dict[WorkerRecord, None] = {}
-        for name in names:
-            meant = [workers[name]] if name in workers else []
-            meant = meant or [worker for worker in workers.values() if name in worker.known_as]
-            if not meant:
-                connected = ", ".join(list(workers)[:5]) or "none"
-                raise ConfigError(f"no worker is known as {name!r}; connected are: {connected}")
-            found.update(dict.fromkeys(meant))
-        return list(found)
+        return workers_named(self._state.workers, names)
 
     # -- what takes its time -----------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobqueue.errors import CommClosed, DataLost
+from jobqueue.errors import ConfigError, DataLost
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.scheduler.calls import Calls
@@ -72,14 +72,15 @@ def test_a_call_runs_on_all_workers_and_is_answered_once(site):
 
 
 def test_only_the_named_workers_are_called(site):
-    """A name that nobody has is answered in words."""
-    site.call(["two", "nobody", "two"])
+    """Once each; a name that nobody has is refused, and then nobody is called."""
+    site.call(["two", "two"])
     site.calls.called(site.two, site.asked(site.two), b"2", None)
-    first, second = site.answer()
-    assert first == ("two", b"2", None)
-    assert second[0] == "nobody"
-    assert isinstance(error_of(second), CommClosed)
-    assert "'nobody' did not answer the call: it is not connected" in str(error_of(second))
+    assert site.answer() == [("two", b"2", None)]
+    site.call(["two", "nobody"])
+    ((_, _, failure),) = site.client.take_messages()
+    with pytest.raises(ConfigError, match="no worker is known as 'nobody'; connected are: one"):
+        raise Failure(*failure).to_exception()
+    assert not site.two.out
     assert site.one.take_messages() == []
 
 
