@@ -11,12 +11,13 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 from jobqueue.errors import JobQueueError
 from jobqueue.worker.exit_codes import ExitCode
 from jobqueue.worker.launch import die_with_parent, show_life, show_work, sign_off
 from jobqueue.worker.options import WorkerOptions
-from jobqueue.worker.preload import preload
+from jobqueue.worker.preload import Setup, preload
 from jobqueue.worker.watch import SHOWN
 from jobqueue.worker.worker import Worker
 
@@ -40,8 +41,7 @@ def main() -> int:
 
 def _work(options: WorkerOptions) -> int:
     try:
-        preload(options.preload)
-        return asyncio.run(_run(options))
+        return asyncio.run(_run(options, preload(options.preload)))
     except JobQueueError as error:
         # One line: it ends the job's log, and is what the user sees of it.
         logging.getLogger("jobqueue.worker").error(
@@ -50,8 +50,10 @@ def _work(options: WorkerOptions) -> int:
         return ExitCode.REFUSED
 
 
-async def _run(options: WorkerOptions) -> int:
+async def _run(options: WorkerOptions, setups: Sequence[Setup]) -> int:
     worker = Worker(options, on_connected=show_work)
+    for setup in setups:
+        await setup.call(worker)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, worker.drain, "SIGTERM")
     _give_children_their_signals()

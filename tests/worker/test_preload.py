@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 
 import pytest
@@ -41,3 +42,24 @@ def test_what_fails_is_named(tmp_path, monkeypatch, name, text, words):
     with pytest.raises(ConfigError, match=words) as caught:
         preload([name])
     assert "--preload" in str(caught.value)
+
+
+@pytest.mark.parametrize("definition", ["def", "async def"])
+def test_a_function_that_wants_the_worker_gets_it(tmp_path, monkeypatch, definition):
+    """Files made for dask's workers have one, perhaps a coroutine function."""
+    monkeypatch.setattr(sys, "preload_order", [], raising=False)
+    (tmp_path / "wants.py").write_text(
+        f"import sys\n{definition} dask_setup(worker): sys.preload_order.append(worker)"
+    )
+    (tmp_path / "plain.py").write_text("dask_setup = None")
+    (setup,) = preload([str(tmp_path / "plain.py"), str(tmp_path / "wants.py")])
+    asyncio.run(setup.call("the worker"))
+    assert sys.preload_order == ["the worker"]
+
+
+def test_a_setup_that_fails_is_named(tmp_path):
+    """With its own error: the worker does not start half prepared."""
+    (tmp_path / "fails.py").write_text("def dask_setup(worker): 1 / 0")
+    (setup,) = preload([str(tmp_path / "fails.py")])
+    with pytest.raises(ConfigError, match=r"fails.py: dask_setup\(worker\) raised ZeroDivision"):
+        asyncio.run(setup.call(None))
