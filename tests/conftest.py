@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,11 @@ FOR_TESTS = (
     "JOBQUEUE_WRITE_GOLDEN",
 )
 GRACE = 5.0  # seconds a child may take to end after its test
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so would all programs
+# that they start, and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class WaitUntil(Protocol):
