@@ -99,6 +99,7 @@ class Submission:
             work = work_digest(fid, arguments)
             options = {**(options or {}), "digest": work}
             check_key(key)
+            _check_circle(key, inputs)
         else:
             key = pure_key(name, fid, arguments) if pure else keys.new(name)
         self._check_open()
@@ -159,6 +160,8 @@ class Submission:
 
     def _send_chosen(self, fid: bytes, options: dict[str, Any], items: list[Item]) -> list[State]:
         """Send calls whose keys the user chose: each with the digest of what it is."""
+        for key, _, inputs in items:
+            _check_circle(key, inputs)
         works = [work_digest(fid, arguments) for _, arguments, _ in items]
         states = self._open_all([item[0] for item in items], works)
         self._connection.say(
@@ -258,3 +261,10 @@ def _check_batch_size(size: int | None) -> int:
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise ConfigError(f"batch_size={size!r}: it is how many tasks are sent at a time")
     return size
+
+
+def _check_circle(key: str, inputs: Collection[str] | None) -> None:
+    if inputs and key in inputs:
+        raise ConfigError(
+            f"key {key!r} is in use for other work, an input of this very task: choose another key"
+        )
