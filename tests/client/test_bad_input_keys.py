@@ -25,7 +25,7 @@ def other(cluster: LocalCluster) -> Iterator[Client]:
 def test_a_task_that_would_wait_for_itself(client: Client) -> None:
     """Its key is in use: by the very input that it names."""
     first = client.submit(int, 1, key="me")
-    with pytest.raises(ConfigError, match="key 'me' is in use for other work.*choose another key"):
+    with pytest.raises(ConfigError, match=r"key 'me' is in use for other work.*choose another key"):
         client.submit(abs, first, key="me")
     assert first.result(30) == 1
 
