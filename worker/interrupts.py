@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from jobqueue.worker.runner import Run
+from jobqueue.worker.runner import Run, settle
 
 INTERVAL: Final = 0.1
 """Seconds between two interruptions of the same task: it may have caught the first."""
@@ -52,6 +52,7 @@ class Interrupts:
         late = [run.item.key for run, until in self._runs if now >= until]
         if late:
             self.clear()
+            settle()
             self._stuck(late[0])
         elif self._runs:
             self._timer = self._loop.call_later(INTERVAL, self._look)
@@ -64,4 +65,5 @@ async def wait_ended(runs: Iterable[Run]) -> bool:
     while runs and asyncio.get_running_loop().time() < over:
         await asyncio.sleep(INTERVAL / 5)
         runs = [run for run in runs if run.interrupt()]
+    settle()
     return not runs

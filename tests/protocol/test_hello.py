@@ -19,6 +19,7 @@ FACTS = st.builds(
     host=st.text(),
     pid=st.integers(0, 2**22),
     resources=st.dictionaries(st.text(), st.floats(allow_nan=False)),
+    agent=st.booleans(),
 )
 GOOD = WorkerFacts("w", 2, ("tls://10.0.0.1:4000",)).to_hello()
 

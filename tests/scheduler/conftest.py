@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import sys
-import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -23,6 +21,7 @@ from jobqueue.scheduler.records import ClientRecord, Task, WorkerRecord
 from jobqueue.scheduler.server import Scheduler
 from jobqueue.scheduler.state import SchedulerState
 from jobqueue.scheduler.validation import validate
+from jobqueue.worker.runner import settle
 
 FAILURE = (b"", "ZeroDivisionError: division by zero", "Traceback ...")
 SECOND = 1.0
@@ -328,28 +327,10 @@ def _calls_of(function: Callable[[], Any]) -> int:
         nonlocal count
         count += event in ("call", "c_call")
 
-    _handle_asynchronous_exceptions()
+    settle()  # an earlier test may have left an exception that no thread takes
     sys.setprofile(on_event)
     try:
         function()
     finally:
         sys.setprofile(None)
     return count
-
-
-class _Handled(Exception):
-    pass
-
-
-def _handle_asynchronous_exceptions() -> None:
-    """Let the interpreter forget that a thread is to get an exception.
-
-    Until one is handled, all threads look again and again, and CPython 3.11 does so for ever where
-    a profiled function begins. A thread that an earlier test interrupted, and that waits in the
-    operating system, never handles its own; so this one handles one.
-    """
-    me = ctypes.c_ulong(threading.get_ident())
-    with suppress(_Handled):
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(me, ctypes.py_object(_Handled))
-        while True:
-            pass

@@ -79,7 +79,11 @@ async def agenerate():
     yield 1
 
 
-@pytest.mark.parametrize("value", [generate(), iter([]), agenerate(), map(str, ())], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [generate(), iter([]), agenerate(), map(str, ())],
+    ids=lambda value: type(value).__name__,
+)
 def test_what_yields_is_to_be_a_list(value):
     """The remedy stands in the message."""
     error = unsendable("t", value, SerializationError("cannot pickle it")).to_exception()

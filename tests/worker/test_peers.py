@@ -289,6 +289,7 @@ def test_answers_are_messages():
         ("unix:///run/x/scheduler", None, rf"unix:///run/x/3-{os.getpid()}-\d+\.peer"),
         ("memory://1", None, "memory://"),
     ],
+    ids=["tls", "interface", "unix", "memory"],
 )
 def test_it_listens_as_its_scheduler_does(scheduler, interface, expected):
     """By the same transport, on the interface that was asked for, beside others of its process."""

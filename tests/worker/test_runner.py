@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 import threading
 import time
@@ -162,3 +163,26 @@ def test_no_exception_comes_late(request):
     assert late == []
     assert aimed == ROUNDS
     assert hits
+
+
+PROFILED = """
+import sys, threading
+from jobqueue.errors import TaskCancelled
+from jobqueue.worker.runner import _raise_in, settle
+
+block = threading.Lock()
+block.acquire()
+waits = threading.Thread(target=block.acquire, daemon=True)
+waits.start()
+_raise_in(waits.ident, TaskCancelled)
+settle()
+sys.setprofile(lambda *event: None)
+print(sum(map(lambda x: x + 1, range(1000))))
+"""
+
+
+def test_what_nobody_takes_slows_nobody_down():
+    """After a task that could not be interrupted, other code runs as ever, profiled code too."""
+    command = [sys.executable, "-c", PROFILED]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "500500\n", done.stderr
