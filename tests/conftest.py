@@ -28,10 +28,12 @@ FOR_TESTS = (
 )
 GRACE = 5.0  # seconds a child may take to end after its test
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, and so would all programs
-# that they start, and interrupt.
+# A shell that starts the tests in the background has them ignore Ctrl-C, `nohup` has them ignore
+# SIGHUP; and so would all programs that they start, and send these to.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class WaitUntil(Protocol):

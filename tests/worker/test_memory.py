@@ -228,6 +228,7 @@ def test_what_workers_say_of_themselves(world: World):
 
 def test_freed_memory_is_given_back():
     """glibc keeps what was freed; a worker that has spilled wants the system to have it."""
+    trim()  # what earlier tests have left
     before = resident_bytes()
     held = [bytes(1000) for _ in range(50_000)]
     wall = threading.Lock()  # allocated above them: they cannot be given back from the end alone
