@@ -160,12 +160,13 @@ class SlotState(enum.Enum):
 
 
 class _Slot:
-    __slots__ = ("crashes", "exit_code", "since", "state")
+    __slots__ = ("crashes", "exit_code", "failed_starts", "since", "state")
 
     def __init__(self) -> None:
         self.state = SlotState.WAITING
         self.since = 0.0  # of the start if RUNNING, of the next start if WAITING
         self.crashes = 0  # in a row
+        self.failed_starts = 0  # of those, the last ones, of workers that never got to work
         self.exit_code: ExitCode | None = None  # once ENDED by itself
 
 
@@ -271,7 +272,7 @@ class Supervisor:
         elif status in FINAL_STATUSES:
             slot.state, slot.exit_code = SlotState.ENDED, ExitCode(status)
         elif status == ExitCode.RESTART:
-            slot.crashes = 0
+            slot.crashes = slot.failed_starts = 0
             actions.append(self._spawn(index, now))
         else:
             actions.append(self._crashed(index, status, worked, busy, now))
@@ -336,11 +337,12 @@ class Supervisor:
     ) -> Action:
         slot, delays = self._slots[index], self.policy.restart_delays
         if now - slot.since >= self.policy.settled:
-            slot.crashes = 0
+            slot.crashes = slot.failed_starts = 0
         slot.crashes += 1
+        slot.failed_starts = 0 if worked else slot.failed_starts + 1
         memory = status == ExitCode.MEMORY and worked  # the worker could do nothing about it
-        patience = math.inf if memory else self.policy.patience if worked else len(delays)
-        if slot.crashes > patience or not delays:
+        patience = math.inf if memory else self.policy.patience
+        if slot.crashes > patience or slot.failed_starts > len(delays) or not delays:
             slot.state, slot.exit_code = SlotState.ENDED, ExitCode.CRASHED
             return GiveUp(index, slot.crashes)
         prompt = self.policy.prompt if worked and busy else 1 if memory else 0

@@ -122,6 +122,16 @@ def test_workers_that_worked_are_given_more_chances() -> None:
     assert give_up == GiveUp(0, POLICY.patience + 1)
 
 
+def test_a_failed_start_after_crashes_at_work_is_one_failed_start() -> None:
+    """A worker killed while it began, after several that had worked, is no reason to give up."""
+    supervisor = Supervisor(1, Policy())
+    supervisor.start(0.0)
+    for _ in range(8):
+        supervisor.exited(0, -9, 1.0, worked=True)
+        supervisor.tick(supervisor.deadline() or 0.0)
+    assert isinstance(supervisor.exited(0, -9, 2.0)[0], Postpone)
+
+
 def test_workers_killed_for_their_memory_are_never_given_up() -> None:
     """The first is replaced at once; in a row of them, each a little later."""
     supervisor = Supervisor(1)
