@@ -124,7 +124,7 @@ def test_workers_that_worked_are_given_more_chances() -> None:
 
 def test_a_failed_start_after_crashes_at_work_is_one_failed_start() -> None:
     """A worker killed while it began, after several that had worked, is no reason to give up."""
-    supervisor = Supervisor(1, Policy())
+    supervisor = Supervisor(1)
     supervisor.start(0.0)
     for _ in range(8):
         supervisor.exited(0, -9, 1.0, worked=True)
