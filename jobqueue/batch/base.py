@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import logging
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -340,6 +341,23 @@ class BatchAdapter(ABC):
         except KeyError:
             logger.error("unknown job state batch_system=%s state=%r", self.name, raw_state)
             return BatchState.UNKNOWN, None
+
+
+def problem_but(completed: Completed, harmless: re.Pattern[str]) -> str:
+    """Return what went wrong with a command for many jobs, "" if nothing did.
+
+    Parameters
+    ----------
+    completed
+        The command.
+    harmless
+        Whole lines that are no problem, such as those about jobs that are gone.
+    """
+    lines = [line.strip() for line in completed.words.splitlines() if line.strip()]
+    bad = [line for line in lines if not harmless.fullmatch(line)]
+    if completed.returncode == 0 or (lines and not bad):
+        return ""
+    return "; ".join(bad) or f"exit status {completed.returncode}"
 
 
 def failed(completed: Completed) -> BatchSystemError:

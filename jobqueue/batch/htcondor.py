@@ -23,6 +23,7 @@ from jobqueue.batch.base import (
     Meaning,
     Query,
     failed,
+    problem_but,
 )
 from jobqueue.batch.ids import whole_line
 from jobqueue.errors import BatchSystemError
@@ -203,11 +204,7 @@ class HTCondorAdapter(BatchAdapter):
 
     def cancel_problem(self, completed: Completed) -> str:
         """Jobs that are gone are errors to condor_rm, and none to us."""
-        lines = [line.strip() for line in completed.words.splitlines() if line.strip()]
-        bad = [line for line in lines if not _NOT_THERE.fullmatch(line)]
-        if completed.returncode == 0 or (lines and not bad):
-            return ""
-        return "; ".join(bad) or f"exit status {completed.returncode}"
+        return problem_but(completed, _NOT_THERE)
 
     def log_pattern(self, *, array: bool) -> str:
         """HTCondor's macros for the two parts of an id."""

@@ -18,6 +18,7 @@ from jobqueue.batch.base import (
     Meaning,
     Query,
     failed,
+    problem_but,
 )
 from jobqueue.batch.bjobs import ENDED_BY_SIGNAL, Record, parse_json, parse_long
 from jobqueue.batch.ids import range_texts, whole_line
@@ -189,11 +190,7 @@ class LSFAdapter(BatchAdapter):
 
     def cancel_problem(self, completed: Completed) -> str:
         """Jobs that are gone or have ended are errors to bkill, and none to us."""
-        lines = [line.strip() for line in completed.words.splitlines() if line.strip()]
-        if completed.returncode == 0 or (lines and all(map(_NOT_THERE.fullmatch, lines))):
-            return ""
-        bad = [line for line in lines if not _NOT_THERE.fullmatch(line)]
-        return "; ".join(bad) or f"exit status {completed.returncode}"
+        return problem_but(completed, _NOT_THERE)
 
     def log_pattern(self, *, array: bool) -> str:
         """`%J` is the job's id, `%I` the index of an array's element."""

@@ -21,6 +21,7 @@ from jobqueue.batch.base import (
     Meaning,
     Query,
     failed,
+    problem_but,
 )
 from jobqueue.batch.ids import whole_line
 from jobqueue.errors import BatchSystemError
@@ -135,11 +136,7 @@ class MoabAdapter(BatchAdapter):
 
     def cancel_problem(self, completed: Completed) -> str:
         """Jobs that are gone are errors to canceljob, and none to us."""
-        lines = [line.strip() for line in completed.words.splitlines() if line.strip()]
-        bad = [line for line in lines if not _GONE.fullmatch(line)]
-        if completed.returncode == 0 or (lines and not bad):
-            return ""
-        return "; ".join(bad) or f"exit status {completed.returncode}"
+        return problem_but(completed, _GONE)
 
     def log_pattern(self, *, array: bool) -> str:
         """TORQUE names the files in a folder by itself."""

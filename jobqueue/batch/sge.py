@@ -21,6 +21,7 @@ from jobqueue.batch.base import (
     Meaning,
     Query,
     failed,
+    problem_but,
 )
 from jobqueue.batch.ids import runs, whole_line
 from jobqueue.errors import BatchSystemError
@@ -217,13 +218,7 @@ class SGEAdapter(BatchAdapter):
 
     def cancel_problem(self, completed: Completed) -> str:
         """Jobs that are gone are errors to qdel, beside news of those that are deleted."""
-        if completed.returncode == 0:
-            return ""
-        lines = [line.strip() for line in completed.words.splitlines() if line.strip()]
-        if lines and all(_NOT_THERE.fullmatch(line) for line in lines):
-            return ""
-        bad = [line for line in lines if not _NOT_THERE.fullmatch(line)]
-        return "; ".join(bad) or f"exit status {completed.returncode}"
+        return problem_but(completed, _NOT_THERE)
 
     def log_pattern(self, *, array: bool) -> str:
         """Grid Engine names the files in a folder by itself."""
