@@ -34,6 +34,11 @@ class WorkerFacts(NamedTuple):
     agent
         The process of the job agent that watches it, reports how it ended if that was not in order,
         and starts another under its name; 0 if there is none.
+    pool
+        The pool that its job belongs to, or "".
+    time_left
+        Seconds until its job ends, counted from this hello (clocks of machines differ); None if it
+        has no end that is known.
     """
 
     name: str
@@ -45,6 +50,8 @@ class WorkerFacts(NamedTuple):
     pid: int = 0
     resources: Mapping[str, float] = {}
     agent: int = 0
+    pool: str = ""
+    time_left: float | None = None
 
     @property
     def origin(self) -> tuple[object, ...]:

@@ -145,6 +145,10 @@ CALLED = "called"
 
 # -- scheduler -> worker ---------------------------------------------------------------------------
 
+RESERVED = "reserved"
+"""(RESERVED, [(key, {name: amount}), …]): what these tasks, about to be said in a RUN, take of the
+worker's resources."""
+
 RUN = "run"
 """(RUN, [(key, fid, arguments: value, inputs), …]).
 
@@ -227,6 +231,10 @@ PAUSED = "paused"
 
 LEAVING = "leaving"
 """(LEAVING, reason): this worker ends, in order; what it was running is not to blame."""
+
+DRAIN = "drain"
+"""(DRAIN, reason, seconds): this worker's job ends in so many seconds. Give it no more tasks, move
+what only it holds, and say END; what it still runs by then is not to blame."""
 
 RELAY = "relay"
 """(RELAY, key): this worker cannot reach those that hold the key; send it through here."""
