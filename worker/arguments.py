@@ -53,6 +53,17 @@ class AgentOptions(NamedTuple):
         Seconds after which the agent ends in order, or None.
     lifetime_stagger
         The lifetime is changed at random by up to that many seconds, up or down.
+    pool
+        The pool that the job belongs to, or "".
+    walltime
+        Seconds that the job may take in all, or None: not known, or without limit.
+    walltime_margin
+        Seconds before its end at which its workers begin to hand over, or None for what
+        `jobqueue.worker.deadline.default_margin` says.
+    job_started
+        When the job began, in seconds since 1970, or None if it was not said.
+    nodes
+        Nodes of the job, each with an agent of its own.
     ignored
         Options of dask's that were given and have no effect.
     """
@@ -77,6 +88,11 @@ class AgentOptions(NamedTuple):
     exit_record: str | None = None
     lifetime: float | None = None
     lifetime_stagger: float = 0.0
+    pool: str = ""
+    walltime: float | None = None
+    walltime_margin: float | None = None
+    job_started: float | None = None
+    nodes: int = 1
     ignored: tuple[Ignored, ...] = ()
 
 
@@ -202,6 +218,26 @@ def _positive_seconds(text: str) -> float:
     return seconds
 
 
+def _optional_seconds(text: str) -> float | None:
+    return _positive_seconds(text) if text.strip() else None
+
+
+def _epoch(text: str) -> float | None:
+    if not text.strip():
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(f"{text!r} is no time in seconds since 1970, as `date +%s` prints it")
+    return seconds
+
+
+def _pool(text: str) -> str:
+    return text.strip()
+
+
 def _count_or_auto(text: str) -> int:
     return AUTO if text.strip().lower() == "auto" else _count(text)
 
@@ -304,4 +340,16 @@ _OPTIONS: tuple[tuple[str, str, Callable[[str], object], object, str], ...] = (
     ("--lifetime", "TIME", _positive_seconds, None, "end in order after this time, as in 18m"),
     ("--lifetime-stagger", "TIME", parse_seconds, 0.0,
      "change the lifetime at random by up to this much"),
+    ("--pool", "NAME", _pool, "", "the pool that this job belongs to"),
+    ("--walltime", "TIME", _optional_seconds, None,
+     "what the job may take in all, as in 3600, counted from --job-started; where the batch "
+     "system's environment tells the job's end, that counts"),
+    ("--walltime-margin", "TIME", _optional_seconds, None,
+     "hand over so long before that end (default: a tenth of the walltime, at least 10s, at most "
+     "120s)"),
+    ("--job-started", "EPOCH", _epoch, None,
+     "when the job began, in seconds since 1970 (default: $JOBQUEUE_JOB_STARTED, else now)"),
+    ("--nodes", "N", _count, 1,
+     "nodes of this job (default 1), on each of which an agent runs with the same command line; "
+     "each finds out which it is, and adds that to its name and its exit record, if not the first"),
 )  # fmt: skip

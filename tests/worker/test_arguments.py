@@ -35,6 +35,20 @@ def test_what_a_job_script_says() -> None:
     )
 
 
+def test_what_a_job_says_of_its_pool_its_time_and_its_nodes() -> None:
+    """Times in seconds or with a unit; what is empty was not known."""
+    words = (
+        "tcp://a:1 --pool gpu --walltime 3600 --walltime-margin 2m --job-started 1700000000 "
+        "--nodes 4"
+    )
+    options = parse_arguments(words.split())
+    assert (options.pool, options.nodes, options.job_started) == ("gpu", 4, 1.7e9)
+    assert (options.walltime, options.walltime_margin) == (3600.0, 120.0)
+    words = ["tcp://a:1", "--pool", "", "--walltime", "", "--job-started", ""]
+    options = parse_arguments(words)
+    assert (options.pool, options.walltime, options.job_started) == ("", None, None)
+
+
 def test_defaults() -> None:
     """An address is enough."""
     assert parse_arguments(["unix:///run/me/sock"]) == AgentOptions(
@@ -162,6 +176,9 @@ def test_addresses_may_also_stand_apart() -> None:
         ("a --death-timeout soon", "argument --death-timeout: 'soon' is no duration"),
         ("a --death-timeout 0", "must be more than 0"),
         ("a --lifetime 5x", "argument --lifetime: '5x' is no duration"),
+        ("a --walltime 0", "argument --walltime: '0' is no time to wait"),
+        ("a --job-started noon", "'noon' is no time in seconds since 1970"),
+        ("a --nodes 0", "argument --nodes: '0' is no number from 1"),
         ("a --resources GPU", "argument --resources: 'GPU' is no resource"),
         ("a --resources =2", "'=2' is no resource"),
         ("a --resources GPU=two", "'GPU=two' is no resource"),
