@@ -121,6 +121,11 @@ class BatchPlan:
 
     # --- the jobs' end -------------------------------------------------------------------
 
+    @property
+    def ledger(self) -> Ledger | None:
+        """The ledger of its jobs, once `open` was called."""
+        return self._ledger
+
     def open(self) -> None:
         """Make the cluster's folder with ledger and credentials, and the folder for logs."""
         self._ledger = Ledger.create(

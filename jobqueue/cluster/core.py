@@ -19,6 +19,7 @@ from jobqueue.cluster.launcher import read_logs
 from jobqueue.cluster.loop import PoolLoop
 from jobqueue.cluster.plan import Plan
 from jobqueue.cluster.pool import PoolState
+from jobqueue.cluster.snapshot import SnapshotWriter
 from jobqueue.cluster.threads import off_loop
 from jobqueue.errors import BatchSystemError, ConfigError
 from jobqueue.scheduler.info import WorkerEvent, WorkerInfo, WorkerJoined
@@ -46,6 +47,7 @@ class Core:
         self._scheduler_class = scheduler_class
         self._scheduler: Scheduler | None = None
         self._pool: PoolLoop | None = None
+        self._snapshots: SnapshotWriter | None = None
         self._closing: asyncio.Task[None] | None = None
 
     @property
@@ -85,6 +87,7 @@ class Core:
                 scheduler,
                 on_outage=scheduler.set_outage,
                 on_shortage=scheduler.set_shortage,
+                on_change=self._on_change,
             )
         except BaseException:
             self.status = "failed"
@@ -93,8 +96,25 @@ class Core:
             raise
         scheduler.subscribe(self._on_worker)
         scheduler.describe_supply = self._describe
+        self._snapshots = self._begin_snapshots()
         self._pool.start()
         self.status = "running"
+
+    def _begin_snapshots(self) -> SnapshotWriter | None:
+        if (ledger := self.plan.ledger) is None:
+            return None
+        writer = SnapshotWriter(
+            ledger.folder,
+            ledger.entry,
+            lambda: list(self.pool.state.jobs.values()),
+            lambda job: self.pool.launcher.log_files(job.job_id),
+        )
+        writer.start()
+        return writer
+
+    def _on_change(self) -> None:
+        if self._snapshots is not None:
+            self._snapshots.changed()
 
     def contact_addresses(self) -> tuple[str, ...]:
         """Return where workers find the scheduler, best first."""
@@ -193,7 +213,9 @@ class Core:
             return
         self.status = "closing"
         orderly, _ = await asyncio.gather(self._end_jobs(), self._end_scheduler())
-        await off_loop(self.plan.close, orderly=orderly)
+        if self._snapshots is not None:
+            await self._snapshots.finish()
+        await off_loop(self._let_go, orderly=orderly)
         self.status = "closed"
 
     async def _end_jobs(self) -> bool:
@@ -207,6 +229,12 @@ class Core:
         """Tell the workers to end: they need not wait for the batch system's signal."""
         if self._scheduler is not None:
             await self._scheduler.close()
+
+    def _let_go(self, *, orderly: bool) -> None:
+        """Remove the files; of jobs whose logs stay, keep where these are."""
+        self.plan.close(orderly=orderly)
+        if orderly and self._snapshots is not None:
+            self._snapshots.keep()
 
     def abandon(self) -> None:
         """Cancel all jobs when the event loop is gone: what is left at the interpreter's exit."""
@@ -225,4 +253,6 @@ class Core:
         except (BatchSystemError, OSError) as error:
             logger.error("jobs may be left jobs=%s error=%s", ",".join(job_ids), error)
             orderly = False
-        self.plan.close(orderly=orderly)
+        if self._snapshots is not None:
+            self._snapshots.finish_now()
+        self._let_go(orderly=orderly)

@@ -217,12 +217,26 @@ class Ledger:
     def _write(self) -> None:
         if not self.folder.is_dir():
             return  # removed: the cluster is closed
-        temporary = self.folder / f"{FILE}.new"
-        with open(temporary, "w", opener=_private) as file:
-            file.write(self.entry.to_json())
-            file.flush()
+        write_private(self.folder / FILE, self.entry.to_json(), lasting=True)
+
+
+def write_private(path: Path, text: str, *, lasting: bool = False) -> None:
+    """Replace a file of mode 0600 as a whole, so that a reader never meets half of it.
+
+    Parameters
+    ----------
+    path, text
+        The file, and what is to be in it.
+    lasting
+        Whether it has to survive a crash of the machine from here on.
+    """
+    temporary = path.with_name(f"{path.name}.new")
+    with open(temporary, "w", opener=_private) as file:
+        file.write(text)
+        file.flush()
+        if lasting:
             os.fsync(file.fileno())
-        temporary.replace(self.folder / FILE)
+    temporary.replace(path)
 
 
 def list_ledgers(parent: Path | None = None) -> list[Ledger]:

@@ -31,6 +31,8 @@ class LocalPlan:
     """
 
     credentials: Credentials | None = None
+    ledger = None
+    """Processes of this machine end with the cluster, and nobody has to look for them."""
 
     def __init__(self, name: str, spec: JobSpec) -> None:
         self.name = name

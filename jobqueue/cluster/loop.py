@@ -94,6 +94,8 @@ class PoolLoop:
         Whose workers they bring.
     on_outage
         Called with the reason whenever it changes whether this pool can bring workers.
+    on_change
+        Called whenever something about its jobs may have changed.
     clock
         Returns the time in seconds.
     """
@@ -106,6 +108,7 @@ class PoolLoop:
         *,
         on_outage: Callable[[WorkersUnavailable | None], None],
         on_shortage: Callable[[WorkersUnavailable | None], None] = lambda error: None,
+        on_change: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state = state
@@ -113,6 +116,7 @@ class PoolLoop:
         self._scheduler = scheduler
         self._on_outage = on_outage
         self._on_shortage = on_shortage
+        self._on_change = on_change
         self._clock = clock
         self._polling = Polling(launcher.intervals)
         self._something = asyncio.Event()
@@ -213,6 +217,7 @@ class PoolLoop:
                 self._polling.due = float("inf")
                 self._do("query", self._query())
             self._tell_outage()
+            self._on_change()
             deadlines = (self._polling.due, self._look_at_load, actions.wait_until or float("inf"))
             until = min(deadlines)
             await self._wait(until - self._clock())

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.launcher import Launcher
+from jobqueue.cluster.ledger import Ledger
 from jobqueue.cluster.pool import Limits
 from jobqueue.comm.credentials import Credentials
 
@@ -34,6 +35,10 @@ class Plan(Protocol):
     limits: Limits
     most_jobs: int
     credentials: Credentials | None
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """The ledger of its jobs, once `open` was called; None where there is no batch system."""
 
     def open(self) -> None:
         """Make the folders and files that the cluster needs; blocks."""
