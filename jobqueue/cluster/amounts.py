@@ -48,7 +48,7 @@ class JobSize:
             threads=spec.processes * spec.threads_per_worker,
             cores=spec.cores,
             memory=spec.memory,
-            resources=_given(spec.worker_extra_args) or spec.resources or {},
+            resources=_given(spec.worker_extra_args) or spec.worker_resources,
         )
 
     def of_unit(self, unit: str) -> int:

@@ -39,13 +39,23 @@ class JobSpec:
     Parameters
     ----------
     cores, memory
-        Cores, and bytes of memory, of one job.
+        Cores, and bytes of memory, of one job, on all its nodes together.
     processes
-        Workers per job.
+        Workers per job, on all its nodes together.
+    nodes
+        Nodes of one job; each has an equal part of everything, and an agent of its own.
+    launcher
+        Shell text before the worker command that starts it on each node; None for the batch
+        system's own way, where there are several.
+    pool
+        The pool that the job belongs to.
     job_name
         The job's name, and the beginning of its workers' names.
     walltime
         Seconds that a job may run; None leaves it to the batch system.
+    walltime_margin
+        Seconds before its end at which a job begins to hand over; None for a tenth of the walltime, but 10 s to
+        2 min.
     queue, account, resource_spec, job_cpu, job_mem
         What the directives ask for; None for what follows from cores and memory, or is left out.
     python, worker_command, worker_extra_args
@@ -66,7 +76,7 @@ class JobSpec:
     death_timeout
         Seconds without a scheduler after which workers end themselves.
     resources
-        What each worker offers to tasks that ask for it, by name.
+        What one job offers to tasks that ask for it, by name; its workers have equal parts.
     template
         A site's own template; None for that of the batch system.
 
@@ -80,8 +90,12 @@ class JobSpec:
     cores: int
     memory: int
     processes: int = 1
+    nodes: int = 1
+    launcher: str | None = None
+    pool: str = "default"
     job_name: str = "jobqueue"
     walltime: int | None = 1800
+    walltime_margin: float | None = None
     queue: str | None = None
     account: str | None = None
     resource_spec: str | None = None
@@ -168,8 +182,26 @@ class JobSpec:
 
     @property
     def memory_per_worker(self) -> int:
-        """Bytes of memory of one worker: its share of what the agent leaves."""
-        return (self.memory - min(AGENT_MEMORY, self.memory // 20)) // self.processes
+        """Bytes of memory of one worker: its share of what its node's agent leaves."""
+        own = self.memory // self.nodes
+        return (own - min(AGENT_MEMORY, own // 20)) // self.processes_per_node
+
+    @property
+    def processes_per_node(self) -> int:
+        """Workers on one node."""
+        return max(1, self.processes // self.nodes)
+
+    @property
+    def worker_resources(self) -> dict[str, float]:
+        """What each worker offers to tasks, by name."""
+        return {name: total / self.processes for name, total in (self.resources or {}).items()}
+
+    @property
+    def margin(self) -> float | None:
+        """Seconds before its walltime at which a job begins to hand over, if it has one."""
+        if self.walltime_margin is not None or self.walltime is None:
+            return self.walltime_margin
+        return min(120.0, max(10.0, self.walltime / 10))
 
     @property
     def _python(self) -> Raw:
@@ -205,15 +237,19 @@ class JobSpec:
         name = name or Expanded(f"{self.job_name}-${JOB_ID_VARIABLE}")
         options: dict[str, str | None] = {
             "--credentials": credentials,
-            "--nworkers": str(self.processes),
+            "--nworkers": str(self.processes_per_node),
             "--nthreads": str(self.threads_per_worker),
             "--memory-limit": mebibytes(self.memory_per_worker),
             "--name": name,
             "--job-id": job_id,
+            "--pool": self.pool,
+            "--nodes": str(self.nodes) if self.nodes > 1 else None,
+            "--walltime": str(self.walltime) if self.walltime else None,
+            "--walltime-margin": f"{self.margin:g}" if self.margin else None,
             "--death-timeout": f"{self.death_timeout:g}",
             "--local-directory": self.local_directory and Expanded(self.local_directory),
             "--interface": self.interface,
-            "--resources": _resources(self.resources),
+            "--resources": _resources(self.worker_resources),
             "--exit-record": exit_records and _record(exit_records, job_id),
         }
         return CommandLine(
@@ -271,6 +307,9 @@ class JobSpec:
             "job_mem": self.job_mem,
             "walltime": self.walltime and format_walltime(self.walltime),
             "walltime_seconds": self.walltime,
+            "margin_seconds": self.margin and round(self.margin),
+            "nodes": self.nodes,
+            "pool": self.pool,
             "log_directory": self.log_directory,
             "log_pattern": adapter.log_pattern(array=array),
             "array": array,
@@ -311,5 +350,5 @@ def _record(folder: str, job_id: str) -> str:
     return Expanded(path) if isinstance(job_id, Expanded) else path
 
 
-def _resources(resources: Mapping[str, float] | None) -> str:
-    return ",".join(f"{name}={amount:g}" for name, amount in (resources or {}).items())
+def _resources(resources: Mapping[str, float]) -> str:
+    return ",".join(f"{name}={amount:g}" for name, amount in resources.items())

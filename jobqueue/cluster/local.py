@@ -83,6 +83,7 @@ class LocalCluster(Cluster):
             job_name=name or "local",
             local_directory=local_directory,
             resources=resources,
+            walltime=None,
             death_timeout=DEATH_TIMEOUT,
         )
         super().__init__(

@@ -55,7 +55,9 @@ def explain(section: str, *, system: str | None = None, config: Config | None = 
         gather(section, {}, system=system, config=config), system, config.places
     )
     if values["processes"] is None and values["cores"] is not None:
-        values["processes"] = default_processes(values["cores"])
+        values["processes"] = default_processes(
+            values["cores"], nodes=values["nodes"], resources=values["resources"]
+        )
     rows = [
         (row.spelling, _show(row, values[name]), str(origins[name]))
         for name, row in keywords_of(system).items()

@@ -134,6 +134,20 @@ KEYWORDS: tuple[Keyword, ...] = (
         "workers of one job; each has cores // processes threads",
         default="cores if ≤ 4, else its smallest divisor ≥ √cores",
     ),
+    Keyword(
+        "nodes",
+        values.count(1),
+        "number",
+        "nodes of one job; each has an equal part of its cores, memory, processes and resources",
+        default=1,
+    ),
+    Keyword(
+        "resources",
+        values.amounts,
+        "mapping",
+        "what one job offers to tasks that ask for it (GPU: 2), in equal parts to its processes",
+        default={},
+    ),
     Keyword("job_name", values.text, "text", "name of the jobs", default="dask-worker"),
     Keyword("queue", values.text, "text", "queue or partition", systems=_QUEUES),
     Keyword(
@@ -153,6 +167,13 @@ KEYWORDS: tuple[Keyword, ...] = (
         "time",
         "how long a job may run; HTCondor itself has no limit",
         systems=("htcondor",),
+    ),
+    Keyword(
+        "walltime_margin",
+        values.duration,
+        "time",
+        "how long before its walltime a job begins to hand over; a tenth of it if unset, but 10 s "
+        "to 2 min; a bare number counts seconds",
     ),
     Keyword(
         "resource_spec",
@@ -265,6 +286,13 @@ KEYWORDS: tuple[Keyword, ...] = (
         "text",
         "Python of the workers, or a command that ends in one (srun -n 1 python)",
         default="the running Python",
+    ),
+    Keyword(
+        "launcher",
+        values.text,
+        "text",
+        "words before the worker command that start it on each node of a job; the batch system's "
+        "own way (srun, pbsdsh, …) if unset and there are several nodes",
     ),
     Keyword(
         "worker_command", values.worker_command, "text", "module to start in place of our worker"

@@ -6,10 +6,11 @@ it, and a guess would be worse.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,8 @@ def resolve(
     values, origins = parse(entries, system, config.places)
     _check_required(values, entries, section, system, config)
     _settle_processes(values, origins)
+    with _told(origins, "walltime_margin", "walltime"):
+        checks.check_margin(values["walltime_margin"], values["walltime"])
     return Resolved(system, section, values, origins)
 
 
@@ -218,15 +221,27 @@ def _not_read(section: str, system: str, config: Config) -> str:
 
 def _settle_processes(values: dict[str, Any], origins: Mapping[str, Origin]) -> None:
     """Choose the number of processes where it is open, and hold it against the cores."""
-    cores, processes = values["cores"], values["processes"]
-    if processes is None:
-        values["processes"] = checks.default_processes(cores)
-        return
-    try:
+    cores, processes, nodes = values["cores"], values["processes"], values["nodes"]
+    resources = values["resources"]
+    with _told(origins, "cores", "processes", "nodes"):
+        checks.check_nodes(nodes, cores=cores, processes=processes)
+    with _told(origins, "resources", "nodes", "processes"):
+        if processes is None:
+            values["processes"] = checks.default_processes(cores, nodes=nodes, resources=resources)
+            return
+        checks.check_shares(resources, processes, "processes")
+    with _told(origins, "cores", "processes"):
         checks.check_processes(cores, processes)
-    except ConfigError as error:
-        told = {str(origins[name]): 0 for name in ("cores", "processes")}
-        told.pop("keyword", None)
-        raise ConfigError(": ".join([*([", ".join(told)] if told else []), str(error)])) from None
     if idle := checks.idle_warning(cores, processes):
         warn(idle)
+
+
+@contextlib.contextmanager
+def _told(origins: Mapping[str, Origin], *names: str) -> Iterator[None]:
+    """Say of an error where the values that it is about come from."""
+    try:
+        yield
+    except ConfigError as error:
+        told = {str(origins[name]): 0 for name in names if origins[name].kind != "default"}
+        told.pop("keyword", None)
+        raise ConfigError(": ".join([*([", ".join(told)] if told else []), str(error)])) from None

@@ -9,6 +9,7 @@ the parsers of lists. A parser raises `ValueError` with the fact and the accepte
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -181,6 +182,32 @@ def attributes(value: Any) -> dict[str, str]:
                 raise ValueError(f'{line!r} is not of the form "name = value"')
             pairs[name.strip()] = item.strip()
     return pairs
+
+
+def amounts(value: Any) -> dict[str, int | float]:
+    """Amounts by name: from a mapping, or text such as ``GPU=2, licence=0.5``."""
+    if isinstance(value, Mapping):
+        pairs = [(str(name).strip(), item) for name, item in value.items()]
+    else:
+        words = [word for line in _lines(value) for word in line.replace(",", " ").split()]
+        pairs = [(name, amount) for name, _, amount in (word.partition("=") for word in words)]
+    return {_resource(name): _amount(name, item) for name, item in pairs}
+
+
+def _resource(name: str) -> str:
+    if not re.fullmatch(r"[^\s=,'\"]+", name):
+        raise ValueError(f"{name!r} is no name of a resource; write one word, as in GPU: 2")
+    return name
+
+
+def _amount(name: str, value: Any) -> int | float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise ValueError(f"{name}: {value!r} is no amount; write a number above 0, as in GPU: 2")
+    return int(number) if number.is_integer() else number
 
 
 def options(value: Any) -> dict[str, Any]:
