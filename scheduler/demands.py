@@ -15,8 +15,9 @@ import heapq
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from jobqueue.scheduler.candidates import Candidates
 from jobqueue.scheduler.placement import ReadyQueue, nearest
-from jobqueue.scheduler.records import READY, Function, Task, WorkerRecord
+from jobqueue.scheduler.records import POOL, READY, Function, Task, WorkerRecord
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState
@@ -47,56 +48,6 @@ def kind_of(options: Mapping[str, Any] | None) -> Kind | None:
     if not names and not amounts:
         return None
     return names or None, bool(names and options.get("allow_other_workers")), amounts, False
-
-
-class Candidates:
-    """Workers that may have room, the least loaded first; looked at again only when it matters."""
-
-    __slots__ = ("_heap", "_listed", "_number")
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[int, int, WorkerRecord]] = []
-        self._listed: dict[WorkerRecord, int] = {}  # at which level
-        self._number = 0
-
-    def __bool__(self) -> bool:
-        return bool(self._listed)
-
-    def offer(self, worker: WorkerRecord) -> None:
-        """Note that a worker has less to do than before."""
-        level = worker.level
-        if level is None or self._listed.get(worker, level + 1) <= level:
-            return
-        self._list(worker, level)
-        if len(self._heap) > 2 * len(self._listed) + 16:
-            self._heap = [entry for entry in self._heap if self._listed.get(entry[2]) == entry[0]]
-            heapq.heapify(self._heap)
-
-    def _list(self, worker: WorkerRecord, level: int) -> None:
-        self._number += 1
-        self._listed[worker] = level
-        heapq.heappush(self._heap, (level, self._number, worker))
-
-    def remove(self, worker: WorkerRecord) -> None:
-        """Forget a worker."""
-        self._listed.pop(worker, None)
-
-    def best(self, demand: Demand) -> WorkerRecord | None:
-        """Return the least loaded worker that has room; those that have none are not listed now."""
-        heap, listed = self._heap, self._listed
-        while heap:
-            level, _, worker = heap[0]
-            if listed.get(worker) != level:
-                heapq.heappop(heap)  # another entry stands for it
-            elif worker.level is None or not demand.fits(worker):
-                heapq.heappop(heap)
-                del listed[worker]
-            elif worker.level > level:
-                heapq.heappop(heap)
-                self._list(worker, worker.level)
-            else:
-                return worker
-        return None
 
 
 class Demand:
@@ -196,7 +147,7 @@ class Demand:
         if self.names is not None:
             among = [worker for worker in workers if not self.names.isdisjoint(worker.known_as)]
             if not among:
-                return f"no worker is known as {' or '.join(map(repr, sorted(self.names)))}"
+                return _nobody(self.names)
         for name, amount in self.resources:
             if not any(worker.resources.get(name, 0) >= amount for worker in among):
                 return f"no worker satisfies resources {name}={amount:g}"
@@ -383,6 +334,18 @@ class Demands:
             among = demand.otherwise.eligible
         few, many = (among, idle) if len(among) < len(idle) else (idle, among)
         return any(worker in many and demand.fits(worker) for worker in few)
+
+
+def _nobody(names: Collection[str]) -> str:
+    """Say that no worker goes by one of these names."""
+    pools = sorted(name.removeprefix(POOL) for name in names if name.startswith(POOL))
+    others = sorted(name for name in names if not name.startswith(POOL))
+    facts = []
+    if pools:
+        facts.append(f"no worker of pool {' or '.join(map(repr, pools))} is connected")
+    if others:
+        facts.append(f"no worker is known as {' or '.join(map(repr, others))}")
+    return ", and ".join(facts)
 
 
 def belongs_elsewhere(task: Task) -> bool:

@@ -61,7 +61,7 @@ def worker_handlers(scheduler: Scheduler, connections: Connections) -> Handlers:
         m.NO_DATA: lambda worker, number, failure: transfers.no_data(
             worker, number, Failure(*failure) if failure else None
         ),
-        m.MENTIONS: state.mentions,
+        m.MENTIONS: state.wishes.mentions,
         m.SECEDED: state.seceded,
         m.REJOINED: state.rejoined,
         m.LINGERING: state.lingering.told,

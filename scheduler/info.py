@@ -27,6 +27,11 @@ class WorkerInfo:
         Unique in its cluster.
     job_id
         The batch system's id of its job, or None.
+    pool
+        The pool that this job belongs to, or "".
+    ends_at
+        When this job ends, in seconds on the clock of the scheduler's event loop; None if that is
+        not known.
     host, pid
         Where it runs.
     addresses
@@ -56,6 +61,8 @@ class WorkerInfo:
 
     name: str
     job_id: str | None
+    pool: str
+    ends_at: float | None
     host: str
     pid: int
     addresses: tuple[str, ...]
@@ -85,9 +92,12 @@ class WorkerInfo:
         """Whether it is about to end."""
         return self.status == RETIRING
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the same as it travels to a client."""
-        return {**asdict(self), "addresses": list(self.addresses), "waiting": self.waiting}
+    def to_dict(self, now: float) -> dict[str, Any]:
+        """Return the same as it travels to a client: `time_left`, in seconds, for `ends_at`."""
+        told = {**asdict(self), "addresses": list(self.addresses), "waiting": self.waiting}
+        ends_at = told.pop("ends_at")
+        told["time_left"] = None if ends_at is None else max(0.0, ends_at - now)
+        return told
 
     @classmethod
     def of(cls, worker: WorkerRecord) -> WorkerInfo:
@@ -96,6 +106,8 @@ class WorkerInfo:
         return cls(
             name=worker.name,
             job_id=worker.job_id,
+            pool=worker.pool,
+            ends_at=worker.ends_at,
             host=facts.host if facts else "",
             pid=facts.pid if facts else 0,
             addresses=worker.addresses,

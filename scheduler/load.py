@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from jobqueue.scheduler.records import Function, Task, WorkerRecord
+from jobqueue.scheduler.records import POOL, Function, Task, WorkerRecord
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.demands import Demand
@@ -33,6 +33,8 @@ class Backlog:
         What one is expected to take, from those that have ended; before that, a guess.
     begun
         Whether some worker runs calls of this function.
+    pools
+        The pools whose workers may run them; None if it does not matter.
     bound
         Whether they may run on certain workers only, by name: on no new one.
     resources
@@ -43,6 +45,7 @@ class Backlog:
     tasks: int
     seconds: float
     begun: bool = False
+    pools: frozenset[str] | None = None
     bound: bool = False
     resources: Mapping[str, float] = field(default_factory=dict)
 
@@ -53,6 +56,8 @@ class JobLoad:
 
     Parameters
     ----------
+    pool
+        The pool it belongs to, or "".
     threads
         Of those workers that may be given tasks.
     tasks, seconds
@@ -68,6 +73,7 @@ class JobLoad:
         Amounts of resources that their tasks have taken, by name.
     """
 
+    pool: str = ""
     threads: int = 0
     tasks: int = 0
     seconds: float = 0.0
@@ -101,7 +107,7 @@ def load_of(state: SchedulerState) -> Load:
     for worker in state.workers.values():
         job = jobs.get(worker.job_id)
         if job is None:
-            job = jobs[worker.job_id] = JobLoad()
+            job = jobs[worker.job_id] = JobLoad(worker.pool)
         last = _last_in_line(worker)
         _add(job, worker, complete=last is None)
         if last is not None:
@@ -112,19 +118,29 @@ def load_of(state: SchedulerState) -> Load:
     for worker in state.results.actors.values():
         if worker.job_id in jobs:
             jobs[worker.job_id].busy = True
-    backlog = [
-        Backlog(
-            function.fid,
-            tasks,
-            function.duration,
-            begun=function in begun,
-            bound=demand is not None and demand.names is not None and not demand.others,
-            resources=dict(demand.resources) if demand is not None else {},
-        )
-        for (function, demand), tasks in waiting.items()
-        if function is not None
-    ]
+    backlog = []
+    for (function, demand), tasks in waiting.items():
+        if function is not None:
+            pools, bound = _where(demand)
+            item = Backlog(
+                function.fid,
+                tasks,
+                function.duration,
+                begun=function in begun,
+                pools=pools,
+                bound=bound,
+                resources=dict(demand.resources) if demand is not None else {},
+            )
+            backlog.append(item)
     return Load(backlog, jobs)
+
+
+def _where(demand: Demand | None) -> tuple[frozenset[str] | None, bool]:
+    """Return which pools will do, None for all; and whether only certain workers will."""
+    if demand is None or demand.names is None or demand.others:
+        return None, False
+    pools = frozenset(name.removeprefix(POOL) for name in demand.names if name.startswith(POOL))
+    return pools or None, not pools
 
 
 def _last_in_line(worker: WorkerRecord) -> Task | None:

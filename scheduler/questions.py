@@ -131,7 +131,8 @@ class Questions:
         return {"workers": len(workers), "running": running, "text": "; ".join(parts)}
 
     def _workers(self, _: Any) -> dict[str, Any]:
-        return {info.name: info.to_dict() for info in self._scheduler.workers()}
+        now = self._scheduler.time()
+        return {info.name: info.to_dict(now) for info in self._scheduler.workers()}
 
     def _who_has(self, keys: list[str] | None) -> dict[str, list[str]]:
         tasks = self._state.tasks

@@ -7,7 +7,7 @@ tuples keep a waiting task below 1 KB.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, MutableSequence
+from collections.abc import Iterator, Mapping, MutableSequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -72,6 +72,9 @@ DEAD: Final = frozenset({FAILED, CANCELLED})
 SUSPECT: Final = "suspect"
 ASIDE: Final = "aside"
 """How silent a worker is: it gets nothing more; its tasks are placed anew. See `losses.py`."""
+
+POOL: Final = "pool:"
+"""Begins the name that all workers of a pool are known as."""
 
 CANCELS_NOTED: Final = 1024
 """Withdrawn tasks noted of a worker before it is asked whether it has heard."""
@@ -203,6 +206,7 @@ class WorkerRecord:
         "assigned",
         "blocked",
         "demands",
+        "ends_at",
         "facts",
         "free_resources",
         "holds",
@@ -220,6 +224,7 @@ class WorkerRecord:
         "out_free",
         "out_run",
         "paused",
+        "pool",
         "recalls",
         "resources",
         "retiring",
@@ -249,7 +254,9 @@ class WorkerRecord:
         self.facts = facts
         self.resources: Mapping[str, float] = facts.resources if facts else {}
         self.free_resources = dict(self.resources)
-        self.known_as = _known_as(name, job_id, facts.host if facts else "", addresses)
+        self.pool = facts.pool if facts else ""
+        self.ends_at: float | None = None  # when its job does, if that is known
+        self.known_as = _known_as(self, facts.host if facts else "")
         self.demands: list[Demand] = []  # those it satisfies
         self.assigned: dict[Task, float] = {}  # task -> the seconds it was expected to take
         self.seceded: set[Task] = set()  # it runs these too, beside its threads
@@ -374,10 +381,13 @@ class WorkerRecord:
         return f"<Worker {self.name} {len(self.assigned)} tasks, {len(self.holds)} results>"
 
 
-def _known_as(name: str, job_id: str | None, host: str, addresses: Iterable[str]) -> frozenset[str]:
-    """Return all that users may call a worker by: its name, job, host and addresses."""
-    names = {name, job_id or name, host or name}
-    for address in addresses:
+def _known_as(worker: WorkerRecord, host: str) -> frozenset[str]:
+    """Return all that users may call a worker by: its name, job, pool, host and addresses."""
+    name = worker.name
+    names = {name, worker.job_id or name, host or name}
+    if worker.pool:
+        names.add(POOL + worker.pool)
+    for address in worker.addresses:
         contact = address.rpartition("://")[2]
         names |= {address, contact, contact.rpartition(":")[0].strip("[]") or contact}
     return frozenset(names)

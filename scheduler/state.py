@@ -116,7 +116,7 @@ class SchedulerState:
         """Forget a client and all that only it wanted."""
         self.clients.pop(client.name, None)
         self.transfers.forget_requester(client)
-        self.unwant_all(client)
+        self.wishes.unwant_all(client)
         self.sweep()
         self.forget_functions(client, list(client.functions))
 
@@ -254,26 +254,8 @@ class SchedulerState:
 
     def release(self, client: ClientRecord, keys: Iterable[str]) -> None:
         """Forget that a client wants these."""
-        self._unwant(client, keys)
+        self.wishes.unwant(client, keys)
         self.sweep()
-
-    def unwant_all(self, client: ClientRecord) -> None:
-        """Forget all that a client wants; what nobody else does goes with the next sweep."""
-        self._unwant(client, [task.key for task in client.wants])
-
-    def _unwant(self, client: ClientRecord, keys: Iterable[str]) -> None:
-        tasks, wants, loose = self.tasks, client.wants, self.loose
-        for key in keys:
-            task = tasks.get(key)
-            if task is None or task not in wants:
-                continue
-            wants.discard(task)
-            if task.clients is client.alone:
-                task.clients = ()
-            else:
-                task.clients = tuple(other for other in task.clients if other is not client)
-            if not task.clients and not task.waiters:
-                loose.append(task)
 
     def cancel(self, client: ClientRecord, force: bool, keys: Iterable[str]) -> None:
         """Cancel tasks, and all that depends on them.
@@ -292,6 +274,8 @@ class SchedulerState:
         """Take in a worker that has just connected."""
         self.workers[worker.name] = worker
         worker.seen = now
+        if worker.facts is not None and worker.facts.time_left is not None:
+            worker.ends_at = now + worker.facts.time_left
         worker.talking = self.talking
         self.results.say_limit(worker)
         self.open_workers.update(worker)
@@ -355,18 +339,6 @@ class SchedulerState:
             worker.assigned = {task: task.function.duration, **worker.assigned}
             worker.occupancy += task.function.duration
             self.load_changed(worker)
-
-    def mentions(self, worker: WorkerRecord, key: str, keys: Iterable[str]) -> None:
-        """Take in that a result, which is told of next, holds futures of other tasks."""
-        task = self.task_at(worker, key)
-        if task is None:
-            task = self.tasks.get(key)
-            if task is not None and not self.losses.is_news(task, worker):
-                task = None
-        if task is not None and task.state in UNFINISHED and not self.wishes.mention(task, keys):
-            self.losses.dangling(worker, task)
-        worker.say((m.MENTIONED, [key]))
-        self.sweep()
 
     def task_at(self, worker: WorkerRecord, key: str) -> Task | None:
         """Return the task that news of a worker is about, if it has it; None for old news."""

@@ -26,6 +26,7 @@ from jobqueue.scheduler.records import (
     Function,
     StandIn,
     Task,
+    WorkerRecord,
 )
 
 if TYPE_CHECKING:
@@ -103,6 +104,25 @@ class Wishes:
         elif task.state in DEAD:
             client.say(bad_end(task))
 
+    def unwant(self, client: ClientRecord, keys: Iterable[str]) -> None:
+        """Forget that a client wants these; what nobody else does goes with the next sweep."""
+        tasks, wants, loose = self._state.tasks, client.wants, self._state.loose
+        for key in keys:
+            task = tasks.get(key)
+            if task is None or task not in wants:
+                continue
+            wants.discard(task)
+            if task.clients is client.alone:
+                task.clients = ()
+            else:
+                task.clients = tuple(other for other in task.clients if other is not client)
+            if not task.clients and not task.waiters:
+                loose.append(task)
+
+    def unwant_all(self, client: ClientRecord) -> None:
+        """Forget all that a client wants."""
+        self.unwant(client, [task.key for task in client.wants])
+
     def want_again(
         self,
         client: ClientRecord,
@@ -152,7 +172,20 @@ class Wishes:
 
     # -- results that hold futures -----------------------------------------------------------------
 
-    def mention(self, task: Task, keys: Iterable[str]) -> bool:
+    def mentions(self, worker: WorkerRecord, key: str, keys: Iterable[str]) -> None:
+        """Take in that a result, which is told of next, holds futures of other tasks."""
+        state = self._state
+        task = state.task_at(worker, key)
+        if task is None:
+            task = state.tasks.get(key)
+            if task is not None and not state.losses.is_news(task, worker):
+                task = None
+        if task is not None and task.state in UNFINISHED and not self._mention(task, keys):
+            state.losses.dangling(worker, task)
+        worker.say((m.MENTIONED, [key]))
+        state.sweep()
+
+    def _mention(self, task: Task, keys: Iterable[str]) -> bool:
         """Note that the result of a task, which is on its way, holds futures of others.
 
         Returns
@@ -175,7 +208,7 @@ class Wishes:
         """Let go of what the result of a task mentions, since it is not in memory any more."""
         stand_in = self.mentioned.pop(task, None)
         if stand_in is not None:
-            self._state.unwant_all(stand_in)
+            self.unwant_all(stand_in)
 
     # -- again, and anew ---------------------------------------------------------------------------
 
@@ -218,7 +251,7 @@ class Wishes:
                 state.cancel_task(task, force=False)
         wanting = dict.fromkeys(c for task in state.tasks.values() for c in task.clients)
         for client in wanting:
-            state.unwant_all(client)
+            self.unwant_all(client)
         state.sweep()
         for worker in state.workers.values():
             worker.paused = reason

@@ -338,7 +338,7 @@ class World:
             m.COPIED: self.state.copied,
             m.SECEDED: self.state.seceded,
             m.REJOINED: self.state.rejoined,
-            m.MENTIONS: self.state.mentions,
+            m.MENTIONS: self.state.wishes.mentions,
             m.PAUSED: self.state.paused,
             m.RELAY: transfers.relay,
             m.DATA: transfers.data,

@@ -14,12 +14,13 @@ from jobqueue.scheduler.records import ASSIGNED, READY, ClientRecord, WorkerReco
 from jobqueue.scheduler.state import SchedulerState
 
 
-@pytest.mark.parametrize("called", ["w", "node7", "at w", "123"])
-def test_a_worker_goes_by_its_name_host_address_or_job(core, called):
+@pytest.mark.parametrize("called", ["w", "node7", "at w", "123", "pool:gpu"])
+def test_a_worker_goes_by_its_name_host_address_job_or_pool(core, called):
     """Whichever of them the user knows."""
     client = core.client()
     core.submit(client, "a", workers=[called])
-    other, worker = core.worker("other"), core.worker("w", host="node7", job_id="123")
+    other = core.worker("other", pool="other")
+    worker = core.worker("w", host="node7", job_id="123", pool="gpu")
     assert (core.placed(other), core.placed(worker)) == ([], ["a"])
 
 
@@ -158,13 +159,15 @@ def test_a_demand_says_what_is_missing(core):
     core.submit(client, "b", resources={"GPU": 2})
     core.submit(client, "c", resources={"GPU": 1})
     core.submit(client, "d", workers=["w"], resources={"disk": 1})
+    core.submit(client, "e", workers=["pool:gpu"])
     core.placed(worker)
-    lacks = {key: core.task(key).demand.lacks(core.state.workers.values()) for key in "abcd"}
+    lacks = {key: core.task(key).demand.lacks(core.state.workers.values()) for key in "abcde"}
     assert lacks == {
         "a": "no worker is known as 'absent' or 'gone'",
         "b": "no worker satisfies resources GPU=2",
         "c": "",
         "d": "no worker satisfies resources disk=1",
+        "e": "no worker of pool 'gpu' is connected",
     }
     assert core.task("c").demand.eligible == {worker}
 

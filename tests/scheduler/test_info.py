@@ -11,11 +11,11 @@ from jobqueue.scheduler.records import WorkerRecord
 def test_a_worker_is_described_as_it_stands(core):
     """What it said of itself, what it runs and what it holds."""
     facts = WorkerFacts("w-0", 2, ("tls://10.0.0.1:4000",), 10**9, "17_3", "node1", 4242)._replace(
-        resources={"GPU": 1.0}
+        resources={"GPU": 1.0}, pool="gpu", time_left=60.0
     )
     worker = WorkerRecord("w-0", 2, addresses=facts.addresses, job_id=facts.job_id, facts=facts)
     worker.measured = {"memory": 6000, "cpu": 99.5, "unheard of": 1}
-    core.state.add_worker(worker, 0.0)
+    core.state.add_worker(worker, 10.0)
     client = core.client()
     core.submit(client, "a", "b")
     core.done(worker, "a", nbytes=5000)
@@ -23,6 +23,8 @@ def test_a_worker_is_described_as_it_stands(core):
     assert info == WorkerInfo(
         name="w-0",
         job_id="17_3",
+        pool="gpu",
+        ends_at=70.0,
         host="node1",
         pid=4242,
         addresses=("tls://10.0.0.1:4000",),
@@ -59,7 +61,9 @@ def test_what_is_known_of_a_worker_travels(core):
     core.state.add_worker(worker, 0.0)
     client = core.client()
     core.submit(client, "a", "b")
-    told = WorkerInfo.of(worker).to_dict()
+    worker.ends_at = 100.0
+    told = WorkerInfo.of(worker).to_dict(40.0)
+    assert told["time_left"] == 60.0
     assert (told["processing"], told["running"], told["waiting"]) == (2, 1, 1)
     assert told["addresses"] == ["tls://h:1"]
     assert encode([(told,)])

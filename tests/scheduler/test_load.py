@@ -144,3 +144,23 @@ def test_what_waits_at_a_worker_for_resources_stays_there(core):
     assert load.backlog == []
     assert (load.jobs["7"].tasks, load.jobs["7"].taken) == (2, {"GPU": 2.0})
     core.said(worker)
+
+
+def test_what_only_some_pools_may_run_says_which(core):
+    """New workers of these pools would help; for workers that are meant by name, none would."""
+    client = core.client()
+    core.submit(client, "pools", workers=["pool:gpu", "pool:large", "node7"])
+    core.submit(client, "named", workers=["node7"])
+    core.submit(client, "prefers", workers=["pool:gpu"], allow_other_workers=True)
+    told = [(entry.pools, entry.bound) for entry in load_of(core.state).backlog]
+    assert told == [({"gpu", "large"}, False), (None, True), (None, False)]
+
+
+def test_a_job_belongs_to_a_pool(core):
+    """So that each pool counts its own."""
+    core.worker("w1", job_id="7", pool="gpu")
+    core.worker("w2", job_id="8")
+    assert {job: load.pool for job, load in load_of(core.state).jobs.items()} == {
+        "7": "gpu",
+        "8": "",
+    }

@@ -50,7 +50,7 @@ def test_a_result_that_holds_lost_futures_is_made_again(core):
     client, worker = core.client(), core.worker()
     core.submit(client, "a")
     assert core.placed(worker) == ["a"]
-    core.happens(core.state.mentions, worker, "a", ["gone"])
+    core.happens(core.state.wishes.mentions, worker, "a", ["gone"])
     said = core.said(worker)
     assert [message[0] for message in said].count(m.RUN) == 1
     core.state.done(worker, [("a", None, 10_000, 0.1)])  # that run's, on its way
@@ -59,7 +59,7 @@ def test_a_result_that_holds_lost_futures_is_made_again(core):
     core.said(worker)
     core.happens(core.state.returned, worker, [])
     core.submit(client, "b")
-    core.happens(core.state.mentions, worker, "a", ["b"])
+    core.happens(core.state.wishes.mentions, worker, "a", ["b"])
     core.done(worker, "a", b"1")
     assert core.said(client) == [(m.FINISHED, [("a", b"1")])]
     core.said(worker)
@@ -71,7 +71,7 @@ def test_a_result_that_always_holds_lost_futures_is_an_error(make_core):
     client, worker = core.client(), core.worker()
     core.submit(client, "a")
     assert core.placed(worker) == ["a"]
-    core.happens(core.state.mentions, worker, "a", ["gone"])
+    core.happens(core.state.wishes.mentions, worker, "a", ["gone"])
     (operation, [(key, failure)]) = core.said(client)[0]
     assert (operation, key) == (m.FAILED, "a")
     assert "holds a future whose task this scheduler does not know" in failure.summary

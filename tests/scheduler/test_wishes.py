@@ -245,7 +245,7 @@ def test_what_a_result_mentions_stays_while_that_is_in_memory(core):
     core.submit(client, "outer")
     core.submit(task, "inner")
     core.placed(worker)
-    core.happens(core.state.mentions, worker, "outer", ["inner", "outer"])
+    core.happens(core.state.wishes.mentions, worker, "outer", ["inner", "outer"])
     assert core.said(worker) == [(m.MENTIONED, ["outer"])]
     core.happens(core.state.release, task, ["inner"])
     core.done(worker, "outer", b"a future")
@@ -264,7 +264,7 @@ def test_what_a_lost_result_mentioned_is_let_go(core):
     core.submit(client, "outer")
     core.submit(task, "inner")
     core.placed(worker)
-    core.happens(core.state.mentions, worker, "outer", ["inner"])
+    core.happens(core.state.wishes.mentions, worker, "outer", ["inner"])
     core.done(worker, "outer")
     core.happens(core.state.release, task, ["inner"])
     core.lose(worker)
@@ -275,7 +275,7 @@ def test_what_a_lost_result_mentioned_is_let_go(core):
 def test_mentions_of_a_task_that_is_not_there_any_more_are_answered(core):
     """The worker waits for the word."""
     worker = core.worker()
-    core.happens(core.state.mentions, worker, "gone", ["inner"])
+    core.happens(core.state.wishes.mentions, worker, "gone", ["inner"])
     assert core.said(worker) == [(m.MENTIONED, ["gone"])]
 
 
