@@ -46,6 +46,7 @@ TESTED_THROUGH = {
     "jobqueue/client/protocols.py": "client/test_client_life.py",
     "jobqueue/client/results.py": "client/test_future.py",
     # its words are compared where tasks end without a result
+    "scheduler/candidates.py": "scheduler/test_demands.py",
     "scheduler/causes.py": "scheduler/test_state.py",
     # what messages lead to is seen where peers say them
     "scheduler/handlers.py": "scheduler/test_connections.py",
