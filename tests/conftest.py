@@ -1,4 +1,4 @@
-"""Fixtures that every test may use, and the guard that no test leaves a process behind."""
+"""Fixtures for every test, the real batch systems that some want, and a guard on processes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -19,14 +20,66 @@ T = TypeVar("T")
 
 # Helper processes that Python itself starts once and keeps until the interpreter ends
 KEPT_BY_PYTHON = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
-# Variables that tests themselves read
-FOR_TESTS = (
-    "JOBQUEUE_TEST_CHAOS",
-    "JOBQUEUE_TEST_SGE",
-    "JOBQUEUE_TEST_SLURM",
-    "JOBQUEUE_WRITE_GOLDEN",
-)
 GRACE = 5.0  # seconds a child may take to end after its test
+
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A real batch system, which all tests of one folder want.
+
+    Parameters
+    ----------
+    folder
+        The tests' folder, and the lab's in ci/.
+    name
+        What people call it.
+    variable
+        In the environment: which one to use, or ``none: reason``.
+    remedy
+        How to bring it up.
+    in_ci
+        Whether a run in CI must have it.
+    """
+
+    folder: str
+    name: str
+    variable: str
+    remedy: str
+    in_ci: bool
+
+    def of(self, item: pytest.Item) -> bool:
+        """Tell whether a test is on this batch system."""
+        return item.path.is_relative_to(HERE / self.folder)
+
+    @property
+    def choice(self) -> str:
+        """What the environment says, "" if nothing."""
+        return os.environ.get(self.variable, "")
+
+    @property
+    def is_up(self) -> bool:
+        """Tell whether there is one to use."""
+        return bool(self.choice) and not self.is_unwanted
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Tell whether whoever runs the tests does without it."""
+        return self.choice.startswith("none")
+
+
+_CHECK = 'run ./ci/check as root on Debian, or python3 ci/{0} up; eval "$(python3 ci/{0} env)"'
+_TEST = "run python3 ci/{0} test as root on Debian"
+
+LABS = (
+    Lab("slurm", "Slurm cluster", "JOBQUEUE_TEST_SLURM", _CHECK.format("slurm"), in_ci=True),
+    Lab("sge", "Grid Engine", "JOBQUEUE_TEST_SGE", _CHECK.format("sge"), in_ci=True),
+    Lab("oar", "OAR", "JOBQUEUE_TEST_OAR", _TEST.format("oar"), in_ci=False),
+    Lab("htcondor", "HTCondor", "JOBQUEUE_TEST_HTCONDOR", _TEST.format("htcondor"), in_ci=False),
+)
+# Variables that tests themselves read
+FOR_TESTS = ("JOBQUEUE_TEST_CHAOS", "JOBQUEUE_WRITE_GOLDEN", *(lab.variable for lab in LABS))
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, `nohup` has them ignore
 # SIGHUP; and so would all programs that they start, and send these to.
@@ -41,6 +94,31 @@ class WaitUntil(Protocol):
 
     def __call__(self, condition: Callable[[], T], timeout: float = ..., message: str = ...) -> T:
         """Give the first truthy value of `condition()`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests whose batch system is not here, saying why; in CI, refuse to begin."""
+    for lab in LABS:
+        mine = [item for item in items if lab.of(item)]
+        if not mine or lab.is_up:
+            continue
+        if lab.in_ci and os.environ.get("CI") and not lab.is_unwanted:
+            raise pytest.UsageError(f"a run in CI needs the real {lab.name}: {lab.remedy}")
+        why = lab.choice if lab.is_unwanted else lab.remedy
+        for item in mine:
+            item.add_marker(pytest.mark.skip(reason=f"no real {lab.name} here ({why})"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI, a test whose batch system is up must not be skipped."""
+    report = yield
+    if report.skipped and os.environ.get("CI") and any(lab.is_up and lab.of(item) for lab in LABS):
+        report.outcome = "failed"
+        report.longrepr = f"must not be skipped in CI: {call.excinfo and call.excinfo.value}"
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-CHOICE = "JOBQUEUE_TEST_SGE"  # the number of the cluster to use, or "none: reason"
-HERE = Path(__file__).resolve().parent
+CHOICE = "JOBQUEUE_TEST_SGE"  # the number of the cluster to use (tests/conftest.py)
 WORK = Path("/tmp/jobqueue-ci")
-UNAVAILABLE = (
-    "needs the real Grid Engine: run ./ci/check as root on Debian, "
-    'or python3 ci/sge up; eval "$(python3 ci/sge env)"'
-)
 
 
 @dataclass
@@ -50,32 +45,6 @@ class GridEngine:
         """End jobs."""
         if jobs:
             subprocess.run(["qdel", *jobs], capture_output=True)  # fails on ended ones
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without a cluster, skip the tests of this folder; in CI, refuse to begin."""
-    mine = [item for item in items if item.path.is_relative_to(HERE)]
-    choice = os.environ.get(CHOICE, "")
-    if not mine or choice.isdigit():
-        return
-    asked = choice.startswith("none")
-    if not asked and os.environ.get("CI"):
-        raise pytest.UsageError(f"a run in CI {UNAVAILABLE}")
-    reason = f"no real Grid Engine here ({choice})" if asked else UNAVAILABLE
-    for item in mine:
-        item.add_marker(pytest.mark.skip(reason=reason))
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI, let a skipped test of this folder fail: there the real cluster is always wanted."""
-    report = yield
-    if report.skipped and os.environ.get("CI") and os.environ[CHOICE].isdigit():
-        report.outcome = "failed"
-        report.longrepr = f"must not be skipped in CI: {call.excinfo and call.excinfo.value}"
-    return report
 
 
 @pytest.fixture

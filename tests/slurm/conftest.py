@@ -8,21 +8,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-CHOICE = "JOBQUEUE_TEST_SLURM"  # the number of the cluster to use, or "none: reason"
-HERE = Path(__file__).resolve().parent
-LAB = HERE.parents[1] / "ci" / "slurm"
+CHOICE = "JOBQUEUE_TEST_SLURM"  # the number of the cluster to use (tests/conftest.py)
+LAB = Path(__file__).resolve().parents[2] / "ci" / "slurm"
 TORQUE = Path("/tmp/jobqueue-ci/torque/usr/bin")  # where `ci/slurm install` unpacks qsub
-UNAVAILABLE = (
-    "needs the real Slurm cluster: run ./ci/check as root on Debian, "
-    'or python3 ci/slurm up; eval "$(python3 ci/slurm env)"'
-)
 
 
 @dataclass
@@ -153,32 +148,6 @@ class Slurm:
     def _lab(self, command: str, *argv: object) -> str:
         lab = [sys.executable, str(LAB), "--lab", self.number]
         return self.run(*lab, command, *map(str, argv))
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without a cluster, skip the tests of this folder; in CI, refuse to begin."""
-    mine = [item for item in items if item.path.is_relative_to(HERE)]
-    choice = os.environ.get(CHOICE, "")
-    if not mine or choice.isdigit():
-        return
-    asked = choice.startswith("none")
-    if not asked and os.environ.get("CI"):
-        raise pytest.UsageError(f"a run in CI {UNAVAILABLE}")
-    reason = f"no real Slurm cluster here ({choice})" if asked else UNAVAILABLE
-    for item in mine:
-        item.add_marker(pytest.mark.skip(reason=reason))
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI, let a skipped test of this folder fail: there the real cluster is always wanted."""
-    report = yield
-    if report.skipped and os.environ.get("CI") and os.environ[CHOICE].isdigit():
-        report.outcome = "failed"
-        report.longrepr = f"must not be skipped in CI: {call.excinfo and call.excinfo.value}"
-    return report
 
 
 @pytest.fixture(scope="session")
