@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import stat
 from functools import partial
 from pathlib import Path
 
-import conf
 import network
-from layout import GPUS, NODES, Lab, Node
-from machine import WORK, LabError, own_folder, run, wait_for
+from files import write_files
+from layout import NODES, Lab, Node
+from machine import LabError, run, wait_for
 from processes import environment, start
 from services import (
     start_accounting,
@@ -29,7 +28,7 @@ def up(lab: Lab) -> None:
     """Bring a fresh cluster up, first clearing away whatever an earlier one left."""
     down(lab)
     shutil.rmtree(lab.folder, ignore_errors=True)
-    write_files(lab)
+    write_files(lab, host=socket.gethostname().partition(".")[0])
     start_munge(lab)
     network.lay_bridge(lab)
     start_database(lab)
@@ -51,25 +50,6 @@ def down(lab: Lab) -> None:
     for entry in lab.folder.glob("*"):
         if entry.name != "log":
             shutil.rmtree(entry)
-
-
-def write_files(lab: Lab) -> None:
-    """Make the folder, the configuration files and the devices that stand for GPUs."""
-    for folder in (WORK, lab.folder):
-        own_folder(folder)
-    for name in ("etc", "state", "spool", "log", "run", "munge", "db", "dev"):
-        (lab.folder / name).mkdir(mode=0o755)
-    host = socket.gethostname().partition(".")[0]
-    etc = lab.folder / "etc"
-    (etc / "slurm.conf").write_text(conf.slurm_conf(lab, host))
-    (etc / "gres.conf").write_text(conf.gres_conf(lab))
-    (etc / "hosts").write_text(conf.hosts(lab, host))
-    if conf.CGROUP_V1:
-        (etc / "cgroup.conf").write_text(conf.cgroup_conf())
-    (etc / "slurmdbd.conf").touch(mode=0o600)
-    (etc / "slurmdbd.conf").write_text(conf.slurmdbd_conf(lab, host))
-    for index in range(GPUS):
-        _null_device(lab.folder / "dev" / f"gpu{index}")
 
 
 def start_node(node: Node) -> None:
@@ -131,13 +111,6 @@ def wait_idle(lab: Lab) -> None:
 def status(lab: Lab) -> str:
     """Describe the nodes as the batch system sees them."""
     return run("sinfo", "-N", "-l", env=environment(lab))
-
-
-def _null_device(path: Path) -> None:
-    try:
-        os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
-    except PermissionError:  # a container without that right
-        path.symlink_to("/dev/null")
 
 
 def _remove_control_groups(lab: Lab) -> None:

@@ -46,7 +46,7 @@ SlurmdLogFile={lab.folder}/log/slurmd-%n.log
 MailProg=/bin/true
 MpiDefault=none
 SwitchType=switch/none
-FirstJobId=1001
+FirstJobId={lab.first_job}
 
 ProctrackType=proctrack/{tracking}
 TaskPlugin=task/{tasks}

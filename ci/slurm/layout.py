@@ -45,6 +45,11 @@ class Lab:
         return self.folder / "munge" / "munge.sock"
 
     @property
+    def munge_key(self) -> Path:
+        """What all machines of the cluster share: who holds it can vouch for anybody."""
+        return self.folder / "munge" / "munge.key"
+
+    @property
     def database_socket(self) -> Path:
         """Where slurmdbd finds its database."""
         return self.folder / "db" / "my.sock"
@@ -78,6 +83,11 @@ class Lab:
     def accounting_port(self) -> int:
         """Slurmdbd's port."""
         return self.controller_port + 2
+
+    @property
+    def first_job(self) -> int:
+        """The first job's id: tests find processes by it, also beside those of other labs."""
+        return 100_000 * self.number + 1001
 
     @property
     def nodes(self) -> list[Node]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from layout import Lab
@@ -11,20 +10,18 @@ from processes import daemons, environment, start
 
 
 def start_munge(lab: Lab) -> None:
-    """Start the daemon that vouches for who asks; every node uses this one through its socket."""
-    key = lab.folder / "munge" / "munge.key"
-    key.touch(mode=0o600)
-    key.write_bytes(os.urandom(1024))
+    """Start the daemon that vouches for who asks on this machine."""
+    folder = lab.munge_socket.parent
     options = {
-        "key-file": key,
+        "key-file": lab.munge_key,
         "socket": lab.munge_socket,
-        "pid-file": lab.folder / "run" / "munged.pid",
-        "log-file": lab.folder / "log" / "munged.log",
-        "seed-file": lab.folder / "munge" / "seed",
+        "pid-file": folder / "munged.pid",
+        "log-file": folder / "munged.log",
+        "seed-file": folder / "seed",
         "num-threads": 4,
     }
     start(lab, "munged", ["munged", "--foreground", *(f"--{k}={v}" for k, v in options.items())])
-    wait_for(lab.munge_socket.exists, 10, f"munged's socket; see {lab.folder}/log/munged.out")
+    wait_for(lab.munge_socket.exists, 10, f"munged's socket; see {folder}/munged.log")
 
 
 def start_database(lab: Lab) -> None:
