@@ -1,50 +1,63 @@
-"""What a job's agent wrote at its end: read by the cluster, because batch systems forget or lag."""
+"""What a job's agents wrote at their end: read by the cluster, because batch systems forget or lag.
+
+The agent of a job's only or first node writes `ID.json`, those of the others `ID.1.json` and so on.
+"""
 
 from __future__ import annotations
 
-import dataclasses
+import glob
 import json
 from pathlib import Path
+from typing import Any
 
-DECISIVE = frozenset({"walltime", "out of memory", "preempted", "node failed", "cancelled"})
-"""Causes that only the batch system can know; the agent has seen no more than a signal."""
+from jobqueue.cluster.causes import COMPLETED, CRASHED, LastWords
 
-COMPLETED, CRASHED = "completed", "crashed"
+TERMINATED = 128
+"""Exit statuses above this are of agents that a signal has ended: it may come from anybody."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ExitRecord:
-    """Why an agent ended.
+def read_exit_records(path: Path) -> tuple[LastWords, ...]:
+    """Return what the agents of a job wrote, the first node's first; () if nothing did.
 
     Parameters
     ----------
-    exit_code
-        Its exit status.
-    cause
-        Why, in one phrase.
+    path
+        The file of the first node's agent.
     """
-
-    exit_code: int
-    cause: str
-
-    def judge(self, cause: str) -> str:
-        """Return the cause of the job's end, given what the batch system says.
-
-        Examples
-        --------
-        >>> record = ExitRecord(3, "no scheduler within the death timeout")
-        >>> record.judge("crashed"), record.judge("node failed")
-        ('no scheduler within the death timeout', 'node failed')
-        """
-        if cause in DECISIVE or not self.cause:
-            return cause
-        return COMPLETED if self.exit_code == 0 else self.cause
+    pattern = f"{glob.escape(path.stem)}.*{path.suffix}"
+    others = (other for other in path.parent.glob(pattern) if _rank(path, other).isdigit())
+    records = map(read_exit_record, [path, *sorted(others, key=lambda o: int(_rank(path, o)))])
+    return tuple(record for record in records if record is not None)
 
 
-def read_exit_record(path: Path) -> ExitRecord | None:
+def read_exit_record(path: Path) -> LastWords | None:
     """Return what the file says; None if there is none, or nothing sensible in it."""
     try:
         record = json.loads(path.read_text())
-        return ExitRecord(int(record["exit_code"]), str(record["cause"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        exit_code, phrase = int(record["exit_code"]), str(record["cause"])
+        kind = record.get("kind")
+        return LastWords(
+            exit_code,
+            phrase,
+            _kind_of(exit_code) if kind is None else str(kind),
+            tuple(map(_attempt, record.get("tried") or ())),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _rank(path: Path, other: Path) -> str:
+    """Return what stands between the job's id and the suffix."""
+    return other.name[len(path.stem) + 1 : -len(path.suffix)]
+
+
+def _kind_of(exit_code: int) -> str:
+    """Judge an agent that does not say it itself by its exit status."""
+    if exit_code == 0:
+        return COMPLETED
+    return "" if exit_code > TERMINATED else CRASHED
+
+
+def _attempt(attempt: Any) -> str:
+    """Write `[address, outcome]` as one phrase."""
+    return attempt if isinstance(attempt, str) else " ".join(map(str, attempt))

@@ -116,7 +116,7 @@ class JobReport:
     phase
         Where it is.
     reason
-        Why it is there, in the batch system's words.
+        Why it is there, in the batch system's words; once it has ended, more about the cause.
     estimated_start
         When the batch system expects to start it, in its words; "" if it does not say.
     node
@@ -192,10 +192,10 @@ class JobRecord:
         return f"<JobRecord {self}>"
 
     def __str__(self) -> str:
-        """``12345 PENDING (Resources), estimated start 14:05``."""
+        """``12345 PENDING (Resources), estimated start 14:05``; ``5 ENDED (crashed: why), …``."""
         text = f"{self.job_id} {self.state.upper()}"
-        detail = self.cause if self.state is JobState.ENDED else self.reason
-        if detail:
+        told = (self.cause, self.reason) if self.state is JobState.ENDED else (self.reason,)
+        if detail := ": ".join(filter(None, told)):
             text += f" ({detail})"
         if self.state is JobState.ENDED and self.exit_code is not None:
             text += f", exit code {self.exit_code}"

@@ -272,7 +272,7 @@ class PoolState:
     def _ended(self, job: JobRecord, report: JobReport, now: float) -> None:
         job.advance(Happening.GONE)
         job.workers = frozenset()
-        job.reason = job.estimated_start = ""
+        job.reason, job.estimated_start = report.reason, ""
         job.exit_code, job.cause = report.exit_code, report.cause
         job.node = report.node or job.node
         job.log_path, job.log_tail = report.log_path or job.log_path, report.log_tail

@@ -61,5 +61,7 @@ def test_a_line_about_a_job_says_why() -> None:
     one.reason, one.estimated_start = "Resources", "14:05"
     assert str(one) == "12_3 PENDING (Resources), estimated start 14:05"
     one.advance(Happening.GONE)
-    one.cause, one.exit_code = "crashed", 3
+    one.cause, one.exit_code, one.reason = "crashed", 3, ""
     assert str(one) == "12_3 ENDED (crashed), exit code 3"
+    one.reason = "no scheduler within 60 s"
+    assert str(one) == "12_3 ENDED (crashed: no scheduler within 60 s), exit code 3"
