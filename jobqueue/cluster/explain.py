@@ -122,10 +122,8 @@ def _held_back(pool: PoolState) -> list[str]:
     held_back = missing - pool.allowed(missing)
     if held_back <= 0 or pool.closing:
         return []
-    limits = pool.limits
-    names = {"max_jobs": limits.max_jobs, "max_pending": limits.max_pending}
-    limit = " and ".join(f"{name}={value}" for name, value in names.items() if value is not None)
-    return [f"{_count(held_back, 'job')} held back by {limit}"]
+    by = [str(quota) for quota in pool.quotas if quota.allowed(missing) < missing]
+    return [f"{_count(held_back, 'job')} held back by {' and '.join(by)}"]
 
 
 def _trouble(pool: PoolState) -> list[str]:

@@ -27,6 +27,7 @@ from jobqueue.cluster.jobs import (
     JobState,
     Phase,
 )
+from jobqueue.cluster.limits import UNLIMITED, Limits, Quota
 from jobqueue.errors import BatchSystemError, CommandNotFound
 
 FAILURES_IN_A_ROW = 3
@@ -49,27 +50,6 @@ KEPT = 1000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
-    """What a pool asks of a batch system at the most.
-
-    Parameters
-    ----------
-    max_jobs
-        Jobs that exist at the same time, those that are about to end included; None for any number.
-    max_pending
-        Of these, jobs that wait in the queue; None for any number.
-    burst, pace
-        Submissions that may follow each other at once, and seconds after which there may be one
-        more: in the long run, one each `pace` seconds. A submission is any number of jobs.
-    """
-
-    max_jobs: int | None = None
-    max_pending: int | None = None
-    burst: int = 1
-    pace: float = 0.0
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Submission:
     """What came of a submission: the jobs that exist now, and what went wrong, if something did."""
 
@@ -86,9 +66,6 @@ class Pause:
     error: Exception | None = None
 
 
-UNLIMITED = Limits()
-
-
 class PoolState:
     """The jobs of one pool, and what is known about them.
 
@@ -98,11 +75,18 @@ class PoolState:
         The pool's name.
     limits
         What it asks of the batch system at the most.
+    shared
+        What it and other pools together ask at the most.
     """
 
-    def __init__(self, name: str = "default", limits: Limits = UNLIMITED) -> None:
+    def __init__(
+        self, name: str = "default", limits: Limits = UNLIMITED, *, shared: Quota | None = None
+    ) -> None:
         self.name = name
         self.limits = limits
+        self.quotas = (Quota(limits), *(() if shared is None else (shared,)))
+        for quota in self.quotas:
+            quota.join(self)
         self.wanted = 0
         self.mode = ""  # how `wanted` comes about, for people, if not by `scale`
         self.submitting = 0
@@ -115,7 +99,6 @@ class PoolState:
         self.closing = False
         self.not_before = float("-inf")
         self._last_loss = float("-inf")
-        self._paced = float("-inf")  # when all submissions so far would have been, one each `pace`
 
     def __repr__(self) -> str:
         """``<PoolState default: 2/4 jobs, connected=2, submitting 2, paused>``."""
@@ -146,8 +129,8 @@ class PoolState:
     @property
     def goal(self) -> int:
         """Jobs that there are to be: as many as are wanted, or may be."""
-        limit = self.limits.max_jobs
-        return self.wanted if limit is None else min(self.wanted, limit)
+        most = [quota.limits.max_jobs for quota in self.quotas]
+        return min([self.wanted, *(limit for limit in most if limit is not None)])
 
     def resume(self) -> None:
         """Forget earlier failures: submit again as soon as jobs are missing."""
@@ -233,23 +216,18 @@ class PoolState:
 
     def allowed(self, missing: int) -> int:
         """Return how many of the missing jobs the limits leave room for."""
-        limits, unended = self.limits, self.unended()
-        if limits.max_jobs is not None:
-            missing = min(missing, limits.max_jobs - len(unended) - self.submitting)
-        if limits.max_pending is not None:
-            pending = sum(job.state in WAITING for job in unended)
-            missing = min(missing, limits.max_pending - pending - self.submitting)
-        return max(0, missing)
+        return min(quota.allowed(missing) for quota in self.quotas)
 
     @property
     def next_submission(self) -> float:
         """When the next submission may be: after failures, and after many others."""
-        return max(self.not_before, self._paced - (self.limits.burst - 1) * self.limits.pace)
+        return max(self.not_before, *(quota.next_submission for quota in self.quotas))
 
     def submits(self, jobs: int, now: float) -> None:
         """Note that a submission is under way."""
         self.submitting += jobs
-        self._paced = max(self._paced, now) + self.limits.pace
+        for quota in self.quotas:
+            quota.submits(now)
 
     # --- consequences --------------------------------------------------------------------
 
