@@ -54,8 +54,8 @@ class JobSpec:
     walltime
         Seconds that a job may run; None leaves it to the batch system.
     walltime_margin
-        Seconds before its end at which a job begins to hand over; None for a tenth of the walltime, but 10 s to
-        2 min.
+        Seconds before its end at which a job begins to hand over; None for a tenth of the
+        walltime, but 10 s to 2 min.
     queue, account, resource_spec, job_cpu, job_mem
         What the directives ask for; None for what follows from cores and memory, or is left out.
     python, worker_command, worker_extra_args

@@ -3,7 +3,7 @@
 `resolve` is what clusters call; `set` and `explain` are for users. The rooms below, each built on
 the ones before it: `units` (amounts and times), `values` (types), `keywords` (the table), `nodes`
 (YAML with lines), `sections` (the shape of a file), `overlay` and `load` (the places), `merge` (who
-wins), `checks`, `resolve`, `assign` (`set`), `explain`.
+wins), `pools`, `checks`, `resolve`, `assign` (`set`), `explain`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,6 @@ from __future__ import annotations
 from jobqueue.config.assign import set
 from jobqueue.config.explain import explain
 from jobqueue.config.load import Config, Places, load
-from jobqueue.config.resolve import Resolved, resolve
+from jobqueue.config.resolve import Resolved, resolve, resolve_pool
 
-__all__ = ["Config", "Places", "Resolved", "explain", "load", "resolve", "set"]
+__all__ = ["Config", "Places", "Resolved", "explain", "load", "resolve", "resolve_pool", "set"]

@@ -66,6 +66,8 @@ class Keyword:
         it is needed, and is relative to the working directory.
     variable
         An environment variable that stands in when nothing is set.
+    shared
+        All pools of a cluster have the same value: it can't be one of a pool's keywords.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Keyword:
     typed: bool = False
     path: Literal["", "file", "folder"] = ""
     variable: str = ""
+    shared: bool = False
 
     @property
     def spelling(self) -> str:
@@ -342,8 +345,9 @@ KEYWORDS: tuple[Keyword, ...] = (
         "lines",
         "addresses at which workers find the scheduler, where they can't be guessed",
         default=[],
+        shared=True,
     ),
-    Keyword("protocol", values.protocol, "word", "tls or tcp", default="tls"),
+    Keyword("protocol", values.protocol, "word", "tls or tcp", default="tls", shared=True),
     Keyword(
         "scheduler_options",
         values.options,
@@ -351,6 +355,7 @@ KEYWORDS: tuple[Keyword, ...] = (
         "options of the scheduler: host, port, interface, contact_address, …",
         default={},
         typed=True,
+        shared=True,
     ),
     Keyword(
         "shared_temp_directory",
@@ -358,6 +363,16 @@ KEYWORDS: tuple[Keyword, ...] = (
         "path",
         "folder seen by all nodes that holds the cluster's credentials",
         path="folder",
+        shared=True,
+    ),
+    # Other kinds of jobs.
+    Keyword(
+        "pools",
+        values.pools,
+        "mapping",
+        "further kinds of jobs by name, each with keywords that are not as those of the cluster",
+        default={},
+        shared=True,
     ),
     # Arguments of the constructor that YAML can't hold.
     Keyword("name", values.text, "text", "name of the cluster", place="code"),

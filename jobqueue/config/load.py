@@ -159,7 +159,7 @@ def _variables(environ: Mapping[str, str], lenient: bool) -> Iterator[Source]:
             continue
         node = _variable_value(environ[variable], variable)
         origin = Origin("variable", variable)
-        entry = Entry(match["key"].lower(), node.written, node.typed, origin, lenient)
+        entry = Entry(match["key"].lower(), node.written, node.typed, origin, lenient, node.items)
         found.setdefault(section_key(match["section"]), []).append(entry)
     if found:
         sections = {

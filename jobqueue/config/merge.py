@@ -55,19 +55,24 @@ def gather(
     for name in reversed(names):
         for source in config.sources:
             if found := source.sections.get(name):
-                winners |= _Names(system, found.name, problems).canonical(found.entries)
+                winners |= _names(system, found, problems).canonical(found.entries)
     given = [
         Entry(name, value, value, Origin("keyword"))
         for name, value in keywords.items()
         if value is not None
     ]
-    winners |= _Names(system, None, problems).canonical(given)
+    winners |= _Names(system, "", problems, yaml=False).canonical(given)
     _report(problems)
     return winners
 
 
-def canonical(section: Section, *, system: str) -> dict[str, Entry]:
+def canonical(section: Section, *, system: str, pool: bool = False) -> dict[str, Entry]:
     """Find the entries of one section by canonical name, as one batch system's cluster takes them.
+
+    Parameters
+    ----------
+    pool
+        Whether it is a pool's part of a section, or of a constructor's keywords.
 
     Raises
     ------
@@ -75,7 +80,7 @@ def canonical(section: Section, *, system: str) -> dict[str, Entry]:
         If a name is not known.
     """
     problems: list[Problem] = []
-    found = _Names(system, section.name, problems).canonical(section.entries)
+    found = _names(system, section, problems, pool=pool).canonical(section.entries)
     _report(problems)
     return found
 
@@ -173,15 +178,33 @@ def is_empty(entry: Entry) -> bool:
     return is_unset(value) or (isinstance(value, list | tuple | dict) and not value)
 
 
-class _Names:
-    """Makes the names of one section, or of keywords (`section` None), canonical."""
+def _names(system: str, section: Section, problems: list[Problem], *, pool: bool = False) -> _Names:
+    label = f"{'pool' if pool else 'section'} '{section.name}': "
+    yaml = section.origin.kind != "keyword"
+    return _Names(system, label, problems, yaml=yaml, pool=pool)
 
-    def __init__(self, system: str, section: str | None, problems: list[Problem]) -> None:
+
+class _Names:
+    """Makes names canonical: those of a section (`yaml`), or of a constructor's keywords.
+
+    Parameters
+    ----------
+    label
+        What messages begin with, after file and line.
+    pool
+        Whether they are a pool's own, which can't hold what all pools share.
+    """
+
+    def __init__(
+        self, system: str, label: str, problems: list[Problem], *, yaml: bool, pool: bool = False
+    ) -> None:
         self._system = system
-        self._section = section
+        self._label = label
         self._problems = problems
+        self._yaml = yaml
+        self._pool = pool
         self._rows = keywords_of(system)
-        self._aliases = aliases_of(system, yaml=section is not None)
+        self._aliases = aliases_of(system, yaml=yaml)
 
     def canonical(self, entries: Iterable[Entry]) -> dict[str, Entry]:
         direct: dict[str, Entry] = {}
@@ -191,7 +214,7 @@ class _Names:
                 renamed.append((self._aliases[entry.name], entry))
             elif self._takes(entry.name):
                 direct[entry.name] = entry
-            elif self._section is None or entry.name != EXTENDS:
+            elif entry.name != EXTENDS or not (self._yaml or self._pool):
                 self._problem(entry, self._unknown(entry))
         for alias, entry in renamed:
             self._rename(alias, entry, direct)
@@ -199,7 +222,9 @@ class _Names:
 
     def _takes(self, name: str) -> bool:
         row = self._rows.get(name)
-        return row is not None and (self._section is None or row.place == "anywhere")
+        if row is None or (self._pool and row.shared):
+            return False
+        return row.place == "anywhere" or not (self._yaml or self._pool)
 
     def _rename(self, alias: Alias, entry: Entry, direct: dict[str, Entry]) -> None:
         """Put an entry under its keyword's own name.
@@ -221,8 +246,10 @@ class _Names:
     def _unknown(self, entry: Entry) -> str:
         key, cls = self._spell(entry.key), SYSTEMS[self._system]
         others = {SYSTEMS[s]: 0 for row in KEYWORDS if row.name == entry.name for s in row.systems}
-        if self._section is not None and entry.name in SYSTEMS:
+        if self._yaml and entry.name in SYSTEMS:
             return f"'{key}' is a section; it stands one level too deep"
+        if entry.name in self._rows and self._pool:
+            return f"'{key}' is the same for all pools of a cluster; give it beside 'pools'"
         if entry.name in self._rows:
             return f"'{key}' can't be set here; pass it to {cls}"
         if others:
@@ -238,9 +265,7 @@ class _Names:
 
     def _spell(self, name: str) -> str:
         """A name as its reader writes it: in YAML, or in Python."""
-        if self._section is None:
-            return name.replace("-", "_")
-        return name.replace("_", "-")
+        return name.replace("_", "-") if self._yaml else name.replace("-", "_")
 
     def _at(self, entry: Entry) -> str:
-        return "" if self._section is None else f"{entry.origin}: section '{self._section}': "
+        return f"{entry.origin}: {self._label}" if self._yaml else self._label

@@ -11,7 +11,7 @@ import getpass
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from jobqueue.config import checks
 from jobqueue.config.keywords import SYSTEMS, Keyword, default_of, keywords_of
 from jobqueue.config.load import Config, Places, load
 from jobqueue.config.merge import gather
+from jobqueue.config.pools import POOLS, gather_pools, own_entries
 from jobqueue.config.sections import Entry, Origin, nearest, section_key
 from jobqueue.config.values import is_unset
 from jobqueue.config.warn import warn
@@ -43,6 +44,12 @@ class Resolved:
         of text; None is unset.
     origins
         Where each value came from.
+    pools
+        The further pools by name, in the order of definition, each with all its values.
+    entries
+        What somebody has set, by keyword.
+    config
+        What was loaded.
 
     Examples
     --------
@@ -55,6 +62,9 @@ class Resolved:
     section: str
     values: dict[str, Any]
     origins: Mapping[str, Origin]
+    pools: Mapping[str, Resolved] = field(default_factory=dict)
+    entries: Mapping[str, Entry] = field(default_factory=dict, repr=False)
+    config: Config | None = field(default=None, repr=False)
 
     @property
     def threads(self) -> int:
@@ -98,10 +108,63 @@ def resolve(
     entries = gather(section, keywords, system=system, config=config)
     values, origins = parse(entries, system, config.places)
     _check_required(values, entries, section, system, config)
-    _settle_processes(values, origins)
-    with _told(origins, "walltime_margin", "walltime"):
-        checks.check_margin(values["walltime_margin"], values["walltime"])
-    return Resolved(system, section, values, origins)
+    _settle(values, origins)
+    pools = {
+        name: _pool(name, {**entries, **own}, system, section, config)
+        for name, own in gather_pools(section, keywords, system=system, config=config).items()
+    }
+    values["pools"] = {name: pool.values for name, pool in pools.items()}
+    return Resolved(system, section, values, origins, pools, entries, config)
+
+
+def resolve_pool(cluster: Resolved, name: str, keywords: Mapping[str, Any]) -> Resolved:
+    """Return what a pool is made from: the values of its cluster, but for these.
+
+    Parameters
+    ----------
+    cluster
+        What its cluster was made from.
+    name
+        The pool's name.
+    keywords
+        Its own keywords, as in ``pools=`` of a cluster; ``extends`` names a section.
+
+    Returns
+    -------
+    Resolved
+        Whose values hold every keyword of the batch system, like those of a cluster, and the pool's
+        name as `pool`.
+
+    Raises
+    ------
+    ConfigError
+        The name or a keyword can't be used for a pool.
+
+    Examples
+    --------
+    >>> cluster = resolve("slurm", {"cores": 4, "memory": "16GiB"}, system="slurm")
+    >>> resolve_pool(cluster, "wide", {"cores": 24}).values["processes"]
+    6
+    """
+    config = load() if cluster.config is None else cluster.config
+    system, section = cluster.system, cluster.section
+    own = own_entries(name, keywords, section, system=system, config=config)
+    return _pool(name, {**cluster.entries, **own}, system, section, config)
+
+
+def _pool(
+    name: str, entries: Mapping[str, Entry], system: str, section: str, config: Config
+) -> Resolved:
+    try:
+        values, origins = parse({**entries, POOLS: _NO_POOLS}, system, config.places)
+        _settle(values, origins)
+    except ConfigError as error:
+        raise ConfigError(f"pool {name!r}: {error}") from None
+    values["pool"] = name
+    return Resolved(system, section, values, origins, {}, entries, config)
+
+
+_NO_POOLS = Entry("pools", None, None, _DEFAULT)
 
 
 def parse(
@@ -217,6 +280,13 @@ def _not_read(section: str, system: str, config: Config) -> str:
         return ""
     more = f" and {len(meant) - 3} more" if len(meant) > 3 else ""
     return f". Found, but not read where it stands: {', '.join(meant[:3])}{more}"
+
+
+def _settle(values: dict[str, Any], origins: Mapping[str, Origin]) -> None:
+    """Choose what depends on other values where it is open, and hold them against each other."""
+    _settle_processes(values, origins)
+    with _told(origins, "walltime_margin", "walltime"):
+        checks.check_margin(values["walltime_margin"], values["walltime"])
 
 
 def _settle_processes(values: dict[str, Any], origins: Mapping[str, Origin]) -> None:

@@ -61,7 +61,8 @@ class Origin:
 class Entry:
     """One value somebody gave for a key.
 
-    `key` is as written; `lenient` means that it comes from a place shared with dask.
+    `key` is as written; `lenient` means that it comes from a place shared with dask. `items` are
+    the entries of a mapping in a file.
     """
 
     key: str
@@ -69,6 +70,7 @@ class Entry:
     typed: Any
     origin: Origin
     lenient: bool = False
+    items: tuple[Item, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -233,6 +235,7 @@ class _FileReader:
                 inner.node.typed,
                 self._origin(inner.line),
                 self._lenient,
+                inner.node.items,
             )
             twice = entries.get(entry.name)
             if twice and twice.written != entry.written and (twice.written or entry.written):

@@ -194,6 +194,31 @@ def amounts(value: Any) -> dict[str, int | float]:
     return {_resource(name): _amount(name, item) for name, item in pairs}
 
 
+def pools(value: Any) -> dict[str, dict[str, Any]]:
+    """Keywords by pool: a mapping whose values are mappings, or nothing."""
+    if is_unset(value):
+        return {}
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{value!r} is not a mapping from names of pools to their keywords")
+    found: dict[str, dict[str, Any]] = {}
+    for name, own in value.items():
+        if not isinstance(own, Mapping) and not is_unset(own):
+            raise ValueError(f"{name}: {own!r} is not a mapping of keywords, as in {{cores: 8}}")
+        found[pool_name(name)] = dict(own) if isinstance(own, Mapping) else {}
+    return found
+
+
+def pool_name(name: object) -> str:
+    """A pool's name, which stands in command lines, in lists of workers, and in messages."""
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII):
+        raise ValueError(
+            f"{name!r} is no name of a pool: letters, digits and any of _ . - make one"
+        )
+    if name == "default":
+        raise ValueError("the pool 'default' is there already: it has the cluster's own keywords")
+    return name
+
+
 def _resource(name: str) -> str:
     if not re.fullmatch(r"[^\s=,'\"]+", name):
         raise ValueError(f"{name!r} is no name of a resource; write one word, as in GPU: 2")

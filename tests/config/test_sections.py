@@ -61,9 +61,9 @@ ERRORS_IN_OURS = [
         "'worker-extra-args'",
     ),
     (
-        "jobqueue:\n  slurm:\n    resources: {}\n",
+        "jobqueue:\n  slurm:\n    annotations: {}\n",
         3,
-        "'resources' is no keyword of SLURMCluster",
+        "'annotations' is no keyword of SLURMCluster",
         "",
     ),
     ("jobqueue:\n  slurm:\n    job_extr: []\n", 3, "'job-extr' is no", "'job-extra-directives'"),

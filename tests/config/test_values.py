@@ -154,3 +154,19 @@ def test_options_are_normalised() -> None:
     }
     with pytest.raises(ValueError, match="not a mapping"):
         values.options("port=0")
+
+
+@pytest.mark.parametrize(
+    "written", [{"GPU": 2, "licence": "0.5"}, "GPU=2, licence=0.5", ["GPU=2", "licence=0.5"]]
+)
+def test_amounts_of_resources(written: Any) -> None:
+    """A mapping, or the text that dask's workers take."""
+    assert values.amounts(written) == {"GPU": 2, "licence": 0.5}
+    assert isinstance(values.amounts(written)["GPU"], int)
+
+
+@pytest.mark.parametrize("wrong", [{"GPU": 0}, {"GPU": "two"}, "GPU", {"G P U": 1}, {"GPU": True}])
+def test_no_amounts_of_resources(wrong: Any) -> None:
+    """Name and amount are told, and how they are written."""
+    with pytest.raises(ValueError, match="as in GPU: 2"):
+        values.amounts(wrong)
