@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -41,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("jobqueue: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # whoever read our output, `head` for instance, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,6 +69,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     config.add_argument("section", nargs="?", help="by default that of the batch system found")
     config.set_defaults(run=_config)
+    _add_jobs(
+        commands.add_parser(
+            "jobs",
+            help="show the jobs of all your clusters, and what killed programs left behind",
+            description="Show the jobs of all clusters of yours that this machine's home knows: "
+            "state, reason, node, workers, and why they ended. Running programs tell it "
+            "themselves; the batch system is asked only for those that were killed.",
+        )
+    )
+    _add_logs(
+        commands.add_parser(
+            "logs",
+            help="show a job's output",
+            description="Print what a job has written to its log. Status 1: it has none.",
+        )
+    )
     cleanup = commands.add_parser(
         "cleanup",
         help="cancel the jobs that killed programs left behind",
@@ -117,6 +137,23 @@ def _add_demo(demo: argparse.ArgumentParser) -> None:
     demo.set_defaults(run=_demo)
 
 
+def _add_jobs(jobs: argparse.ArgumentParser) -> None:
+    jobs.add_argument(
+        "--all", action="store_true", help="also clusters that have ended, and each ended job"
+    )
+    shape = jobs.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="print JSON, with the logs' paths")
+    shape.add_argument("--watch", action="store_true", help="go on until Ctrl-C")
+    jobs.set_defaults(run=_jobs)
+
+
+def _add_logs(logs: argparse.ArgumentParser) -> None:
+    logs.add_argument("id", help="the job, as `jobqueue jobs` names it")
+    logs.add_argument("--follow", action="store_true", help="go on until the job has ended")
+    logs.add_argument("--tail", type=_count, metavar="N", help="of what is there, the last N lines")
+    logs.set_defaults(run=_logs)
+
+
 def _count(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -144,6 +181,18 @@ def _config(options: argparse.Namespace) -> int:
 
     print(explain(options.section or systems.find("auto").section or "slurm"))
     return 0
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    from jobqueue.cli import jobs
+
+    return jobs.run(everything=options.all, as_json=options.json, watch=options.watch)
+
+
+def _logs(options: argparse.Namespace) -> int:
+    from jobqueue.cli import logs
+
+    return logs.run(options.id, follow=options.follow, tail=options.tail)
 
 
 def _cleanup(options: argparse.Namespace) -> int:

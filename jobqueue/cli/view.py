@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobqueue.cluster.jobs import WAITING, JobRecord, JobState
+from jobqueue.cluster.snapshot import JobRow
 
 ROWS = 12
 """Jobs that the table shows one by one; further ones are counted."""
@@ -182,7 +183,7 @@ def _bar(progress: Progress) -> RenderableType:
     return grid
 
 
-def reason(job: JobRecord) -> str:
+def reason(job: JobRecord | JobRow) -> str:
     """Say why a job is in its state, as far as that is not told by the state itself.
 
     Examples

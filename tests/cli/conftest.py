@@ -1,13 +1,17 @@
-"""Fixtures: folders of the test's own, and a console whose text can be read."""
+"""Fixtures: folders of the test's own, clusters that were there, a console that can be read."""
 
 from __future__ import annotations
 
 import io
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+
+from jobqueue.cluster.ledger import Ledger, Owner
+from jobqueue.cluster.snapshot import FILE, JobRow, Snapshot
 
 
 @pytest.fixture
@@ -37,3 +41,32 @@ def terminal() -> Console:
     return Console(
         file=io.StringIO(), width=100, force_terminal=True, color_system=None, highlight=False
     )
+
+
+@pytest.fixture
+def cluster_files(places: Path) -> Callable[..., Ledger]:
+    """Leave a cluster's files behind: `cluster_files(*rows, owner=..., closed=...)`."""
+
+    def leave(*rows: JobRow, owner: Owner | None = None, closed: bool = False) -> Ledger:
+        ledger = Ledger.create(cluster="grid", system="slurm")
+        ledger.entry.owner = owner or Owner.me()
+        ledger.submitted("tag", [row.job_id for row in rows if not row.over])
+        told = Snapshot.of(ledger.entry, rows, closed=closed)
+        (ledger.folder / FILE).write_text(told.to_json())
+        return ledger
+
+    return leave
+
+
+@pytest.fixture
+def squeue(places: Path) -> Callable[[str], None]:
+    """Have a Slurm whose squeue prints some lines: `squeue("5|RUNNING|None|N/A|n1|")`."""
+
+    def install(listed: str) -> None:
+        for name in ("squeue", "scancel", "sacct", "scontrol"):
+            file = places / "bin" / name
+            said = listed if name == "squeue" else ""
+            file.write_text(f"#!{places}/bin/bash\nprintf '{said}'\n")
+            file.chmod(0o755)
+
+    return install

@@ -1,0 +1,126 @@
+"""All clusters of a user, and their jobs: living ones as they tell it, and what others left behind.
+
+Of a living cluster its snapshot says everything, so that nobody asks the batch system twice. Where
+a ledger's owner is gone, nobody watches the jobs any more: `ask` has the batch system tell of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from pathlib import Path
+
+from jobqueue.cluster import snapshot
+from jobqueue.cluster.cleanup import ask_about
+from jobqueue.cluster.jobs import JobReport, JobState, Phase
+from jobqueue.cluster.ledger import Ledger, list_ledgers
+from jobqueue.cluster.snapshot import JobRow, Snapshot, closed_snapshots, read_snapshot
+from jobqueue.errors import JobQueueError
+
+
+class Fate(enum.StrEnum):
+    """What has become of a cluster."""
+
+    RUNNING = "running"
+    ELSEWHERE = "elsewhere"  # on another machine: whether it runs cannot be seen from here
+    GONE = "gone"  # its process ended without cleaning up
+    CLOSED = "closed"  # in order
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Seen:
+    """A cluster, as others see it.
+
+    Parameters
+    ----------
+    snapshot
+        Its jobs.
+    fate
+        What has become of it.
+    ledger
+        Its ledger, while it is there.
+    error
+        Why the batch system did not tell of its jobs, if it was asked in vain.
+    """
+
+    snapshot: Snapshot
+    fate: Fate
+    ledger: Ledger | None = None
+    error: JobQueueError | None = None
+
+    @property
+    def left_behind(self) -> list[JobRow]:
+        """Jobs that nobody looks after any more."""
+        return [row for row in self.snapshot.jobs if self.fate is Fate.GONE and not row.over]
+
+
+_FATES = {True: Fate.RUNNING, None: Fate.ELSEWHERE, False: Fate.GONE}
+
+_STATES = {
+    Phase.PENDING: JobState.PENDING,
+    Phase.RUNNING: JobState.RUNNING,
+    Phase.ENDED: JobState.ENDED,
+    Phase.MISSING: JobState.ENDED,
+}
+
+
+def look(parent: Path | None = None) -> list[Seen]:
+    """Return all clusters that files tell of, oldest first, without asking anybody.
+
+    Parameters
+    ----------
+    parent
+        The state folder; by default the usual one.
+    """
+    open_ones = [_seen(ledger) for ledger in list_ledgers(parent)]
+    closed = [Seen(snapshot, Fate.CLOSED) for snapshot in closed_snapshots(parent)]
+    return sorted(open_ones + closed, key=lambda seen: seen.snapshot.created)
+
+
+def _seen(ledger: Ledger) -> Seen:
+    told = read_snapshot(ledger.folder / snapshot.FILE) or Snapshot.of(ledger.entry)
+    known = {row.job_id for row in told.jobs}
+    unheard_of = [JobRow(job_id, "") for job_id in ledger.entry.jobs if job_id not in known]
+    told = dataclasses.replace(told, jobs=(*told.jobs, *unheard_of))
+    fate = _FATES[ledger.entry.owner.alive()]
+    if fate is Fate.RUNNING and told.closed:
+        fate = Fate.CLOSED  # its program goes on, and its folder was kept for somebody to read
+    return Seen(told, fate, ledger)
+
+
+async def ask(seen: Seen) -> Seen:
+    """Return a cluster whose process is gone with its jobs as the batch system knows them.
+
+    What it does not know any more has ended. Where it has nothing to say, a job stays as it was
+    last heard of; if it does not answer at all, all of them, and `error` says so.
+    """
+    if seen.ledger is None or seen.fate is not Fate.GONE or not _may_exist(seen):
+        return seen
+    try:
+        reports = {report.job_id: report for report in await ask_about(seen.ledger)}
+    except JobQueueError as error:
+        return dataclasses.replace(seen, error=error)
+    rows = {row.job_id: row for row in seen.snapshot.jobs}
+    for job_id, report in reports.items():
+        row = rows.get(job_id) or JobRow(job_id, "")
+        rows[job_id] = row if row.over else _updated(row, report)
+    told = dataclasses.replace(seen.snapshot, jobs=tuple(rows.values()))
+    return dataclasses.replace(seen, snapshot=told)
+
+
+def _may_exist(seen: Seen) -> bool:
+    assert seen.ledger is not None
+    return bool(seen.left_behind or seen.ledger.entry.doubts)
+
+
+def _updated(row: JobRow, report: JobReport) -> JobRow:
+    return dataclasses.replace(
+        row,
+        state=_STATES[report.phase],
+        reason=report.reason,
+        estimated_start=report.estimated_start,
+        node=report.node or row.node,
+        workers=(),
+        cause=report.cause,
+        exit_code=report.exit_code,
+    )
