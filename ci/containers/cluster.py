@@ -1,0 +1,77 @@
+"""The containers as a whole: up, down, the tests in them, and a node switched off and on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import image
+from engine import Engine
+from layout import NODES, PYTHON, SHARED, Lab, Machine
+from machine import WORK, own_folder, wait_for
+
+DESK_HERE = WORK / "containers"  # what the login node sees as the folder of its desk
+
+
+def up(engine: Engine, lab: Lab) -> None:
+    """Start a fresh cluster; the image is built if there is none."""
+    if not image.exists(engine):
+        image.build(engine, lab)
+    down(engine, lab)
+    for folder in (WORK, DESK_HERE):
+        own_folder(folder)
+    engine.compose("up", "-d", "--no-build", DESK=str(DESK_HERE))
+    wait_idle(engine, lab)
+
+
+def down(engine: Engine, lab: Lab) -> None:
+    """Leave nothing behind but the image."""
+    engine.compose("down", "-v", "-t", "1", DESK=str(DESK_HERE))
+
+
+def wait_idle(engine: Engine, lab: Lab) -> None:
+    """Wait until the batch system calls every node idle."""
+    [login, *_] = lab.machines
+    sinfo = ["sinfo", "-h", "-N", "-p", "debug", "-t", "idle", "-o", "%n"]
+
+    def all_idle() -> bool:
+        if not engine.succeeds("exec", login.container, "scontrol", "ping"):
+            return False
+        return len(engine.inside(login, *sinfo).split()) == NODES
+
+    wait_for(all_idle, 60, f"{NODES} idle nodes; see {engine.name} logs {login.container}")
+
+
+def status(engine: Engine, lab: Lab) -> str:
+    """Describe the nodes as the batch system sees them."""
+    return engine.inside(lab.machines[0], "sinfo", "-N", "-l")
+
+
+def start_node(engine: Engine, lab: Lab, node: Machine) -> None:
+    """Switch a node on; it has reached the batch system when `sinfo` calls it idle."""
+    engine.run("start", node.container)
+
+
+def kill_node(engine: Engine, lab: Lab, node: Machine) -> None:
+    """End every process of a node without warning."""
+    if engine.is_running(node):
+        engine.run("kill", node.container)
+
+
+def inside(engine: Engine, machine: Machine, argv: list[str]) -> int:
+    """Run a command inside a container, as if by hand; give its exit status."""
+    terminal = ["-it"] if sys.stdin.isatty() else []
+    command = [engine.name, "exec", *terminal, machine.container, *argv]
+    return subprocess.run(command, env=engine.env, check=False).returncode
+
+
+def test(engine: Engine, lab: Lab, options: list[str]) -> int:
+    """Run the tests of Slurm on the login node; give pytest's exit status."""
+    settings = {"JOBQUEUE_TEST_SLURM": "containers", "CI": os.environ.get("CI", "")}
+    variables = [f"--env={name}={value}" for name, value in settings.items() if value]
+    pytest = [PYTHON, "-P", "-m", "pytest", "-p", "no:cacheprovider", f"--basetemp={SHARED}/tests"]
+    chosen = options if any("tests/" in each for each in options) else ["tests/slurm", *options]
+    where = ["--workdir=/project", *variables, lab.machines[0].container]
+    command = [engine.name, "exec", *where, *map(str, pytest), *chosen]
+    return subprocess.run(command, env=engine.env, check=False).returncode

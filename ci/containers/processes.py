@@ -1,0 +1,1 @@
+../slurm/processes.py
