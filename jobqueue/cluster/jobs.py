@@ -31,10 +31,11 @@ class Happening(enum.StrEnum):
     """What can be learnt about a job."""
 
     QUEUED = "queued"  # the batch system says: it waits
+    REQUEUED = "requeued"  # the same of a job that has run, and of which no worker is left
     STARTED = "started"  # the batch system says: it runs
     JOINED = "joined"  # a worker of it connected
     DESERTED = "deserted"  # the last of its workers left
-    DRAIN = "drain"  # we want it to finish what it runs, and then to end
+    DRAIN = "drain"  # it is to finish what it runs, and then to end
     GONE = "gone"  # the batch system says: it ended, or knows it no more
 
 
@@ -55,8 +56,8 @@ TRANSITIONS: dict[tuple[JobState, Happening], JobState] = {
     (JobState.PENDING, Happening.JOINED): JobState.CONNECTED,
     # cancelled while it waited, or started and ended between two queries
     (JobState.PENDING, Happening.GONE): JobState.ENDED,
-    # preempted and requeued: the same job waits again under the same id
-    (JobState.RUNNING, Happening.QUEUED): JobState.PENDING,
+    # preempted, or its node is lost, and requeued: the same job waits again under the same id
+    (JobState.RUNNING, Happening.REQUEUED): JobState.PENDING,
     # it runs on and no worker has connected yet
     (JobState.RUNNING, Happening.STARTED): JobState.RUNNING,
     # the first worker is there
@@ -71,10 +72,12 @@ TRANSITIONS: dict[tuple[JobState, Happening], JobState] = {
     (JobState.CONNECTED, Happening.JOINED): JobState.CONNECTED,
     # all its workers are gone; whether the job is, the batch system will tell
     (JobState.CONNECTED, Happening.DESERTED): JobState.RUNNING,
-    # the pool shrinks and this one has work or results
+    # the pool shrinks and this one has work or results; or its time is nearly over
     (JobState.CONNECTED, Happening.DRAIN): JobState.DRAINING,
     # killed: the batch system knew before the connections broke
     (JobState.CONNECTED, Happening.GONE): JobState.ENDED,
+    # it was about to use up its time, and was preempted and requeued before that
+    (JobState.DRAINING, Happening.REQUEUED): JobState.PENDING,
     # older answers of the batch system
     (JobState.DRAINING, Happening.QUEUED): JobState.DRAINING,
     (JobState.DRAINING, Happening.STARTED): JobState.DRAINING,
@@ -86,6 +89,7 @@ TRANSITIONS: dict[tuple[JobState, Happening], JobState] = {
     (JobState.DRAINING, Happening.GONE): JobState.ENDED,
     # news about a job that is over
     (JobState.ENDED, Happening.QUEUED): JobState.ENDED,
+    (JobState.ENDED, Happening.REQUEUED): JobState.ENDED,
     (JobState.ENDED, Happening.STARTED): JobState.ENDED,
     (JobState.ENDED, Happening.JOINED): JobState.ENDED,
     (JobState.ENDED, Happening.DESERTED): JobState.ENDED,
@@ -150,13 +154,22 @@ class JobRecord:
         The batch system's name of the job.
     pool
         The pool it belongs to.
-    submitted_at
-        When it was submitted, on the clock of the cluster's loop, in seconds.
+    submitted_at, started_at, expires_at
+        When it was submitted, when it was first seen to run, and when its time is over, on the
+        clock of the cluster's loop, in seconds; None where that is not known.  A job that was
+        requeued begins anew.
+    cause
+        Once it has ended: one of `jobqueue.batch.base.EndCause`'s words, or "unknown".
+    reason
+        Why it is where it is, in the batch system's words; once it has ended, more of the cause.
     """
 
     job_id: str
     pool: str
     submitted_at: float
+    started_at: float | None = None
+    joined_at: float | None = None  # when its first worker connected
+    expires_at: float | None = None
     state: JobState = JobState.SUBMITTED
     reason: str = ""
     estimated_start: str = ""
@@ -169,6 +182,9 @@ class JobRecord:
     ever_connected: bool = False
     seen: bool = False  # the batch system has shown it at least once
     missed: int = 0  # answers in a row that did not show it
+    restarts: int = 0  # how often it was requeued
+    expiring: bool = False  # its time is nearly over: another is wanted in its place
+    leaves: str = ""  # why it hands over, if not by our wish
     unwanted: bool = False  # we asked for its end
     cancelled_at: float | None = None  # when we last asked the batch system to end it
     retired: frozenset[str] = frozenset()  # workers that were asked to hand everything over
@@ -177,15 +193,45 @@ class JobRecord:
     @property
     def live(self) -> bool:
         """Whether it counts towards the number of jobs wanted."""
-        return not self.unwanted and self.state is not JobState.ENDED
+        return not (self.unwanted or self.expiring or self.state is JobState.ENDED)
+
+    @property
+    def stands_in(self) -> bool:
+        """Whether it works until the job that is wanted in its place has come."""
+        return self.expiring and not self.unwanted and self.state is not JobState.ENDED
 
     def advance(self, happening: Happening) -> None:
         """Move to the state that follows; raises KeyError for a pair that cannot be."""
         self.state = TRANSITIONS[self.state, happening]
 
-    def copy(self) -> JobRecord:
-        """Return a snapshot that stays as it is."""
-        return dataclasses.replace(self)
+    @property
+    def was_requeued(self) -> bool:
+        """Whether it must have been, if the batch system says that it waits."""
+        running = self.state is JobState.RUNNING
+        return running or (self.state is JobState.DRAINING and not (self.workers or self.unwanted))
+
+    def begin_anew(self) -> None:
+        """Forget what was so of its last run only: it was requeued."""
+        self.advance(Happening.REQUEUED)
+        self.started_at = self.joined_at = self.expires_at = None
+        self.expiring, self.leaves = False, ""
+        self.restarts += 1
+
+    def copy(self, now: float | None = None) -> JobRecord:
+        """Return a snapshot that stays as it is.
+
+        Parameters
+        ----------
+        now
+            The time: then the reason tells how far the end is of a job whose time is nearly over.
+        """
+        copy = dataclasses.replace(self)
+        if self.state in (JobState.CONNECTED, JobState.DRAINING):
+            if self.expiring and self.expires_at is not None and now is not None:
+                copy.reason = f"walltime in {span(self.expires_at - now)}"
+            else:
+                copy.reason = self.leaves or self.reason or "no longer wanted" * self.unwanted
+        return copy
 
     def __repr__(self) -> str:
         """``<JobRecord 12345 PENDING (Resources), estimated start 14:05>``."""
@@ -202,3 +248,17 @@ class JobRecord:
         if self.state in WAITING and self.estimated_start:
             text += f", estimated start {self.estimated_start}"
         return text
+
+
+def span(seconds: float) -> str:
+    """Return a span of time as people say it.
+
+    Examples
+    --------
+    >>> span(40.2), span(840.0), span(10_800.0)
+    ('40 s', '14 min', '3 h')
+    """
+    seconds = max(0.0, seconds)
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

@@ -8,7 +8,10 @@ Rules:
 * A job is over when the batch system says so, or when it has stopped to know a job it knew and no
   worker of that job is connected.  Workers that leave are never reason enough: a loss is counted,
   and replaced, once.
-* Whatever is lost or rejected is replaced, each time after a longer pause (``DELAYS``).
+* Whatever is lost or rejected is replaced, each time after a longer pause (``DELAYS``).  A job that
+  used up its time, or had to make room for another's, is no loss, unless it had hardly begun.
+* A requeued job is the same job.  It counts as one of those wanted while it waits: whoever it had
+  to make room for has its nodes, and a job submitted in its place would wait behind it.
 * ``FAILURES_IN_A_ROW`` jobs that ended without one connected worker, or as many rejected
   submissions, pause the pool: no more submissions until ``resume`` or ``scale``.  An error that a
   second try cannot mend (no such command, no space for the script) pauses it at once.
@@ -19,6 +22,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
+from jobqueue.cluster.causes import (
+    CANCELLED,
+    COMPLETED,
+    NOBODYS_FAULT,
+    NODE_FAILED,
+    PREEMPTED,
+    UNKNOWN,
+    WALLTIME,
+)
 from jobqueue.cluster.jobs import (
     WAITING,
     Happening,
@@ -28,6 +40,7 @@ from jobqueue.cluster.jobs import (
     Phase,
 )
 from jobqueue.cluster.limits import UNLIMITED, Limits, Quota
+from jobqueue.cluster.renewal import Renewal
 from jobqueue.errors import BatchSystemError, CommandNotFound
 
 FAILURES_IN_A_ROW = 3
@@ -41,6 +54,9 @@ QUIET = 600.0
 
 NOT_YET_VISIBLE = 30.0
 """Seconds in which a batch system may not yet show a job that it has accepted."""
+
+HARDLY_BEGUN = 20.0
+"""Seconds that a job has to work for its end to be as good as expected, whatever the cause."""
 
 MISSES = 2
 """Answers in a row without a job the batch system used to show, before it is taken for ended."""
@@ -77,16 +93,24 @@ class PoolState:
         What it asks of the batch system at the most.
     shared
         What it and other pools together ask at the most.
+    margin
+        Seconds before the end of their time in which its jobs hand over; None for the usual.
     """
 
     def __init__(
-        self, name: str = "default", limits: Limits = UNLIMITED, *, shared: Quota | None = None
+        self,
+        name: str = "default",
+        limits: Limits = UNLIMITED,
+        *,
+        shared: Quota | None = None,
+        margin: float | None = None,
     ) -> None:
         self.name = name
         self.limits = limits
         self.quotas = (Quota(limits), *(() if shared is None else (shared,)))
         for quota in self.quotas:
             quota.join(self)
+        self.renewal = Renewal(margin)
         self.wanted = 0
         self.mode = ""  # how `wanted` comes about, for people, if not by `scale`
         self.submitting = 0
@@ -115,9 +139,17 @@ class PoolState:
         """Jobs that count towards ``wanted``."""
         return [job for job in self.jobs.values() if job.live]
 
+    def standing_in(self) -> list[JobRecord]:
+        """Jobs whose time is nearly over; others are wanted in their place."""
+        return [job for job in self.jobs.values() if job.stands_in]
+
     def unended(self) -> list[JobRecord]:
         """Jobs that may still exist in the batch system."""
         return [job for job in self.jobs.values() if job.state is not JobState.ENDED]
+
+    def snapshot(self, now: float) -> list[JobRecord]:
+        """All jobs as they stand, ended ones included, oldest first; they stay as they are."""
+        return [job.copy(now) for job in self.jobs.values()]
 
     # --- what the user wants -------------------------------------------------------------
 
@@ -174,12 +206,29 @@ class PoolState:
         job.reason, job.estimated_start = report.reason, report.estimated_start
         job.node = report.node or job.node
         job.log_path = report.log_path or job.log_path
-        pending = report.phase is Phase.PENDING
-        job.advance(Happening.QUEUED if pending else Happening.STARTED)
+        if report.phase is Phase.RUNNING:
+            job.started_at = now if job.started_at is None else job.started_at
+            job.advance(Happening.STARTED)
+        elif job.was_requeued:
+            job.begin_anew()
+        else:
+            job.advance(Happening.QUEUED)
         return before != (job.state, job.reason)
 
-    def worker_joined(self, job_id: str, worker: str) -> bool:
-        """Take in that a worker connected; return whether its job is one of ours."""
+    def worker_joined(
+        self, job_id: str, worker: str, now: float = 0.0, expires_at: float | None = None
+    ) -> bool:
+        """Take in that a worker connected; return whether its job is one of ours.
+
+        Parameters
+        ----------
+        job_id, worker
+            Who came.
+        now
+            The time.
+        expires_at
+            When the job's time is over, if the worker knows.
+        """
         job = self.jobs.get(job_id)
         if job is None:
             return False
@@ -187,6 +236,28 @@ class PoolState:
         job.workers |= {worker}
         job.ever_connected = True
         self.failed_starts = 0
+        job.started_at = now if job.started_at is None else job.started_at
+        if expires_at is not None:
+            job.expires_at = expires_at
+        if job.joined_at is None:
+            job.joined_at = now
+            self.renewal.came(job)
+        return True
+
+    def worker_drains(self, job_id: str, reason: str) -> bool:
+        """Take in that a worker hands over, not by our wish; return whether its job is ours.
+
+        Of any other reason than walltime the batch system will tell what comes of it: a job that
+        has to make room may come back.
+        """
+        job = self.jobs.get(job_id)
+        if job is None:
+            return False
+        if job.state is JobState.CONNECTED:
+            job.leaves = reason
+            if WALLTIME in reason:
+                job.expiring = True
+                job.advance(Happening.DRAIN)
         return True
 
     def worker_left(self, job_id: str, worker: str) -> bool:
@@ -210,7 +281,7 @@ class PoolState:
         for job_id in job_ids:
             job = self.jobs[job_id]
             job.unwanted = job.state is not JobState.ENDED
-            self.report(JobReport(job_id, Phase.ENDED, cause="cancelled"), now)
+            self.report(JobReport(job_id, Phase.ENDED, cause=CANCELLED), now)
 
     # --- limits --------------------------------------------------------------------------
 
@@ -233,7 +304,9 @@ class PoolState:
 
     def _missing(self, job: JobRecord, report: JobReport, now: float) -> bool:
         """Believe that a job is over when the batch system does not show it?"""
-        if report.cause:  # its agent left an exit record: that settles it
+        if report.cause and job.state is not JobState.PENDING:
+            # It has left word of its end: that settles it. Of one that waits, that may be of an
+            # earlier run.
             self._ended(job, report, now)
             return True
         if job.workers:  # silence of the batch system against a living connection
@@ -243,28 +316,30 @@ class PoolState:
         job.missed += 1
         if job.missed < MISSES and job.cancelled_at is None:
             return True
-        gone = dataclasses.replace(report, cause="cancelled" if job.unwanted else "unknown")
-        self._ended(job, gone, now)
+        cause = report.cause or (CANCELLED if job.unwanted else UNKNOWN)
+        self._ended(job, dataclasses.replace(report, cause=cause), now)
         return True
 
     def _ended(self, job: JobRecord, report: JobReport, now: float) -> None:
         job.advance(Happening.GONE)
         job.workers = frozenset()
         job.reason, job.estimated_start = report.reason, ""
-        job.exit_code, job.cause = report.exit_code, report.cause
+        job.exit_code, job.cause = report.exit_code, _cause_of(job, report.cause)
         job.node = report.node or job.node
         job.log_path, job.log_tail = report.log_path or job.log_path, report.log_tail
         if not job.unwanted:
             self._lost(job, now)
-        job.unwanted = False
+        job.unwanted = job.expiring = False
         job.cancelled_at = None
         self._forget_oldest()
 
     def _lost(self, job: JobRecord, now: float) -> None:
         """Note that a job ended that nobody had asked to end."""
-        if job.ever_connected:
-            if job.cause != "walltime":
-                self._setback(now)
+        worked = job.joined_at is not None and now - job.joined_at >= HARDLY_BEGUN
+        if worked and job.cause in NOBODYS_FAULT:
+            return
+        if job.ever_connected or job.cause in (PREEMPTED, NODE_FAILED):
+            self._setback(now)
             return
         self.failed_starts += 1
         self._delay(self.failed_starts, now)
@@ -307,5 +382,16 @@ class PoolState:
             assert job.job_id == job_id
             assert (job.state is JobState.CONNECTED) <= bool(job.workers), job
             assert (job.state in WAITING) <= (not job.workers), job
-            assert (job.state is JobState.DRAINING) <= job.unwanted, job
-            assert (job.state is JobState.ENDED) <= (not job.unwanted), job
+            assert (job.state is JobState.DRAINING) <= (job.unwanted or job.expiring), job
+            assert (job.state is JobState.ENDED) <= (not (job.unwanted or job.expiring)), job
+            assert job.expiring <= (job.state not in WAITING), job
+
+
+def _cause_of(job: JobRecord, cause: str) -> str:
+    """Return why a job ended, of which we know that its time was nearly over.
+
+    An agent that was told to end, for another job had come in place of its own, has seen no more
+    than that.
+    """
+    by_us = cause == CANCELLED and job.cancelled_at is not None
+    return WALLTIME if job.expiring and (by_us or cause in (COMPLETED, UNKNOWN)) else cause

@@ -6,8 +6,10 @@ it has decided and *returns* what is to be done.  The shell around it (loop.py) 
 Rules:
 
 * ``wanted`` counts jobs.  A job counts from the moment its submission is under way until it has
-  ended or we asked for its end.  Live jobs and submissions under way never exceed ``wanted`` except
-  while the excess is being taken away.
+  ended, we asked for its end, or its time is nearly over.  Live jobs and submissions under way
+  never exceed ``wanted`` except while the excess is being taken away.
+* A job whose time is nearly over (renewal.py) works on until the one in its place has come, and is
+  drained then: no more jobs work than are wanted.
 * Shrinking takes jobs that wait first, then those that run without a worker, then idle ones, then
   those that work; connected ones are drained before they are cancelled.
 * One submission is under way at a time.
@@ -82,6 +84,9 @@ def decide(pool: PoolState, load: Mapping[str, Load], now: float) -> Actions:
     now
         Time in seconds, on the clock the pool's other times are on.
     """
+    for job in pool.live():
+        due = pool.renewal.due(job)
+        job.expiring = due is not None and now >= due
     cancel, retire = _shrink(pool, load, now)
     cancel += _overdue(pool, now)
     submit = _shortage(pool)
@@ -103,11 +108,9 @@ def _shrink(
     pool: PoolState, load: Mapping[str, Load], now: float
 ) -> tuple[list[str], dict[str, tuple[str, ...]]]:
     """Choose who has to go; cancel what waits, drain what is connected."""
-    live = pool.live()
-    excess = len(live) - pool.goal
     cancel: list[str] = []
     retire: dict[str, tuple[str, ...]] = {}
-    for job in _victims(live, load)[: max(0, excess)]:
+    for job in (*_excess(pool, load), *_relieved(pool, load)):
         job.unwanted = True
         if job.state is JobState.CONNECTED and not pool.closing:
             job.advance(Happening.DRAIN)
@@ -116,11 +119,25 @@ def _shrink(
             cancel.append(job.job_id)
     for job in pool.unended():
         late = job.workers - job.retired
-        if job.state is JobState.DRAINING and late and job.cancelled_at is None:
+        if job.state is JobState.DRAINING and job.unwanted and late and job.cancelled_at is None:
             job.retired |= late  # also one that the agent restarted in the meantime
             job.drained_at = None
             retire[job.job_id] = tuple(sorted(late))
     return cancel, retire
+
+
+def _excess(pool: PoolState, load: Mapping[str, Load]) -> list[JobRecord]:
+    """Return those of the jobs that count who are too many."""
+    live = pool.live()
+    return _victims(live, load)[: max(0, len(live) - pool.goal)]
+
+
+def _relieved(pool: PoolState, load: Mapping[str, Load]) -> list[JobRecord]:
+    """Return those who stood in for others that have come, or that nobody wants any more."""
+    # One that hands over by itself is about to end.
+    standing_in = [job for job in pool.standing_in() if job.state is not JobState.DRAINING]
+    working = sum(job.state is JobState.CONNECTED for job in pool.live())
+    return _victims(standing_in, load)[: max(0, working + len(standing_in) - pool.goal)]
 
 
 def _victims(live: Sequence[JobRecord], load: Mapping[str, Load]) -> list[JobRecord]:
@@ -163,6 +180,7 @@ def _cancel_due(pool: PoolState, job: JobRecord) -> float | None:
 
 def _next_deadline(pool: PoolState) -> float | None:
     deadlines = [due for job in pool.jobs.values() if (due := _cancel_due(pool, job)) is not None]
+    deadlines += [due for job in pool.live() if (due := pool.renewal.due(job)) is not None]
     if _shortage(pool):
         deadlines.append(pool.next_submission)
     return min(deadlines, default=None)

@@ -46,7 +46,7 @@ def test_a_preempted_and_requeued_job_waits_again() -> None:
         (Happening.STARTED, JobState.RUNNING),
         (Happening.JOINED, JobState.CONNECTED),
         (Happening.DESERTED, JobState.RUNNING),
-        (Happening.QUEUED, JobState.PENDING),
+        (Happening.REQUEUED, JobState.PENDING),
         (Happening.STARTED, JobState.RUNNING),
         (Happening.JOINED, JobState.CONNECTED),
     ]:

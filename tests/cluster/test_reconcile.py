@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from jobqueue.cluster.jobs import JobReport, JobState, Phase
-from jobqueue.cluster.pool import DELAYS, NOT_YET_VISIBLE, Limits, PoolState, Submission
+from jobqueue.cluster.limits import UNLIMITED, Limits
+from jobqueue.cluster.pool import DELAYS, NOT_YET_VISIBLE, PoolState, Submission
 from jobqueue.cluster.reconcile import CANCEL_AGAIN, DRAIN_GRACE, Actions, Load, decide
 from jobqueue.errors import SubmissionRejected
 
@@ -16,7 +19,7 @@ def running_pool(jobs: int, *, connected: int | None = None) -> PoolState:
     pool.submitted(Submission(tuple(str(i) for i in range(jobs))), 0.0)
     for i in range(jobs if connected is None else connected):
         pool.report(JobReport(str(i), Phase.RUNNING), 0.0)
-        pool.worker_joined(str(i), f"w{i}")
+        pool.worker_joined(str(i), f"w{i}", 0.0)
     return pool
 
 
@@ -73,7 +76,7 @@ def test_a_worker_restarted_on_a_draining_job_is_drained_too() -> None:
     pool.scale(0)
     assert decide(pool, {}, 1.0).retire == {"0": ("w0",)}
     pool.worker_left("0", "w0")
-    pool.worker_joined("0", "w0 again")
+    pool.worker_joined("0", "w0 again", 2.0)
     pool.drained("0", 2.0)
     assert decide(pool, {}, 2.0).retire == {"0": ("w0 again",)}
     assert decide(pool, {}, 2.0 + DRAIN_GRACE).cancel == ()
@@ -93,7 +96,7 @@ def test_a_cancel_that_had_no_effect_is_repeated() -> None:
 def test_a_lost_job_is_replaced_once() -> None:
     """Its workers' leaving changes nothing; the batch system's word does, once."""
     pool = running_pool(2)
-    pool.worker_joined("0", "w0b")
+    pool.worker_joined("0", "w0b", 0.0)
     pool.worker_left("0", "w0")
     pool.worker_left("0", "w0b")
     assert pool.jobs["0"].state is JobState.RUNNING
@@ -116,7 +119,7 @@ def test_losses_in_a_row_slow_the_replacement_down() -> None:
             now += delay
         assert decide(pool, {}, now).submit == 1
         pool.submitted(Submission((f"next{step}",)), now)
-        pool.worker_joined(f"next{step}", "w")
+        pool.worker_joined(f"next{step}", "w", now)
         now += 0.1
     assert pool.pause is None
 
@@ -129,14 +132,36 @@ def test_losses_of_one_moment_are_one_setback() -> None:
     assert decide(pool, {}, 5.0).submit == 50
 
 
-def test_walltime_is_no_setback() -> None:
-    """Jobs that used up their walltime are replaced at once, every time."""
+@pytest.mark.parametrize("cause", ["walltime", "preempted"])
+def test_an_end_that_is_nobodys_fault_is_no_setback(cause: str) -> None:
+    """Jobs that used up their time, or had to make room, are replaced at once, every time."""
     pool = running_pool(1)
-    for step in range(5):
-        end(pool, pool.live()[0].job_id, float(step), cause="walltime")
-        assert decide(pool, {}, float(step)).submit == 1
-        pool.submitted(Submission((f"n{step}",)), float(step))
-        pool.worker_joined(f"n{step}", "w")
+    for step in range(1, 6):
+        now = 60.0 * step
+        end(pool, pool.live()[0].job_id, now, cause=cause)
+        assert decide(pool, {}, now).submit == 1
+        pool.submitted(Submission((f"n{step}",)), now)
+        pool.worker_joined(f"n{step}", "w", now)
+
+
+def test_jobs_that_end_as_soon_as_they_have_come_are_a_setback_all_the_same() -> None:
+    """A walltime shorter than the margin is not answered by one submission after the other."""
+    pool = running_pool(1)
+    end(pool, "0", 2.0, cause="walltime")
+    assert decide(pool, {}, 2.0).submit == 1
+    pool.submitted(Submission(("1",)), 2.0)
+    pool.worker_joined("1", "w", 3.0)
+    end(pool, "1", 4.0, cause="walltime")
+    assert decide(pool, {}, 4.0) == Actions(wait_until=4.0 + DELAYS[1])
+
+
+def test_a_job_preempted_on_its_way_is_no_failed_start() -> None:
+    """Nothing is wrong with jobs of which the nodes are wanted by others, or have failed."""
+    pool = running_pool(4, connected=0)
+    for job_id, cause in enumerate(["preempted", "node failed", "preempted", "node failed"]):
+        end(pool, str(job_id), float(job_id), cause=cause)
+    assert pool.failed_starts == 0
+    assert pool.pause is None
 
 
 def test_three_starts_that_never_connected_pause_the_pool() -> None:
@@ -163,7 +188,7 @@ def test_a_connection_ends_the_row_of_failed_starts() -> None:
     pool = running_pool(6, connected=0)
     end(pool, "0", 1.0)
     end(pool, "1", 1.0)
-    pool.worker_joined("2", "w")
+    pool.worker_joined("2", "w", 1.0)
     end(pool, "3", 1.0)
     end(pool, "4", 1.0)
     assert pool.pause is None
@@ -223,7 +248,7 @@ def test_a_worker_from_a_job_given_up_gets_that_job_cancelled() -> None:
     """A job that ended by all accounts and then connects is not left running."""
     pool = running_pool(1, connected=0)
     pool.report(JobReport("0", Phase.MISSING, cause="node failed"), 1.0)
-    pool.worker_joined("0", "late")
+    pool.worker_joined("0", "late", 2.0)
     assert decide(pool, {}, 2.0).cancel == ("0",)
     assert decide(pool, {}, 3.0).cancel == ()
     pool.worker_left("0", "late")
@@ -275,8 +300,8 @@ def test_no_more_jobs_exist_than_may() -> None:
     pool.scale(5)
     assert decide(pool, {}, 0.0).submit == 2
     pool.submitted(Submission(("0", "1")), 0.0)
-    pool.worker_joined("0", "w0")
-    pool.worker_joined("1", "w1")
+    pool.worker_joined("0", "w0", 0.0)
+    pool.worker_joined("1", "w1", 0.0)
     pool.scale(1)
     assert decide(pool, {}, 1.0).retire == {"1": ("w1",)}
     pool.scale(5)
@@ -316,3 +341,150 @@ def test_a_job_with_an_actor_goes_after_idle_ones() -> None:
     pool.scale(1)
     load = {"0": Load(stored_bytes=100), "1": Load(busy=True)}
     assert decide(pool, load, 1.0).retire == {"0": ("w0",)}
+
+
+# --- walltime ---
+
+
+def short_lived(jobs: int, *, limits: Limits = UNLIMITED) -> PoolState:
+    """A pool at rest, of jobs that took 3 s to come and end at 60 s."""
+    pool = PoolState(limits=limits)
+    pool.scale(jobs)
+    decide(pool, {}, 0.0)
+    pool.submitted(Submission(tuple(map(str, range(jobs)))), 0.0)
+    for i in map(str, range(jobs)):
+        pool.report(JobReport(i, Phase.RUNNING), 1.0)
+        pool.worker_joined(i, f"w{i}", 3.0, 60.0)
+    return pool
+
+
+DUE = 60.0 - 10.0 - 3.0  # the end, the margin, and what jobs take to come
+
+
+def test_a_job_near_its_end_is_replaced_in_time() -> None:
+    """So long before its end as jobs take to come, and as it hands over; once."""
+    pool = short_lived(1)
+    assert decide(pool, {}, 4.0) == Actions(wait_until=DUE)
+    assert decide(pool, {}, DUE - 0.1).submit == 0
+    assert decide(pool, {}, DUE).submit == 1
+    pool.submitted(Submission(("next",)), DUE)
+    for now in (DUE, DUE + 2.0, 61.0):
+        assert decide(pool, {}, now) == Actions()
+    end(pool, "0", 62.0, cause="walltime")
+    assert decide(pool, {}, 62.0) == Actions()
+    assert len(pool.live()) == 1
+
+
+def test_a_job_stands_in_until_the_one_in_its_place_has_come() -> None:
+    """It is drained then, the idlest first, so that no more work than are wanted."""
+    pool = short_lived(3)
+    assert decide(pool, {}, DUE).submit == 3
+    pool.submitted(Submission(("a", "b", "c")), DUE)
+    assert decide(pool, {}, DUE) == Actions()
+    pool.worker_joined("a", "wa", DUE + 1, 120.0)
+    load = {"0": Load(processing=2, busy=True), "2": Load(processing=1, busy=True)}
+    assert decide(pool, load, DUE + 1).retire == {"1": ("w1",)}
+    end(pool, "1", DUE + 2, cause="completed")
+    assert pool.jobs["1"].cause == "walltime"
+    assert decide(pool, load, DUE + 2).submit == 0
+
+
+def test_where_no_more_jobs_may_be_a_replacement_follows_the_end() -> None:
+    """A limit holds, whatever ends."""
+    pool = short_lived(2, limits=Limits(max_jobs=3))
+    assert decide(pool, {}, DUE).submit == 1
+    pool.submitted(Submission(("a",)), DUE)
+    assert decide(pool, {}, DUE + 5).submit == 0
+    end(pool, "0", 58.0, cause="walltime")
+    assert decide(pool, {}, 58.0).submit == 1
+
+
+def test_scaling_down_ends_those_who_stand_in() -> None:
+    """Whoever wants nothing keeps nothing, though the end were near anyway."""
+    pool = short_lived(2)
+    assert decide(pool, {}, DUE).submit == 2
+    pool.submitted(Submission(("a", "b")), DUE)
+    pool.scale(1)
+    actions = decide(pool, {}, DUE)
+    assert (actions.cancel, actions.retire) == (("b",), {"1": ("w1",)})
+    assert pool.jobs["0"].stands_in
+    pool.scale(0)
+    actions = decide(pool, {}, DUE)
+    assert (actions.cancel, actions.retire) == (("a",), {"0": ("w0",)})
+
+
+def test_a_job_that_hands_over_by_itself_is_left_to_it() -> None:
+    """Its agent knows the end best: the replacement is due, and nobody drains it once more."""
+    pool = short_lived(1)
+    assert pool.worker_drains("0", "walltime")
+    assert not pool.worker_drains("77", "walltime")
+    assert decide(pool, {}, 20.0) == Actions(submit=1)
+    assert len(pool.standing_in()) == 1
+    [job] = pool.snapshot(20.0)
+    assert str(job) == "0 DRAINING (walltime in 40 s)"
+    pool.submitted(Submission(("next",)), 20.0)
+    pool.worker_joined("next", "n", 21.0, 100.0)
+    assert decide(pool, {}, 21.0).retire == {}
+    pool.worker_left("0", "w0")
+    end(pool, "0", 30.0, cause="walltime")
+    assert (pool.losses, pool.failed_starts) == (0, 0)
+    pool.validate()
+
+
+def test_a_job_that_hands_over_for_another_reason_is_not_replaced_before_it_has_ended() -> None:
+    """It may have to make room for another job, and come back."""
+    pool = short_lived(1)
+    pool.worker_drains("0", "asked to end by SIGTERM")
+    assert decide(pool, {}, 20.0).submit == 0
+    assert str(pool.snapshot(20.0)[0]) == "0 CONNECTED (asked to end by SIGTERM)"
+
+
+def test_a_slow_queue_does_not_make_jobs_be_replaced_as_soon_as_they_come() -> None:
+    """Half of their time they are left in peace, however long the next will wait."""
+    pool = PoolState(margin=5.0)
+    pool.scale(1)
+    decide(pool, {}, 0.0)
+    pool.submitted(Submission(("0",)), 0.0)
+    pool.report(JobReport("0", Phase.RUNNING), 5000.0)
+    pool.worker_joined("0", "w", 5000.0, 5060.0)
+    assert decide(pool, {}, 5000.0) == Actions(wait_until=5060.0 - 30.0 - 5.0)
+
+
+# --- requeued jobs ---
+
+
+def test_a_requeued_job_is_the_same_job_and_not_replaced() -> None:
+    """It waits where one in its place would wait, too; then it works for its whole time."""
+    pool = short_lived(1)
+    pool.worker_left("0", "w0")
+    assert pool.report(JobReport("0", Phase.PENDING, reason="BeginTime"), 10.0)
+    assert decide(pool, {}, 10.0) == Actions()
+    [job] = pool.snapshot(10.0)
+    assert str(job) == "0 PENDING (BeginTime)"
+    assert job.restarts == 1
+    pool.report(JobReport("0", Phase.RUNNING), 130.0)
+    pool.worker_joined("0", "w0", 133.0, 190.0)
+    assert decide(pool, {}, 133.0) == Actions(wait_until=190.0 - 13.0)
+    assert (len(pool.jobs), pool.losses) == (1, 0)
+
+
+def test_what_a_requeued_job_left_in_its_first_run_does_not_end_it() -> None:
+    """A silence of the batch system does not make its first agent's last word true."""
+    pool = short_lived(1)
+    pool.worker_left("0", "w0")
+    pool.report(JobReport("0", Phase.PENDING, reason="BeginTime"), 10.0)
+    stale = JobReport("0", Phase.MISSING, cause="cancelled", reason="asked to end by SIGTERM")
+    pool.report(stale, 12.0)
+    assert pool.jobs["0"].live
+    pool.report(JobReport("0", Phase.PENDING, reason="BeginTime"), 14.0)
+    assert pool.jobs["0"].missed == 0
+
+
+def test_a_job_requeued_after_it_was_replaced_is_given_up() -> None:
+    """Two wait now where one is wanted: the one that came last goes."""
+    pool = short_lived(1)
+    decide(pool, {}, DUE)
+    pool.submitted(Submission(("next",)), DUE)
+    pool.worker_left("0", "w0")
+    pool.report(JobReport("0", Phase.PENDING, reason="BeginTime"), DUE + 1)
+    assert decide(pool, {}, DUE + 1).cancel == ("next",)

@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from jobqueue.cluster.jobs import WAITING, JobReport, JobState, Phase
 from jobqueue.cluster.pool import DELAYS, FAILURES_IN_A_ROW, Limits, PoolState, Submission
-from jobqueue.cluster.reconcile import CANCEL_AGAIN, DRAIN_GRACE, Actions, Load, decide
+from jobqueue.cluster.reconcile import CANCEL_AGAIN, DRAIN_GRACE, Load, decide
 from jobqueue.errors import SubmissionRejected
 
 PICK = st.integers(0, 2**16)
@@ -21,6 +21,7 @@ class Simulated:
         self.phase = Phase.PENDING
         self.workers: set[str] = set()
         self.cancelled = False
+        self.expires_at: float | None = None
 
 
 class PoolMachine(RuleBasedStateMachine):
@@ -50,6 +51,9 @@ class PoolMachine(RuleBasedStateMachine):
             if self.limits.max_pending is not None:
                 pending = sum(job.state in WAITING for job in self.pool.unended())
                 assert pending + actions.submit <= self.limits.max_pending
+        working = [job for job in self.pool.live() if job.state is JobState.CONNECTED]
+        stand_in = [job for job in self.pool.standing_in() if job.state is JobState.CONNECTED]
+        assert len(working) + len(stand_in) <= max(self.pool.goal, len(working))
         for job_id in actions.cancel:
             self.batch[job_id].cancelled = True
         self.to_drain |= set(actions.retire)
@@ -102,12 +106,35 @@ class PoolMachine(RuleBasedStateMachine):
         if job_id := self.pick(number, Phase.PENDING):
             self.batch[job_id].phase = Phase.RUNNING
 
-    @rule(number=PICK, worker=st.sampled_from("ab"))
-    def connect(self, number: int, worker: str) -> None:
+    @rule(
+        number=PICK,
+        worker=st.sampled_from("ab"),
+        time_left=st.sampled_from([None, 0.0, 5.0, 60.0, 3600.0]),
+    )
+    def connect(self, number: int, worker: str, time_left: float | None) -> None:
         if job_id := self.pick(number, Phase.RUNNING):
-            self.batch[job_id].workers.add(worker)
-            self.pool.worker_joined(job_id, worker)
+            job = self.batch[job_id]
+            if job.expires_at is None and time_left is not None:
+                job.expires_at = self.now + time_left
+            job.workers.add(worker)
+            self.pool.worker_joined(job_id, worker, self.now, job.expires_at)
             self.act()
+
+    @rule(number=PICK, reason=st.sampled_from(["walltime", "asked to end by SIGTERM"]))
+    def hand_over(self, number: int, reason: str) -> None:
+        """The agent of a job has its workers hand over."""
+        if job_id := self.pick(number, Phase.RUNNING, connected=True):
+            self.pool.worker_drains(job_id, reason)
+            self.act()
+
+    @rule()
+    def reach_walltime(self) -> None:
+        """The batch system ends all jobs whose time is over."""
+        for job_id, job in self.batch.items():
+            over = job.expires_at is not None and self.now >= job.expires_at
+            if over and job.phase is Phase.RUNNING:
+                self.end(job_id)
+        self.act()
 
     @rule(number=PICK)
     def disconnect(self, number: int) -> None:
@@ -122,6 +149,7 @@ class PoolMachine(RuleBasedStateMachine):
         if job_id := self.pick(number, Phase.RUNNING):
             self.end(job_id)
             self.batch[job_id].phase = Phase.PENDING
+            self.batch[job_id].expires_at = None
             self.act()
 
     @rule(number=PICK, phase=st.sampled_from([Phase.PENDING, Phase.RUNNING]))
@@ -136,14 +164,15 @@ class PoolMachine(RuleBasedStateMachine):
             if job.cancelled and job.phase is not Phase.ENDED:
                 self.end(job_id)
 
-    @rule(trace=st.booleans())
-    def poll(self, trace: bool) -> None:
+    @rule(trace=st.booleans(), cause=st.sampled_from(["", "completed", "walltime", "preempted"]))
+    def poll(self, trace: bool, cause: str = "") -> None:
         for job in list(self.pool.unended()):
             simulated = self.batch[job.job_id]
             phase = simulated.phase
             if phase is Phase.ENDED and not trace:
                 phase = Phase.MISSING
-            self.pool.report(JobReport(job.job_id, phase), self.now)
+            told = cause if phase in (Phase.ENDED, Phase.MISSING) else ""
+            self.pool.report(JobReport(job.job_id, phase, cause=told), self.now)
         self.act()
 
     @rule()
@@ -205,9 +234,10 @@ class PoolMachine(RuleBasedStateMachine):
                 self.answer_submission(0, False)
             self.drain()
             self.carry_out_cancellations()
+            self.reach_walltime()
             self.poll(True)
         idle = decide(self.pool, {}, self.now)
-        assert idle == Actions()
+        assert (idle.submit, idle.cancel, idle.retire) == (0, (), {})
 
 
 PoolMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
@@ -247,7 +277,7 @@ def test_a_simulated_batch_system_reaches_every_state() -> None:
     machine.start(0)
     machine.poll(True)
     look()
-    machine.connect(0, "a")
+    machine.connect(0, "a", None)
     look()
     machine.scale(0)
     look()

@@ -1,0 +1,61 @@
+"""When the job that takes another's place is submitted: early enough to be there in time. Pure.
+
+A job whose time is nearly over stops to count as one of the jobs wanted, so that another is
+submitted. That is so long before its end:
+
+    what jobs of this pool took lately from their submission until they worked (the median),
+    but no more than half of the job's time: where the queue is slower than that, jobs would
+    be submitted in place of those that have hardly begun
+  + the margin, in which it hands over and takes no more tasks
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+
+from jobqueue.cluster.jobs import JobRecord
+
+REMEMBERED = 9
+"""So many of the last jobs tell how long the next will take to come."""
+
+
+def default_margin(walltime: float) -> float:
+    """Return how long before its end, in seconds, a job hands over if nobody has said it."""
+    return min(120.0, max(10.0, walltime / 10))
+
+
+class Renewal:
+    """What is remembered of jobs that came, and what follows for those that will go.
+
+    Parameters
+    ----------
+    margin
+        Seconds before their end in which jobs hand over; None for the usual.
+
+    Examples
+    --------
+    >>> renewal = Renewal()
+    >>> job = JobRecord("1", "default", 0.0, started_at=5.0, joined_at=8.0, expires_at=65.0)
+    >>> renewal.came(job)
+    >>> renewal.due(job)  # 8 s to come, 10 s to hand over
+    47.0
+    """
+
+    def __init__(self, margin: float | None = None) -> None:
+        self._margin = margin
+        self._took: deque[float] = deque(maxlen=REMEMBERED)
+
+    def came(self, job: JobRecord) -> None:
+        """Take note that a job's first worker has connected."""
+        if job.joined_at is not None and not job.restarts:
+            self._took.append(job.joined_at - job.submitted_at)
+
+    def due(self, job: JobRecord) -> float | None:
+        """Return when the job in its place is to be submitted; None if it has no known end."""
+        if job.expires_at is None or job.started_at is None:
+            return None
+        total = max(0.0, job.expires_at - job.started_at)
+        margin = default_margin(total) if self._margin is None else self._margin
+        to_come = statistics.median(self._took) if self._took else 0.0
+        return job.expires_at - min(to_come, total / 2) - margin
