@@ -42,6 +42,8 @@ def describe(pool: PoolState, *, workers: int | None, system: str) -> str:
     leaving = [job for job in pool.unended() if job.unwanted]
     if leaving:
         parts.append(f"{_count(len(leaving), 'job')} leaving")
+    if expiring := pool.standing_in():
+        parts.append(f"{_count(len(expiring), 'job')} near the end of the walltime")
     if pool.submitting:
         parts.append(f"{_count(pool.submitting, 'job')} being submitted")
     parts += _held_back(pool) + _trouble(pool)
@@ -60,7 +62,7 @@ def outage(pool: PoolState, *, system: str, script: str | None) -> WorkersUnavai
     script
         Path of the job script that was submitted last.
     """
-    if pool.live():
+    if pool.live() or pool.standing_in():
         return None
     return shortage(pool, system=system, script=script)
 

@@ -56,6 +56,21 @@ def test_nothing_wanted_says_what_to_do() -> None:
     assert "closed" in describe(pool, workers=0, system="slurm")
 
 
+def test_jobs_that_stand_in_are_told_beside_those_in_their_place() -> None:
+    """And while they work nobody is turned away, though no other can come."""
+    pool = pool_of(JobReport("1", Phase.RUNNING))
+    pool.worker_joined("1", "w", 1.0, 61.0)
+    decide(pool, {}, 59.0)
+    pool.submitted(Submission(error=CommandNotFound("sbatch is not on PATH")), 59.0)
+    assert describe(pool, workers=1, system="slurm") == (
+        "1 worker; 1 job near the end of the walltime; "
+        "paused after 1 failed submission: sbatch is not on PATH"
+    )
+    assert outage(pool, system="slurm", script="/s") is None
+    pool.report(JobReport("1", Phase.ENDED, cause="walltime"), 61.0)
+    assert outage(pool, system="slurm", script="/s") is not None
+
+
 def test_a_pause_with_jobs_still_coming_is_no_outage() -> None:
     """Somebody may yet come, so nobody who waits is turned away; with the last job it ends."""
     reports = [JobReport(str(i), Phase.PENDING) for i in range(4)]
