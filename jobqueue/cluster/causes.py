@@ -42,13 +42,13 @@ LOG_LINES: Sequence[tuple[re.Pattern[str], str]] = tuple(
     (re.compile(pattern), cause)
     for pattern, cause in (
         # Slurm: *** JOB 5 ON n1 CANCELLED AT 2026-11-20T12:00:00 DUE TO TIME LIMIT ***
-        (r"slurmstepd: error: \*\*\* .* DUE TO TIME LIMIT", WALLTIME),
-        (r"slurmstepd: error: \*\*\* .* DUE TO PREEMPTION", PREEMPTED),
-        (r"slurmstepd: error: \*\*\* .* DUE TO NODE FAILURE", NODE_FAILED),
+        (r"slurmstepd[\w.-]*: error: \*\*\* .* DUE TO TIME LIMIT", WALLTIME),
+        (r"slurmstepd[\w.-]*: error: \*\*\* .* DUE TO PREEMPTION", PREEMPTED),
+        (r"slurmstepd[\w.-]*: error: \*\*\* .* DUE TO NODE FAILURE", NODE_FAILED),
         # control groups, in two spellings; and the accounting plugin that polls a job's memory
-        (r"slurmstepd: error: Detected \d+ oom.kill event", OUT_OF_MEMORY),
-        (r"slurmstepd: error: .*exceeded .*memory limit", OUT_OF_MEMORY),
-        (r"slurmstepd: error: \*\*\* .* CANCELLED AT", CANCELLED),
+        (r"slurmstepd[\w.-]*: error: Detected \d+ oom.kill event", OUT_OF_MEMORY),
+        (r"slurmstepd[\w.-]*: error: .*exceeded .*memory limit", OUT_OF_MEMORY),
+        (r"slurmstepd[\w.-]*: error: \*\*\* .* CANCELLED AT", CANCELLED),
         # PBS and TORQUE: =>> PBS: job killed: walltime 21 exceeded limit 10
         (r"=>> PBS: job killed: walltime ", WALLTIME),
         (r"=>> PBS: job killed: (mem|vmem|pmem|pvmem) ", OUT_OF_MEMORY),

@@ -45,7 +45,7 @@ TIME_LIMIT = (
         ("", None, "=>> PBS: job killed: mem 2kb exceeded limit 1kb", "out of memory"),
         ("", None, "TERM_MEMLIMIT: job killed after reaching LSF memory usage limit.",
          "out of memory"),
-        ("crashed", None, "slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch.",
+        ("crashed", None, "slurmstepd-n1: error: Detected 1 oom-kill event(s) in StepId=7.batch.",
          "out of memory"),
         ("crashed", None, "slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026 DUE TO PREEMPTION",
          "preempted"),
