@@ -1,6 +1,8 @@
-"""The real Slurm cluster that `ci/check` brings up, as the `slurm` fixture.
+"""The real Slurm cluster that the tests run on, as the `slurm` fixture.
 
-By hand: ``python3 ci/slurm up; eval "$(python3 ci/slurm env)"``, then pytest.
+It is that of `ci/slurm`, whose nodes are network namespaces of this machine, or that of
+`ci/containers`. By hand: ``python3 ci/slurm up; eval "$(python3 ci/slurm env)"``, then pytest; or
+``python3 ci/containers up; python3 ci/containers test``.
 """
 
 from __future__ import annotations
@@ -15,16 +17,63 @@ from typing import Any
 
 import pytest
 
-CHOICE = "JOBQUEUE_TEST_SLURM"  # the number of the cluster to use (tests/conftest.py)
-LAB = Path(__file__).resolve().parents[2] / "ci" / "slurm"
-TORQUE = Path("/tmp/jobqueue-ci/torque/usr/bin")  # where `ci/slurm install` unpacks qsub
+CHOICE = "JOBQUEUE_TEST_SLURM"  # a number of ci/slurm, or "containers" (tests/conftest.py)
+CI = Path(__file__).resolve().parents[2] / "ci"
+WORK = Path("/tmp/jobqueue-ci")
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One kind of cluster: what its machines are called, and how something is done to them.
+
+    Parameters
+    ----------
+    command
+        What `kill-node 2`, `cut 2` … are arguments of.
+    folder
+        Where its configuration is, in ``etc``, and the files of process ids, in ``run``.
+    nodes
+        Host names, and addresses in the same order.
+    login_address
+        The address under which nodes reach whoever runs the tests.
+    torque
+        Where `qsub`, `qstat` and `qdel` are that talk to Slurm.
+    """
+
+    command: tuple[str, ...]
+    folder: Path
+    nodes: Mapping[str, str]
+    login_address: str
+    torque: Path
+
+
+def namespaces(number: str) -> Lab:
+    """Describe a cluster of `ci/slurm`."""
+    return Lab(
+        command=(str(CI / "slurm"), "--lab", number),
+        folder=WORK / f"slurm-{number}",
+        nodes={f"node{number}{index}": f"10.77.{number}.{10 + index}" for index in range(1, 5)},
+        login_address=f"10.77.{number}.1",
+        torque=WORK / "torque/usr/bin",
+    )
+
+
+def containers() -> Lab:
+    """Describe that of `ci/containers`, as its login node sees it, where the tests run."""
+    return Lab(
+        command=(str(CI / "containers"),),
+        folder=Path("/cluster/slurm"),
+        nodes={"node1": "10.77.10.11", "node2": "10.77.10.12"},
+        login_address="10.77.10.2",
+        torque=Path("/opt/torque/usr/bin"),
+    )
 
 
 @dataclass
 class Slurm:
-    """A running cluster of four nodes; nodes are counted from 1."""
+    """A running cluster; nodes are counted from 1."""
 
-    number: str
+    lab: Lab
     env: Mapping[str, str] = field(repr=False)
     _touched: set[int] = field(default_factory=set)
     _blocked: bool = False
@@ -32,16 +81,26 @@ class Slurm:
     @property
     def nodes(self) -> tuple[str, ...]:
         """The host names of the nodes."""
-        return tuple(f"node{self.number}{index}" for index in range(1, 5))
+        return tuple(self.lab.nodes)
 
     @property
     def login_address(self) -> str:
-        """The address under which the nodes reach this machine."""
-        return f"10.77.{self.number}.1"
+        """The address under which the nodes reach whoever runs the tests."""
+        return self.lab.login_address
+
+    @property
+    def nobodys_address(self) -> str:
+        """An address on the nodes' network that no machine has."""
+        return f"{self.login_address.rpartition('.')[0]}.99"
+
+    @property
+    def controller(self) -> int:
+        """The process id of slurmctld."""
+        return int((self.lab.folder / "run" / "slurmctld.pid").read_text())
 
     def address(self, node: int) -> str:
         """The address of a node."""
-        return f"10.77.{self.number}.{10 + node}"
+        return self.lab.nodes[self.nodes[node - 1]]
 
     def run(self, *argv: str, timeout: float = 30.0) -> str:
         """Run a command that must succeed, with the cluster's environment; give what it prints."""
@@ -146,17 +205,34 @@ class Slurm:
         return all(state in ("idle", "mixed", "allocated") for state in states.values())
 
     def _lab(self, command: str, *argv: object) -> str:
-        lab = [sys.executable, str(LAB), "--lab", self.number]
-        return self.run(*lab, command, *map(str, argv))
+        return self.run(sys.executable, *self.lab.command, command, *map(str, argv))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the mark for tests that want more nodes than some clusters have."""
+    config.addinivalue_line("markers", "nodes(n): wants a cluster of at least n nodes")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what wants more nodes than there are containers."""
+    if os.environ.get(CHOICE) != "containers":
+        return
+    there = len(containers().nodes)
+    for item in items:
+        mark = item.get_closest_marker("nodes")
+        if mark and mark.args[0] > there:
+            reason = f"wants {mark.args[0]} nodes; the containers are {there}"
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")
 def slurm_cluster() -> Iterator[Slurm]:
     """The cluster itself, for fixtures wider than one test; tests take `slurm`."""
-    number = os.environ[CHOICE]
+    choice = os.environ[CHOICE]
+    lab = containers() if choice == "containers" else namespaces(choice)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLURM_CONF", f"/tmp/jobqueue-ci/slurm-{number}/etc/slurm.conf")
-        yield Slurm(number, dict(os.environ))
+        patch.setenv("SLURM_CONF", str(lab.folder / "etc" / "slurm.conf"))
+        yield Slurm(lab, dict(os.environ))
 
 
 @pytest.fixture
@@ -176,14 +252,7 @@ def slurm(slurm_cluster: Slurm, wait_until: Any) -> Iterator[Slurm]:
 @pytest.fixture
 def pbs_over_slurm(slurm: Slurm, monkeypatch: pytest.MonkeyPatch) -> Slurm:
     """The same cluster with `qsub`, `qstat` and `qdel` on PATH, which hand jobs to Slurm."""
-    assert (TORQUE / "qsub").exists(), f"no {TORQUE}/qsub: run python3 ci/slurm install"
-    monkeypatch.setenv("PATH", f"{TORQUE}:{os.environ['PATH']}")
-    return Slurm(slurm.number, dict(os.environ))
-
-
-@pytest.fixture
-def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What a cluster writes is in the test's own folder, which the nodes see."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("JOBQUEUE_STATE_DIRECTORY", str(tmp_path / "state"))
-    return tmp_path
+    torque = slurm.lab.torque
+    assert (torque / "qsub").exists(), f"no {torque}/qsub: run python3 ci/slurm install"
+    monkeypatch.setenv("PATH", f"{torque}:{os.environ['PATH']}")
+    return Slurm(slurm.lab, dict(os.environ))

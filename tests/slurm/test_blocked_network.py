@@ -29,9 +29,10 @@ pytestmark = pytest.mark.usefixtures("places")
 
 @pytest.fixture
 def client(slurm: Any) -> Iterator[Client]:
-    """A client of a cluster with a worker on each of four nodes."""
-    with SLURMCluster(**JOB, n_workers=4) as cluster, Client(cluster) as client:
-        client.wait_for_workers(4, timeout=60)
+    """A client of a cluster with a worker on each node."""
+    nodes = len(slurm.nodes)
+    with SLURMCluster(**JOB, n_workers=nodes) as cluster, Client(cluster) as client:
+        client.wait_for_workers(nodes, timeout=60)
         yield client
 
 
@@ -52,6 +53,12 @@ def all_to_all(client: Client) -> list[float]:
     arrays = [client.submit(make, n, LENGTH, workers=name) for n, name in enumerate(names, 1)]
     sums = [client.submit(lambda all: sum(map(sum, all)), arrays, workers=name) for name in names]
     return [float(value) / LENGTH for value in client.gather(sums)]
+
+
+def expected(slurm: Any) -> list[float]:
+    """Give what `all_to_all` gives where all is well."""
+    nodes = len(slurm.nodes)
+    return [float(sum(range(1, nodes + 1)))] * nodes
 
 
 def tree(client: Client, leaves: int) -> Future:
@@ -80,14 +87,14 @@ def test_results_are_right_where_no_node_reaches_another(slurm: Any, client: Cli
     """Each peer is waited for once, and told of once; after that nothing waits."""
     slurm.isolate()
     began = time.monotonic()
-    assert all_to_all(client) == [10.0] * 4
+    assert all_to_all(client) == expected(slurm)
     with_waiting = time.monotonic() - began
 
     began = time.monotonic()
     assert (tree(client, 32).result(timeout=60) == sum(range(32))).all()
     assert time.monotonic() - began < with_waiting, "the tree has waited for peers again"
 
-    addresses = {slurm.address(node) for node in range(1, 5)}
+    addresses = {slurm.address(node) for node, _ in enumerate(slurm.nodes, 1)}
     for node, told in not_reached(client).items():
         own = slurm.address(slurm.nodes.index(node) + 1)
         assert sorted(told) == sorted(addresses - {own})
@@ -96,8 +103,8 @@ def test_results_are_right_where_no_node_reaches_another(slurm: Any, client: Cli
 def test_two_nodes_that_do_not_reach_each_other(slurm: Any, client: Client) -> None:
     """Only between these two results go through the scheduler."""
     slurm.part(1, 2)
-    assert all_to_all(client) == [10.0] * 4
+    assert all_to_all(client) == expected(slurm)
     assert (tree(client, 16).result(timeout=60) == sum(range(16))).all()
     first, second, *others = slurm.nodes
-    expected = {first: [slurm.address(2)], second: [slurm.address(1)]}
-    assert not_reached(client) == expected | {other: [] for other in others}
+    parted = {first: [slurm.address(2)], second: [slurm.address(1)]}
+    assert not_reached(client) == parted | {other: [] for other in others}

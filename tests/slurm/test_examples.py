@@ -43,13 +43,13 @@ def run(*argv: str) -> str:
 
 
 @pytest.mark.parametrize("system", ["slurm", "pbs"])
-def test_a_grid_search_on_four_nodes_gives_the_scores_of_a_plain_loop(
+def test_a_grid_search_on_all_nodes_gives_the_scores_of_a_plain_loop(
     system: str, request: Any, wait_until: Any
 ) -> None:
     """Each node computes some of the fits; afterwards the queue is empty."""
     slurm = request.getfixturevalue("slurm" if system == "slurm" else "pbs_over_slurm")
     printed = run(
-        str(GRID_SEARCH), "--cluster", system, "--jobs", "4", "--queue", "debug", "--wait",
+        str(GRID_SEARCH), "--cluster", system, "--jobs", str(len(slurm.nodes)), "--queue", "debug", "--wait",
         "--check",
     )  # fmt: skip
     assert "best: C=1, gamma=0.001 with an accuracy of" in printed

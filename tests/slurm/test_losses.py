@@ -110,14 +110,15 @@ def test_a_node_that_dies_loses_nothing(
     """Only what ran there is run again; the job is replaced."""
     marks = places / "marks"
     marks.mkdir()
-    cluster, client = start(3)
+    jobs = len(slurm.nodes) - 1
+    cluster, client = start(jobs)
     futures = client.map(square, range(90), folder=marks, seconds=0.1)
     wait_until(lambda: len(list(marks.iterdir())) > 20, message="some tasks to have run")
     victim = slurm.nodes.index(slurm.squeue("%N")[0]) + 1
     slurm.kill_node(victim, noticed=True)
     assert client.gather(futures) == [number**2 for number in range(90)]
     assert len(list(marks.iterdir())) <= 92, "one that ran, and one whose result was on its way"
-    wait_until(lambda: connected(cluster) == 3, 90, "the replacement to connect")
+    wait_until(lambda: connected(cluster) == jobs, 90, "the replacement to connect")
     assert [job.cause for job in cluster.jobs if job.state is JobState.ENDED] == ["node failed"]
 
 
@@ -202,6 +203,7 @@ def test_a_short_cut_of_the_network_is_slept_through(
     assert connected(cluster) == len(cluster.jobs) == 2
 
 
+@pytest.mark.nodes(3)
 def test_a_node_that_stays_cut_off_is_replaced_and_ends_by_itself(
     slurm: Any, start: Any, places: Path, wait_until: Any
 ) -> None:
@@ -224,12 +226,12 @@ def test_scaling_down_loses_and_repeats_nothing(
     slurm: Any, start: Any, places: Path, wait_until: Any
 ) -> None:
     """Results that live only on those who have to go move to those who stay."""
-    cluster, client = start(4)
+    cluster, client = start(len(slurm.nodes))
     futures = client.map(lambda number, folder: (number, large(folder)), range(40), folder=places)
     wait_until(lambda: all(future.done() for future in futures), message="all results")
     holders = [worker for worker in cluster.scheduler.workers() if worker.stored_bytes]
-    assert len(holders) == 4
+    assert len(holders) == len(slurm.nodes)
     cluster.scale(jobs=1)
-    wait_until(lambda: len(slurm.squeue()) == 1, 60, "three jobs to end")
+    wait_until(lambda: len(slurm.squeue()) == 1, 60, "all jobs but one to end")
     assert [number for number, _ in client.gather(futures)] == list(range(40))
     assert len(list(places.glob("large-*"))) == 40

@@ -108,7 +108,7 @@ def test_a_siege_from_a_node_costs_nothing(
     futures = client.map(slowly, range(1000))
     for target in targets:
         argv = [sys.executable, str(script), target, str(places / "foreign")]
-        said = json.loads(slurm.exec(4, argv))
+        said = json.loads(slurm.exec(len(slurm.nodes), argv))
         assert said["silent"] == 300
         assert said["noisy"] < 100, "an alert at most"
         assert len(said["foreign"]) == 2
