@@ -115,8 +115,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """In CI, a test whose batch system is up must not be skipped, unless it has too few nodes."""
     report = yield
-    wanted = any(lab.is_up and lab.of(item) for lab in LABS) and not item.get_closest_marker("nodes")
-    if report.skipped and os.environ.get("CI") and wanted:
+    here = any(lab.is_up and lab.of(item) for lab in LABS)
+    if report.skipped and os.environ.get("CI") and here and not item.get_closest_marker("nodes"):
         report.outcome = "failed"
         report.longrepr = f"must not be skipped in CI: {call.excinfo and call.excinfo.value}"
     return report

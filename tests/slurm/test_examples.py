@@ -48,10 +48,8 @@ def test_a_grid_search_on_all_nodes_gives_the_scores_of_a_plain_loop(
 ) -> None:
     """Each node computes some of the fits; afterwards the queue is empty."""
     slurm = request.getfixturevalue("slurm" if system == "slurm" else "pbs_over_slurm")
-    printed = run(
-        str(GRID_SEARCH), "--cluster", system, "--jobs", str(len(slurm.nodes)), "--queue", "debug", "--wait",
-        "--check",
-    )  # fmt: skip
+    jobs = ["--jobs", str(len(slurm.nodes)), "--wait"]
+    printed = run(str(GRID_SEARCH), "--cluster", system, *jobs, "--queue", "debug", "--check")
     assert "best: C=1, gamma=0.001 with an accuracy of" in printed
     assert "and gives the same scores" in printed
     [nodes] = re.findall(r"fits in .* s: (.*)", printed)
