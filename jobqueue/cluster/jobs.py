@@ -167,10 +167,10 @@ class JobRecord:
     job_id: str
     pool: str
     submitted_at: float
+    state: JobState = JobState.SUBMITTED
     started_at: float | None = None
     joined_at: float | None = None  # when its first worker connected
     expires_at: float | None = None
-    state: JobState = JobState.SUBMITTED
     reason: str = ""
     estimated_start: str = ""
     node: str = ""

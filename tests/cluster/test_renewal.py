@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from jobqueue.cluster.jobs import JobRecord
+from jobqueue.cluster.adapt import Adaptation, Policy
+from jobqueue.cluster.amounts import JobSize
+from jobqueue.cluster.jobs import JobRecord, JobReport, JobState, Phase
+from jobqueue.cluster.pool import PoolState, Submission
+from jobqueue.cluster.reconcile import decide
 from jobqueue.cluster.renewal import REMEMBERED, Renewal, default_margin
+from jobqueue.scheduler.load import Backlog, JobLoad, Load
 
 
 def job(*, took: float, walltime: float | None = 3600.0, restarts: int = 0) -> JobRecord:
     """A job submitted at 0 that worked `took` seconds later."""
     ends = None if walltime is None else took + walltime
-    return JobRecord("1", "p", 0.0, took, joined_at=took, expires_at=ends, restarts=restarts)
+    return JobRecord(
+        "1", "p", 0.0, started_at=took, joined_at=took, expires_at=ends, restarts=restarts
+    )
 
 
 def test_a_job_whose_end_is_not_known_is_not_replaced_ahead() -> None:
@@ -44,3 +53,38 @@ def test_the_margin_grows_with_the_walltime(walltime: float, margin: float) -> N
     assert default_margin(walltime) == margin
     assert Renewal().due(job(took=0.0, walltime=walltime)) == walltime - margin
     assert Renewal(margin=1.0).due(job(took=0.0, walltime=walltime)) == walltime - 1.0
+
+
+def test_a_pool_that_adapts_renews_each_job_once() -> None:
+    """Eight tasks at all times, on jobs of two minutes that take 5 s to come: two jobs, no more."""
+    size = JobSize(workers=1, threads=4, cores=4, memory=0)
+    adaptation, pool = Adaptation(Policy(maximum=6, idle=30.0), size), PoolState()
+    coming: dict[str, float] = {}
+    submitted = 0
+    for second in range(600):
+        now = float(second)
+        for job_id in [i for i, due in coming.items() if now >= due]:
+            del coming[job_id]
+            pool.worker_joined(job_id, f"{job_id}-0", now, now + 120.0)
+        for each in pool.unended():
+            if each.expires_at is not None and now >= each.expires_at:
+                pool.worker_left(each.job_id, f"{each.job_id}-0")
+                pool.report(JobReport(each.job_id, Phase.ENDED, cause="walltime"), now)
+        working = [each.job_id for each in pool.unended() if each.state is JobState.CONNECTED]
+        hands = {i: JobLoad(threads=4, tasks=4, seconds=40.0, busy=True) for i in working[:2]}
+        backlog = [Backlog(b"f", 8 - 4 * len(hands), 10.0)] if len(hands) < 2 else []
+        pool.wanted = adaptation.wanted(Load(backlog, dict(hands)), list(pool.jobs.values()), now)
+        actions = decide(pool, {}, now)
+        for job_id, workers in actions.retire.items():
+            for worker in workers:
+                pool.worker_left(job_id, worker)
+            pool.report(JobReport(job_id, Phase.ENDED, cause="completed"), now)
+        if actions.submit:
+            ids = [str(submitted + n) for n in range(actions.submit)]
+            submitted += actions.submit
+            pool.submitted(Submission(tuple(ids)), now)
+            coming |= dict.fromkeys(ids, now + 5.0)
+        assert pool.wanted == 2
+    life = 120.0 - 12.0 - 5.0 + 5.0  # until the one in its place is there
+    assert submitted == 2 * math.ceil((600.0 - 5.0) / life)
+    assert {each.cause for each in pool.jobs.values()} == {"", "walltime"}
