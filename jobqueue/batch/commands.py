@@ -110,6 +110,7 @@ async def _start(
             lambda: _Conversation(loop),
             *argv,
             stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
+            env=_environment(),
             start_new_session=True,  # a group of its own, which can be ended as a whole
         )
     except FileNotFoundError:
@@ -125,6 +126,20 @@ async def _start(
         pipe.write(stdin.encode())
         pipe.write_eof()
     return transport, conversation
+
+
+def _environment() -> dict[str, str]:
+    """Return our own environment, with the name of the folder that we are in.
+
+    A shell keeps `PWD` true; a program that changes its folder, or has no shell above it, does not.
+    oarsub starts jobs in `$PWD`, and without it fails with a database's error.
+    """
+    told = os.environ.get("PWD", "")
+    with contextlib.suppress(OSError):  # the folder has been removed
+        here = os.getcwd()
+        if not (os.path.isdir(told) and os.path.samefile(told, here)):
+            return {**os.environ, "PWD": here}
+    return dict(os.environ)
 
 
 async def _end(transport: asyncio.SubprocessTransport, conversation: _Conversation) -> None:

@@ -46,6 +46,27 @@ def test_arguments_are_not_interpreted() -> None:
     assert done.stdout == "$HOME a b *\n"
 
 
+def test_the_folder_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`PWD` names the folder we are in, by the name it was entered by; oarsub goes by that."""
+    folder, link = tmp_path / "folder", tmp_path / "link"
+    folder.mkdir()
+    link.symlink_to(folder)
+    for entered, told in ((folder, folder), (link, folder)):
+        monkeypatch.chdir(entered)
+        monkeypatch.delenv("PWD", raising=False)
+        assert _pwd() == str(told)
+        monkeypatch.setenv("PWD", "/")
+        assert _pwd() == str(told)
+    monkeypatch.setenv("PWD", str(link))
+    assert _pwd() == str(link)
+    folder.rmdir()
+    assert _pwd() == str(link)
+
+
+def _pwd() -> str:
+    return asyncio.run(commands.run(["printenv", "PWD"])).stdout.strip()
+
+
 def test_bytes_that_are_no_text() -> None:
     """Output that is not UTF-8 is no error."""
     assert shell(r"printf 'caf\351'").stdout == "caf�"
