@@ -84,6 +84,7 @@ class Duties:
         self._answering: set[asyncio.Task[None]] = set()
         self._room = Room(store.send_ahead)  # for what the scheduler is sent
         self.handlers: dict[str, Callable[..., None]] = {
+            m.RESERVED: lambda tasks: None,  # it has no devices to share out among tasks
             m.RUN: self._intake.run,
             m.FUNCTIONS: self._add_functions,
             m.FORGET_FUNCTIONS: self.executor.functions.forget,
