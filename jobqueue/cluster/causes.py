@@ -61,11 +61,6 @@ LOG_LINES: Sequence[tuple[re.Pattern[str], str]] = tuple(
 )
 """What batch systems write into the log of a job that they end, anywhere in a line."""
 
-TAUTOLOGIES = frozenset(
-    {"NonZeroExitCode", "TimeLimit", "OutOfMemory", "NodeDown", "None", "ENDED"}
-)
-"""Slurm's reasons of ended jobs that say no more than the state did."""
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LastWords:
@@ -178,4 +173,9 @@ def _told_by(log_tail: str) -> tuple[str, str]:
 
 
 def _telling(reason: str) -> str:
-    return "" if reason in TAUTOLOGIES else reason
+    """Return what a batch system adds to a cause.
+
+    One word adds nothing: it is the batch system's own for the cause (NonZeroExitCode, NODE_FAIL),
+    or left over from when the job was pending (BeginTime).
+    """
+    return reason if " " in reason else ""

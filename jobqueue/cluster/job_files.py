@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from jobqueue.cluster.causes import LastWords, judge
+from jobqueue.cluster.causes import ENDED_FROM_OUTSIDE, LastWords, judge
 from jobqueue.cluster.exit_records import read_exit_records
 from jobqueue.cluster.jobs import JobReport
 from jobqueue.cluster.launcher import tail_logs
@@ -59,6 +59,8 @@ class JobFiles:
         exit_code = report.exit_code
         if exit_code is None and records:
             exit_code = records[0].exit_code
+        if exit_code == 0 and verdict.cause in ENDED_FROM_OUTSIDE:
+            exit_code = None  # nobody has seen its exit status
         return dataclasses.replace(
             report,
             reason=verdict.reason,

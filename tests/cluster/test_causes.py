@@ -77,6 +77,7 @@ def test_a_cause_comes_with_its_reason() -> None:
         "cancelled", "via condor_rm (by user ann)"
     )
     assert judge("crashed", reason="NonZeroExitCode") == Verdict("crashed")
+    assert judge("node failed", reason="BeginTime") == Verdict("node failed")
     assert judge("completed", [DONE]) == Verdict("completed")
 
 

@@ -38,6 +38,12 @@ def test_the_batch_systems_exit_status_comes_first(files: JobFiles, tmp_path: Pa
     assert told.exit_code == 1
 
 
+def test_a_job_that_was_lost_has_no_exit_status(files: JobFiles) -> None:
+    """What Slurm says is 0, for none was seen."""
+    told = files.post_mortem(JobReport("5", Phase.ENDED, exit_code=0, cause="node failed"))
+    assert told.exit_code is None
+
+
 def test_a_job_that_left_nothing_is_as_the_batch_system_says(files: JobFiles) -> None:
     """No log, no record: no cause is made up."""
     told = files.post_mortem(JobReport("5", Phase.MISSING))
