@@ -139,6 +139,8 @@ class Agent:
     def run(self) -> int:
         """Run the workers until all have ended; return the agent's exit status."""
         self._log_start()
+        with contextlib.suppress(OSError):  # a requeued job runs once more under its id
+            os.unlink(self._options.exit_record or "")
         try:
             with wakeup_pipe([signal.SIGCHLD, *SIGNAL_REQUESTS]) as wakeup, self._selector:
                 on_signals = partial(self._on_signals, wakeup)
