@@ -21,7 +21,7 @@ from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.hello import WorkerFacts, refusal
 from jobqueue.protocol.messages import Message
 from jobqueue.scheduler.handlers import Handlers, agent_handlers, client_handlers, worker_handlers
-from jobqueue.scheduler.info import WorkerInfo, WorkerJoined, WorkerLeft
+from jobqueue.scheduler.info import WorkerDrains, WorkerInfo, WorkerJoined, WorkerLeft
 from jobqueue.scheduler.records import ClientRecord, WorkerRecord
 
 if TYPE_CHECKING:
@@ -193,8 +193,8 @@ class Connections:
             return
         del self._comms[worker]
         said = self._leaving.pop(worker, None)
-        if said is None and worker.retiring:
-            said = "retired"
+        if said is None:
+            said = self._state.draining.excuse(worker, self._scheduler.time())
         info = WorkerInfo.of(worker)
         cause = said or f"its connection ended: {reason}"
         self._remove_worker(worker, cause=cause, charge=said is None)
@@ -209,6 +209,12 @@ class Connections:
         """Take over what is only at a worker that says it ends: its job has some seconds left."""
         self._leaving[worker] = reason
         self._state.transfers.retire(worker)
+
+    def worker_drains(self, worker: WorkerRecord, reason: str, seconds: float) -> None:
+        """Save what is at a worker whose job ends in so many seconds."""
+        logger.info("worker drains name=%s reason=%s seconds=%.0f", worker.name, reason, seconds)
+        self._state.draining.begin(worker, reason, seconds)
+        self._scheduler.publish(WorkerDrains(WorkerInfo.of(worker), reason))
 
     def expect_end(self, worker: WorkerRecord, reason: str) -> None:
         """Note that a worker was told to end, so that nothing is to blame when it does."""

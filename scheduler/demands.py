@@ -1,4 +1,5 @@
-"""What tasks demand of their worker: to be one of some, to have resources, to risk but one of them.
+"""What tasks demand of their worker: to be one of some, to have resources, to risk but one of them,
+and to last until they have ended.
 
 Part of the core: pure, like `state.py`. Tasks that demand the same share one `Demand`, with a line
 of its own, so that none which cannot be met keeps others waiting. Who goes first is decided by rank
@@ -16,6 +17,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from jobqueue.scheduler.candidates import Candidates
+from jobqueue.scheduler.deadlines import AT_A_TIME
 from jobqueue.scheduler.placement import ReadyQueue, nearest
 from jobqueue.scheduler.records import POOL, READY, Function, Task, WorkerRecord
 
@@ -25,9 +27,17 @@ if TYPE_CHECKING:
 SLACK: Final = 1e-9
 """Of a resource, as a part of one: amounts such as 0.1 do not add up exactly."""
 
-Kind = tuple[frozenset[str] | None, bool, tuple[tuple[str, float], ...], bool]
-"""What a demand is: names of workers, whether others will do too, amounts of resources, and whether
-its tasks stay apart from each other."""
+NODES: Final = "nodes"
+"""The resource that the first worker of a job with several nodes has. Whoever asks for it gets the
+whole job; see `reservations.py`."""
+
+Kind = tuple[frozenset[str] | None, bool, tuple[tuple[str, float], ...], bool, Function | None]
+"""What a demand is: names of workers, whether others will do too, amounts of resources, whether its
+tasks stay apart from each other, and of which function they are if that is known to take too long
+for some worker (see `deadlines.py`)."""
+
+ANY: Final[Kind] = (None, False, (), False, None)
+"""What a task demands that any worker may run."""
 
 
 def kind_of(options: Mapping[str, Any] | None) -> Kind | None:
@@ -47,7 +57,7 @@ def kind_of(options: Mapping[str, Any] | None) -> Kind | None:
     amounts = tuple(sorted((str(k), float(v)) for k, v in (resources or {}).items() if v > 0))
     if not names and not amounts:
         return None
-    return names or None, bool(names and options.get("allow_other_workers")), amounts, False
+    return names or None, bool(names and options.get("allow_other_workers")), amounts, False, None
 
 
 class Demand:
@@ -58,18 +68,24 @@ class Demand:
         "apart",
         "candidates",
         "eligible",
+        "function",
         "names",
         "others",
         "otherwise",
         "queue",
         "ready",
         "resources",
+        "seconds",
         "tasks",
+        "whole",
     )
 
     def __init__(self, demands: Demands, kind: Kind) -> None:
         self._demands = demands
-        self.names, self.others, self.resources, self.apart = kind
+        self.names, self.others, self.resources, self.apart, self.function = kind
+        # What a call of that function was expected to take, at the last look.
+        self.seconds = 0.0 if self.function is None else self.function.duration
+        self.whole = any(name == NODES for name, _ in self.resources)
         self.tasks = 0  # how many there are, ready or not
         self.ready: dict[Function, int] = {}  # how many are ready, in whatever line they stand
         self.queue = ReadyQueue()
@@ -81,7 +97,7 @@ class Demand:
     @property
     def kind(self) -> Kind:
         """What tells it from others."""
-        return self.names, self.others, self.resources, self.apart
+        return self.names, self.others, self.resources, self.apart, self.function
 
     def is_satisfied_by(self, worker: WorkerRecord) -> bool:
         """Return whether its tasks may run on a worker, once that has nothing else to do."""
@@ -91,7 +107,9 @@ class Demand:
         return all(have.get(name, 0) >= amount for name, amount in self.resources)
 
     def fits(self, worker: WorkerRecord) -> bool:
-        """Return whether a worker that satisfies it has as much of its resources left."""
+        """Return whether a worker that satisfies it has as much of its resources and time left."""
+        if self.function is not None and not self._demands.in_time(worker, self.function):
+            return False
         if self.apart and any(t.demand is not None and t.demand.apart for t in worker.assigned):
             return False
         free = worker.free_resources
@@ -170,6 +188,7 @@ class Demands:
     def __init__(self, state: SchedulerState) -> None:
         self._state = state
         self.by_kind: dict[Kind, Demand] = {}
+        self.whole: dict[Demand, None] = {}  # those of whole jobs: `reservations.py` places them
         self._known_as: dict[str, set[WorkerRecord]] = {}  # workers by all their names
         self._having: dict[str, set[WorkerRecord]] = {}  # workers by resource
         # Those whose first task can perhaps be placed, by its rank. An entry may be old.
@@ -184,13 +203,26 @@ class Demands:
 
     def set_apart(self, task: Task) -> None:
         """Have a task, which no worker has, run where no other task is that was set apart."""
+        names, others, resources, _, function = ANY if task.demand is None else task.demand.kind
+        self._change(task, (names, others, resources, True, function))
+
+    def keep_to_time(self, task: Task) -> None:
+        """Have a READY task, which has left its line, run only where there is time for it."""
+        names, others, resources, apart, _ = ANY if task.demand is None else task.demand.kind
+        self._change(task, (names, others, resources, apart, task.function))
+
+    def in_time(self, worker: WorkerRecord, function: Function) -> bool:
+        """Return whether a worker has time for a call."""
+        return self._state.deadlines.has_time(worker, function)
+
+    def _change(self, task: Task, kind: Kind) -> None:
+        """Let a task demand something else."""
         old = task.demand
-        if old is not None and old.apart:
+        if old is not None and old.kind == kind:
             return
-        names, others, resources, _ = (None, False, (), False) if old is None else old.kind
         if task.state is READY:
             task.count_ready(-1)
-        task.demand = self._get((names, others, resources, True))
+        task.demand = self._get(kind)
         self.count(task.demand, 1)
         if task.state is READY:
             task.count_ready(1)
@@ -202,10 +234,12 @@ class Demands:
         demand = self.by_kind.get(kind)
         if demand is None:
             demand = self.by_kind[kind] = Demand(self, kind)
+            if demand.whole:
+                self.whole[demand] = None
             if demand.others:
                 demand.otherwise = self._state.ready
-                if demand.resources or demand.apart:
-                    kind = (None, False, demand.resources, demand.apart)
+                kind = (None, False, *kind[2:])
+                if kind != ANY:
                     demand.otherwise = self._get(kind)
                     demand.otherwise.tasks += 1
             for worker in self._possible(demand):
@@ -232,6 +266,7 @@ class Demands:
         if demand.tasks:
             return
         del self.by_kind[demand.kind]
+        self.whole.pop(demand, None)
         self._active.pop(demand, None)
         for worker in demand.eligible:
             worker.demands.remove(demand)
@@ -276,7 +311,7 @@ class Demands:
 
     def activate(self, demand: Demand) -> None:
         """Look at a demand's first task when tasks are placed, if a worker may have room for it."""
-        if not demand.candidates:
+        if demand.whole or not demand.candidates:
             return
         first = demand.queue.first()
         if first is None:
@@ -295,8 +330,8 @@ class Demands:
         before
             The first task without demands, if it can be placed: what comes behind it waits.
         """
-        active = self.active
-        while active:
+        active, brief, changed = self.active, self._state.deadlines.brief, 0
+        while active and changed < AT_A_TIME:
             rank, _, demand = active[0]
             if before is not None and before.rank < rank:
                 return None
@@ -314,6 +349,13 @@ class Demands:
                 demand.queue.pop()
                 self.activate(demand)
                 continue
+            assert task.function is not None
+            if task.function.duration > brief and demand.function is None:
+                demand.queue.pop()
+                self.keep_to_time(task)
+                changed += 1
+                self.activate(demand)
+                continue
             worker = demand.choose(task)
             if worker is None:
                 continue  # until one offers itself
@@ -326,11 +368,11 @@ class Demands:
         """Return whether one of these workers could run a task at once."""
         demand = task.demand
         if demand is None:
-            return True
+            return self._state.deadlines.any_has_time(task, idle)
         among: Collection[WorkerRecord] = demand.eligible
         if not among and demand.otherwise is not None:
             if isinstance(demand.otherwise, ReadyQueue):
-                return True
+                return self._state.deadlines.any_has_time(task, idle)
             among = demand.otherwise.eligible
         few, many = (among, idle) if len(among) < len(idle) else (idle, among)
         return any(worker in many and demand.fits(worker) for worker in few)

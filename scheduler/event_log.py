@@ -19,7 +19,7 @@ from jobqueue.errors import ConfigError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.messages import Message
 from jobqueue.scheduler.handlers import Handlers
-from jobqueue.scheduler.info import RUNNING, WorkerEvent, WorkerJoined, status_of
+from jobqueue.scheduler.info import RUNNING, WorkerDrains, WorkerEvent, WorkerJoined, status_of
 from jobqueue.scheduler.records import UNFINISHED, ClientRecord, Task, WorkerRecord
 from jobqueue.scheduler.state import SchedulerState
 
@@ -225,7 +225,7 @@ class EventLog:
     # -- who comes and goes ------------------------------------------------------------------------
 
     def on_worker(self, event: WorkerEvent) -> None:
-        """Write down that a worker has come or gone."""
+        """Write down that a worker has come or gone, or is about to go."""
         worker = event.worker
         if isinstance(event, WorkerJoined):
             self.write(
@@ -237,6 +237,8 @@ class EventLog:
                 memory_limit=worker.memory_limit,
                 resources=worker.resources,
             )
+        elif isinstance(event, WorkerDrains):
+            self.write("worker-drains", worker=worker.name, reason=event.reason)
         else:
             self._statuses.pop(worker.name, None)
             self.write(

@@ -11,17 +11,27 @@ from itertools import islice
 from typing import Final
 
 from jobqueue.scheduler.demands import Demand
-from jobqueue.scheduler.info import PAUSED, RETIRING, RUNNING, SET_ASIDE, SUSPECT, status_of
+from jobqueue.scheduler.info import (
+    PAUSED,
+    RESERVED,
+    RETIRING,
+    RUNNING,
+    SET_ASIDE,
+    SUSPECT,
+    status_of,
+)
 from jobqueue.scheduler.records import (
     ASSIGNED,
     CANCELLED,
     FAILED,
     MEMORY,
+    POOL,
     READY,
     WAITING,
     Task,
     WorkerRecord,
 )
+from jobqueue.scheduler.reservations import Reservation, job_of
 from jobqueue.scheduler.state import SchedulerState
 
 SHOWN: Final = 5
@@ -133,6 +143,8 @@ def _no_worker(state: SchedulerState, task: Task) -> tuple[str, bool]:
     if not workers:
         return "is ready to run, but no worker is connected", True
     demand = task.demand
+    if (reservation := state.reservations.by_task.get(task)) is not None:
+        return _reserved(state, reservation), False
     if demand is not None and (lacking := demand.lacks(workers)):
         return f"is ready to run, but {lacking}; connected: {_described(workers, demand)}", True
     fitting = workers if demand is None else eligible(demand, workers)
@@ -143,9 +155,15 @@ def _no_worker(state: SchedulerState, task: Task) -> tuple[str, bool]:
     is_or_are = "is" if len(fitting) == 1 else "are"
     for status, words in _UNABLE:
         if all(each == status for each in statuses):
-            return f"is ready to run, but {who} {is_or_are} {words}{_reason(fitting)}", True
+            why = _reason(state, fitting)
+            return f"is ready to run, but {who} {is_or_are} {words}{why}", True
     if not any(each == RUNNING for each in statuses):
-        return f"is ready to run, but {who} {is_or_are} paused, silent or about to end", True
+        return (
+            f"is ready to run, but {who} {is_or_are} reserved, paused, silent or about to end",
+            True,
+        )
+    if short := _too_short(state, task, fitting):
+        return f"is ready to run, but {who} {short}", True
     if demand is not None and not any(demand.fits(worker) for worker in fitting):
         if demand.apart:
             who_has = f"{who} {'has' if len(fitting) == 1 else 'have'}"
@@ -168,12 +186,37 @@ def _withdrawn(blocked: int) -> str:
     return f" ({blocked} of them withdrawn, but not ended)" if blocked else ""
 
 
-def _reason(workers: Collection[WorkerRecord]) -> str:
-    """Return why one of them is paused, if one is."""
+def _reason(state: SchedulerState, workers: Collection[WorkerRecord]) -> str:
+    """Return why one of them is paused, or for whom it is reserved."""
     for worker in workers:
         if worker.paused:
             return f"; worker {worker.name}: {worker.paused}"
+        reservation = state.reservations.by_job.get(job_of(worker))
+        if reservation is not None:
+            return f" for {reservation.task.key}, which takes its job as a whole"
     return ""
+
+
+def _reserved(state: SchedulerState, reservation: Reservation) -> str:
+    """Return what a task waits for that takes a whole job and has one."""
+    tasks = sum(worker.load for worker in state.reservations.members(reservation.job))
+    text = f"is ready to run: job {reservation.job} is reserved for it"
+    return f"{text}, which waits for {_count(tasks, 'task')} there to end" if tasks else text
+
+
+def _too_short(state: SchedulerState, task: Task, workers: Collection[WorkerRecord]) -> str:
+    """Return that the jobs of all these workers end too soon, if that is so."""
+    function, deadlines = task.function, state.deadlines
+    assert function is not None
+    longest = max(worker.due for worker in workers) - deadlines.now
+    if function.duration <= longest:
+        return ""
+    its = "its job ends" if len(workers) == 1 else "their jobs end"
+    most = "has" if len(workers) == 1 else "have at most"
+    return (
+        f"{most} {max(0.0, longest):.0f} s left for tasks before {its}, and calls of {task.name} "
+        f"take about {function.duration:.3g} s"
+    )
 
 
 _UNABLE: Final = (
@@ -181,6 +224,7 @@ _UNABLE: Final = (
     (SUSPECT, "silent, and perhaps cut off"),
     (SET_ASIDE, "silent, and perhaps cut off"),
     (RETIRING, "about to end"),
+    (RESERVED, "reserved"),
 )
 
 
@@ -196,12 +240,24 @@ def eligible(demand: Demand, workers: Collection[WorkerRecord]) -> Collection[Wo
 def _described(workers: Collection[WorkerRecord], demand: Demand) -> str:
     """Return what the connected workers are, or have: whatever a demand is about."""
     if demand.names is not None:
+        if all(name.startswith(POOL) for name in demand.names):
+            return _pools(workers)
         return _named(workers)
     kinds: dict[str, int] = {}
     for worker in workers:
         has = amounts(worker.resources) or "none"
         kinds[has] = kinds.get(has, 0) + 1
     return ", ".join(f"{_count(number, 'worker')} with {has}" for has, number in kinds.items())
+
+
+def _pools(workers: Collection[WorkerRecord]) -> str:
+    counts: dict[str, int] = {}
+    for worker in workers:
+        counts[worker.pool] = counts.get(worker.pool, 0) + 1
+    return ", ".join(
+        f"{_count(number, 'worker')} of {f'pool {pool!r}' if pool else 'no pool'}"
+        for pool, number in counts.items()
+    )
 
 
 def amounts(resources: Mapping[str, float]) -> str:

@@ -67,6 +67,7 @@ def worker_handlers(scheduler: Scheduler, connections: Connections) -> Handlers:
         m.LINGERING: state.lingering.told,
         m.PAUSED: state.paused,
         m.LEAVING: connections.worker_leaves,
+        m.DRAIN: connections.worker_drains,
         m.CALLED: scheduler.calls.called,
         m.HEARTBEAT: heartbeat,
     }

@@ -14,6 +14,7 @@ PAUSED: Final = "paused"
 SUSPECT: Final = "suspect"
 SET_ASIDE: Final = "set aside"
 RETIRING: Final = "retiring"
+RESERVED: Final = "reserved"
 """What a worker can be said to do."""
 
 
@@ -42,8 +43,8 @@ class WorkerInfo:
         Amounts that tasks may ask for, by name.
     status
         ``running``, ``paused`` (short of memory, or about to be restarted), ``suspect`` (not heard
-        of for some time), ``set aside`` (for long: its tasks run elsewhere), or ``retiring`` (about
-        to end).
+        of for some time), ``set aside`` (for long: its tasks run elsewhere), ``reserved`` (all of
+        its job is, for one task), or ``retiring`` (about to end).
     processing
         Tasks it has been given and not finished.
     running
@@ -130,7 +131,9 @@ def status_of(worker: WorkerRecord) -> str:
         return RETIRING
     if worker.silent is not None:
         return SET_ASIDE if worker.silent is ASIDE else SUSPECT
-    return RUNNING if worker.paused is None else PAUSED
+    if worker.paused is not None:
+        return PAUSED
+    return RESERVED if worker.reserved else RUNNING
 
 
 def workers_named(
@@ -182,4 +185,20 @@ class WorkerLeft:
     expected: bool
 
 
-WorkerEvent = WorkerJoined | WorkerLeft
+@dataclass(frozen=True, slots=True)
+class WorkerDrains:
+    """A worker hands over what it has, since its job is about to end.
+
+    Parameters
+    ----------
+    worker
+        As it stands; `ends_at` is when the job ends.
+    reason
+        Why, in its agent's words.
+    """
+
+    worker: WorkerInfo
+    reason: str
+
+
+WorkerEvent = WorkerJoined | WorkerDrains | WorkerLeft

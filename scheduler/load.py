@@ -64,7 +64,8 @@ class JobLoad:
         What they run, and how long all of it is expected to take. Of tasks that ask for resources
         also those that have not begun, since they have taken these.
     busy
-        Whether any of them has a task, or an actor, which lives only there.
+        Whether any of them has a task, is reserved for one, or has an actor, which lives only
+        there.
     stored_bytes
         Bytes of results they hold.
     turns
@@ -161,7 +162,7 @@ def _add(job: JobLoad, worker: WorkerRecord, *, complete: bool) -> None:
     else:
         job.tasks += worker.nthreads
         job.seconds += sum(islice(worker.assigned.values(), worker.nthreads))
-    job.busy = job.busy or worker.busy
+    job.busy = job.busy or worker.busy or worker.reserved
     job.stored_bytes += worker.stored
     job.turns += worker.turns
     for name, amount in worker.resources.items():

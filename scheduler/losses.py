@@ -152,6 +152,8 @@ class Losses:
         worker.retiring = True  # whatever is still taken from it, it never gets room again
         state.open_workers.remove(worker)
         state.retiring.discard(worker)
+        state.draining.forget(worker)
+        state.reservations.worker_went(worker)
         state.talking.discard(worker)
         for function in state.functions.values():
             function.known_to.discard(worker)

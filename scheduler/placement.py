@@ -123,7 +123,7 @@ class OpenWorkers:
         """Put a worker where it belongs after its load has changed."""
         blocked, nthreads = worker.blocked, worker.nthreads
         count = len(worker.assigned) + blocked
-        if (worker.retiring or worker.paused or worker.silent) or not (
+        if (worker.retiring or worker.paused or worker.silent or worker.reserved) or not (
             count < ALWAYS * nthreads
             or (
                 worker.occupancy < WINDOW_SECONDS * (nthreads - blocked)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.payload import Serialized
+from jobqueue.scheduler.deadlines import AT_A_TIME
 from jobqueue.scheduler.demands import belongs_elsewhere
 from jobqueue.scheduler.placement import choose, surplus
 from jobqueue.scheduler.records import ASSIGNED, Task, WorkerRecord
@@ -33,13 +34,16 @@ class Placing:
 
     def __init__(self, state: SchedulerState) -> None:
         self._state = state
+        self.unfinished = False  # there is more to place, but others should have their turn before
 
     def place(self) -> None:
         """Give ready tasks to workers with room."""
         state = self._state
         open_workers, talking, strays = state.open_workers, state.talking, state.losses.strays
+        whole = state.reservations.settle()
+        self.unfinished = False
         while True:
-            found = self._next()
+            found = whole.pop() if whole else self._next()
             if found is None:
                 return
             task, worker = found
@@ -54,6 +58,8 @@ class Placing:
                 function.ready -= 1
             else:
                 task.demand.count_ready(function, -1)
+                if task.demand.resources:
+                    worker.out_reserved.append((task.key, dict(task.demand.resources)))
             self.note(task, worker)
             if worker not in function.known_to:
                 function.known_to.add(worker)
@@ -67,7 +73,8 @@ class Placing:
         """Return the first task in line that can be placed, and where; it leaves the line."""
         state = self._state
         ready, open_workers, demands = state.ready, state.open_workers, state.demands
-        while True:
+        brief, changed = state.deadlines.brief, 0
+        while changed < AT_A_TIME:
             if demands.active:
                 found = demands.next(ready.first() if open_workers else None)
                 if found is not None:
@@ -77,10 +84,16 @@ class Placing:
             task = ready.pop()
             if task is None:
                 return None
+            if task.function.duration > brief:  # type: ignore[union-attr]
+                demands.keep_to_time(task)
+                changed += 1
+                continue
             if task.demand is None or not belongs_elsewhere(task):
                 worker = choose(task, open_workers)
                 assert worker is not None
                 return task, worker
+        self.unfinished = True
+        return None
 
     def note(self, task: Task, worker: WorkerRecord) -> None:
         """Note that a worker has a task, and how long it will probably take."""

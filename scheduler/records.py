@@ -6,6 +6,7 @@ tuples keep a waiting task below 1 KB.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping, MutableSequence
 from itertools import chain, islice
@@ -114,6 +115,10 @@ class Function:
             self.duration = float(seconds)
             self.seen = True
 
+    def took_longer_than(self, seconds: float) -> None:
+        """Learn from a call that was not let end."""
+        self.duration = max(self.duration, seconds)
+
     def __repr__(self) -> str:
         return f"<Function {self.name} {self.duration:.3g} s>"
 
@@ -206,6 +211,7 @@ class WorkerRecord:
         "assigned",
         "blocked",
         "demands",
+        "due",
         "ends_at",
         "facts",
         "free_resources",
@@ -222,10 +228,12 @@ class WorkerRecord:
         "occupancy",
         "out",
         "out_free",
+        "out_reserved",
         "out_run",
         "paused",
         "pool",
         "recalls",
+        "reserved",
         "resources",
         "retiring",
         "returns",
@@ -233,6 +241,7 @@ class WorkerRecord:
         "seen",
         "silent",
         "stored",
+        "surveyed",
         "talking",
         "turns",
         "withdrawn",
@@ -256,6 +265,7 @@ class WorkerRecord:
         self.free_resources = dict(self.resources)
         self.pool = facts.pool if facts else ""
         self.ends_at: float | None = None  # when its job does, if that is known
+        self.due = math.inf  # and when its tasks have to have ended; see `deadlines.py`
         self.known_as = _known_as(self, facts.host if facts else "")
         self.demands: list[Demand] = []  # those it satisfies
         self.assigned: dict[Task, float] = {}  # task -> the seconds it was expected to take
@@ -270,22 +280,25 @@ class WorkerRecord:
         self.retiring = False
         self.paused: str | None = None  # why, if it wants no tasks for now
         self.silent: str | None = None  # None, SUSPECT or ASIDE
+        self.reserved = False  # for a task that takes all of its job; see `reservations.py`
         self.turns = 0  # grows with each change of its load: has it done anything since?
         self.recalls = 0  # how many RECALLs it was sent
         self.returns = 0  # how many of them it has answered, in order
         self.withdrawn: dict[str, int] = {}  # keys it was told to cancel -> `recalls` at that time
         self.moving: set[Task] = set()  # results that leave it because it retires
+        self.surveyed = 0  # how many it held when that was last looked at
         self.seen = 0.0
         self.measured: dict[str, Any] = {}  # what it last said of itself in a heartbeat
         self.out: list[Message] = []
         self.out_run: list[tuple[Any, ...]] = []
+        self.out_reserved: list[tuple[str, dict[str, float]]] = []
         self.out_free: list[str] = []
         self.talking: set[WorkerRecord] = set()  # the state's, shared: who has something to hear
 
     @property
     def available(self) -> bool:
         """Whether it may be given anything: a task to run, or a result to keep."""
-        return not (self.retiring or self.paused or self.silent)
+        return not (self.retiring or self.paused or self.silent or self.reserved)
 
     @property
     def busy(self) -> bool:
@@ -373,6 +386,9 @@ class WorkerRecord:
         if self.out_free:
             self.out.append((m.FREE, self.out_free))
             self.out_free = []
+        if self.out_reserved:
+            self.out.append((m.RESERVED, self.out_reserved))
+            self.out_reserved = []
         if self.out_run:
             self.out.append((m.RUN, self.out_run))
             self.out_run = []

@@ -289,6 +289,8 @@ class Scheduler:
         self._flush_scheduled = False
         state = self.state
         state.settle()
+        if state.placing.unfinished:
+            self.schedule_flush()
         for client in list(state.clients.values()):
             if client.out or client.out_finished:
                 self.connections.send(client, client.take_messages())
@@ -305,6 +307,8 @@ class Scheduler:
         state = self.state
         state.look_at_silence(now)
         state.judge(now)
+        for fact in state.draining.look(now):
+            logger.warning("%s", fact)
         for worker in state.losses.aside:
             self.calls.forget_worker(worker, "it does not say anything any more")
         state.rebalance()

@@ -9,6 +9,7 @@ Rules of this file:
 - Public methods leave the state consistent: `validate()` holds after each of them.
 - Its rooms: `placing.py` (tasks are given to workers), `demands.py` (which will do), `results.py`
   (where results are), `transfers.py` (they move), `losses.py` (workers that go or are silent),
+  `deadlines.py` and `draining.py` (their jobs end), `reservations.py` (of whole jobs),
   `lingering.py` (withdrawn tasks), `wishes.py` (of clients). States of tasks change only here.
 - No recursion along dependencies: chains are as long as users like. What is left goes to a list.
 
@@ -28,7 +29,9 @@ from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized, nbytes
 from jobqueue.scheduler.causes import data_lost, own_input, unknown_input
+from jobqueue.scheduler.deadlines import Deadlines
 from jobqueue.scheduler.demands import Demands
+from jobqueue.scheduler.draining import Draining
 from jobqueue.scheduler.lingering import Lingering
 from jobqueue.scheduler.losses import Losses, Report
 from jobqueue.scheduler.placement import OpenWorkers, ReadyQueue, rank
@@ -48,6 +51,7 @@ from jobqueue.scheduler.records import (
     Task,
     WorkerRecord,
 )
+from jobqueue.scheduler.reservations import Reservations
 from jobqueue.scheduler.results import HELD_BUDGET, INLINE_LIMIT, Results
 from jobqueue.scheduler.transfers import Transfers
 from jobqueue.scheduler.wishes import Wishes, bad_end
@@ -89,6 +93,9 @@ class SchedulerState:
         self.ready = ReadyQueue()  # of tasks that any worker may run
         self.open_workers = OpenWorkers()
         self.demands = Demands(self)
+        self.deadlines = Deadlines(self)
+        self.draining = Draining(self)
+        self.reservations = Reservations(self)
         self.placing = Placing(self)
         self.lingering = Lingering(self)
         self.losses = Losses(self, allowed_failures, worker_ttl)
@@ -273,9 +280,10 @@ class SchedulerState:
     def add_worker(self, worker: WorkerRecord, now: float) -> None:
         """Take in a worker that has just connected."""
         self.workers[worker.name] = worker
-        worker.seen = now
+        worker.seen = self.deadlines.now = now
         if worker.facts is not None and worker.facts.time_left is not None:
-            worker.ends_at = now + worker.facts.time_left
+            self.deadlines.set_end(worker, worker.facts.time_left)
+        self.reservations.worker_came(worker)
         worker.talking = self.talking
         self.results.say_limit(worker)
         self.open_workers.update(worker)
@@ -308,7 +316,7 @@ class SchedulerState:
 
     def heard(self, worker: WorkerRecord, now: float) -> None:
         """Note that a worker has spoken; to be called before what it says is taken in."""
-        worker.seen = now
+        worker.seen = self.deadlines.now = now
         if worker.silent is not None:
             self.losses.welcome(worker)
 

@@ -5,8 +5,8 @@ Part of the core: pure, like `state.py`, which owns tasks and their states. Thre
 - A *request*: somebody (a client, a worker that cannot reach a holder, or the scheduler itself)
   needs a value. The scheduler asks one holder after another until one answers, and passes the
   answer on unopened. What is not in memory yet is awaited.
-- *Unloading*: a value that a client scattered goes to a worker, or to several, since it is too
-  large to be held here for long.
+- *Unloading*: a value that a client scattered, or that was taken over from a worker which retired,
+  goes to a worker, or to several, since it is too large to be held here for long.
 - *Retiring*: a worker hands its tasks back, its unique results are copied to others (or held by
   the scheduler, where there is no other worker or the copy fails), and then it is told to end.
   An actor is no result, and ends with its worker.
@@ -16,6 +16,7 @@ How copies are made stands in `copies.py`; those that clients ask for, in `sprea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,7 @@ class Transfers:
         self.awaited: dict[Task, list[Requester]] = {}
         self.copies = Copies(state)
         self.spreading = Spreading(state, self.copies)
-        self._unloading: set[Task] = set()  # scattered values that wait for a worker
+        self._unloading: set[Task] = set()  # values that wait for a worker
 
     # -- requests ----------------------------------------------------------------------------------
 
@@ -108,6 +109,8 @@ class Transfers:
     def _give(self, task: Task, requester: Requester, value: Serialized) -> None:
         if requester is None:
             self._state.results.hold(task, value)
+            if task.value is not None and task.nbytes > self._state.results.inline_limit:
+                self._unloading.add(task)  # to a worker, should one come
         elif isinstance(requester, ClientRecord):
             requester.say((m.FETCHED, task.key, value))
         else:
@@ -267,13 +270,20 @@ class Transfers:
     def continue_retiring(self, worker: WorkerRecord) -> None:
         """Move what only this worker holds; tell it to end once it has nothing left."""
         moving = worker.moving
-        unique = [t for t in worker.holds if t not in moving and self._is_unique(t, worker)]
+        if moving and len(worker.holds) == worker.surveyed:
+            return  # nothing new: it may hold very many
+        worker.surveyed = len(worker.holds)
+        unique = self.stuck(worker)
         if unique:
             moving.update(unique)
             self._move(unique, worker)
-        if not worker.busy and not worker.recalled and not moving:
+        if not worker.busy and not worker.recalled and not moving and not unique:
             self._state.retiring.discard(worker)
             worker.say((m.END, "retired"))
+
+    def stuck(self, worker: WorkerRecord) -> list[Task]:
+        """Return the results that only this worker has, and that are not on their way."""
+        return [t for t in worker.holds if t not in worker.moving and self._is_unique(t, worker)]
 
     def _is_unique(self, task: Task, worker: WorkerRecord) -> bool:
         if task.value is not None or not movable(task):
@@ -281,8 +291,13 @@ class Transfers:
         return all(holder is worker or holder.retiring for holder in task.holders or ())
 
     def _move(self, tasks: Iterable[Task], source: WorkerRecord) -> None:
-        """Have results copied from a worker that retires to the ones that hold least."""
+        """Have results copied from a worker that retires to the ones that hold least.
+
+        Where there are none, the scheduler takes them. If the worker's time is limited, only what
+        it has memory for: for the rest a worker may come.
+        """
         room: LeastFilled | None = None
+        memory = self._memory() if source in self._state.draining else math.inf
         for task in tasks:
             if task not in source.moving:
                 continue
@@ -290,10 +305,18 @@ class Transfers:
             if target is None:  # it is not on its way to somewhere anyway
                 room = room or LeastFilled(self._open_workers(), self.copies.expected)
                 target = room.take(task.nbytes)
-            if target is None:
+            if target is not None:
+                self.copies.make(task, [target], relieves=[source])
+            elif task.nbytes <= memory:
+                memory -= task.nbytes
                 self._pull(task, source)
             else:
-                self.copies.make(task, [target], relieves=[source])
+                source.moving.discard(task)
+
+    def _memory(self) -> int:
+        """Return how many bytes the scheduler has room for, beside those on their way to it."""
+        coming = sum(r.task.nbytes for r in self.requests.values() if r.requester is None)
+        return self._state.results.held_budget - self._state.results.held_bytes - coming
 
     def _pull(self, task: Task, source: WorkerRecord) -> None:
         self._number += 1

@@ -18,6 +18,7 @@ from jobqueue.scheduler.records import (
     Task,
     WorkerRecord,
 )
+from jobqueue.scheduler.reservations import job_of
 from jobqueue.scheduler.state import SchedulerState
 
 
@@ -35,6 +36,7 @@ def validate(state: SchedulerState) -> None:
     _check_functions(state)
     _check_demands(state)
     _check_losses(state)
+    _check_jobs(state)
     _check_copies(state)
     held = sum(task.nbytes for task in state.tasks.values() if task.value is not None)
     assert held == state.held_bytes, (held, state.held_bytes)
@@ -174,6 +176,26 @@ def _check_losses(state: SchedulerState) -> None:
         if worker.silent is ASIDE:
             assert not worker.busy, worker
             assert not worker.holds, worker
+
+
+def _check_jobs(state: SchedulerState) -> None:
+    reservations, workers = state.reservations, list(state.workers.values())
+    for worker in workers:
+        assert worker.reserved == (job_of(worker) in reservations.by_job), worker
+        assert worker in reservations.members(job_of(worker)), worker
+        assert worker.ends_at is None or worker.due <= worker.ends_at, worker
+        if worker in state.draining:
+            assert worker.retiring, worker
+            assert worker.ends_at is not None, worker
+    assert sum(len(list(reservations.members(job))) for job in {*map(job_of, workers)}) == len(
+        workers
+    )
+    for job, reservation in reservations.by_job.items():
+        assert reservation.job == job, reservation
+        assert reservations.by_task.get(reservation.task) is reservation or reservation.begun
+    for task, reservation in reservations.by_task.items():
+        assert reservation.task is task, task
+        assert reservations.by_job.get(reservation.job) is reservation, task
 
 
 def _check_copies(state: SchedulerState) -> None:

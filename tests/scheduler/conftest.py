@@ -122,7 +122,7 @@ class Core:
         """Take what a worker is told, which must be nothing but tasks to run; give their keys."""
         keys: list[str] = []
         for operation, items in worker.take_messages():
-            assert operation in (m.RUN, m.FUNCTIONS)
+            assert operation in (m.RUN, m.FUNCTIONS, m.RESERVED)
             if operation == m.RUN:
                 keys += [key for key, *_ in items]
         return keys

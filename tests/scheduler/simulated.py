@@ -20,8 +20,10 @@ from jobqueue.scheduler.records import (
     MEMORY,
     UNFINISHED,
     ClientRecord,
+    Task,
     WorkerRecord,
 )
+from jobqueue.scheduler.reservations import job_of
 from jobqueue.scheduler.state import SchedulerState
 from jobqueue.scheduler.validation import validate
 
@@ -33,6 +35,7 @@ SUSPECT_AFTER, WORKER_TTL = TICK, 2 * TICK
 FAILURE = (b"", "Error: chance", "")
 STATUS_OF = {MEMORY: "finished", FAILED: "failed", CANCELLED: "cancelled"}
 HOSTS = ("h1", "h2")
+SECONDS = (0.001, 0.001, 4.0, 20.0)  # that tasks take
 
 
 def value_of(key: str, size: int, arguments: str = "") -> bytes:
@@ -57,20 +60,19 @@ class Run:
 class SimulatedWorker:
     """Answers every message a worker can get, as late as chance wants."""
 
-    def __init__(
-        self, world: World, name: str, nthreads: int, host: str, resources: dict[str, float]
-    ) -> None:
+    def __init__(self, world: World, facts: WorkerFacts) -> None:
         self.world = world
-        facts = WorkerFacts(
-            name, nthreads, (name,), host=host, resources=resources, agent=world.count % 3 > 0
+        name, nthreads = facts.name, facts.nthreads
+        self.record = WorkerRecord(
+            name, nthreads, addresses=(name,), job_id=facts.job_id, facts=facts
         )
-        self.record = WorkerRecord(name, nthreads, addresses=(name,), facts=facts)
         self.inbox: deque[Message] = deque()
         self.outbox: deque[Message] = deque()
         self.store: dict[str, bytes] = {}
         self.functions: set[bytes] = set()
         self.inline_limit = 0
         self.arguments: dict[str, str] = {}  # of what has not begun
+        self.takes: dict[str, dict[str, float]] = {}  # of resources, what is to come next
         self.queue: dict[str, tuple[str, ...]] = {}  # task -> inputs in the store
         self.running: list[Run] = []
         self.waiting: dict[str, tuple[set[str], tuple[str, ...]]] = {}  # missing, all
@@ -104,8 +106,15 @@ class SimulatedWorker:
         assert self.functions.issuperset(fids)
         self.functions.difference_update(fids)
 
+    def on_reserved(self, items: Any) -> None:
+        for key, amounts in items:
+            assert amounts, "nothing is said of tasks that take nothing"
+            assert key not in self.takes, "it is said just before"
+            self.takes[key] = amounts
+
     def on_run(self, items: Any) -> None:
         for key, fid, arguments, inputs in items:
+            self.world.check_takes(key, arguments.decode(), self.takes.pop(key, {}))
             assert fid in self.functions
             assert key not in self.queue, "it has it already"
             assert key not in self.waiting, "it has it already"
@@ -250,7 +259,8 @@ class SimulatedWorker:
             self.store[key] = value
         if mentions:
             self.say(m.MENTIONS, key, list(mentions))
-        self.say(m.DONE, [(key, value if small else None, len(value), 0.001)])
+        seconds = SECONDS[int(key[1:]) % len(SECONDS)]
+        self.say(m.DONE, [(key, value if small else None, len(value), seconds)])
 
     def pause(self) -> None:
         """It has too little memory left, or enough again."""
@@ -340,6 +350,7 @@ class World:
             m.REJOINED: self.state.rejoined,
             m.MENTIONS: self.state.wishes.mentions,
             m.PAUSED: self.state.paused,
+            m.DRAIN: self.state.draining.begin,
             m.RELAY: transfers.relay,
             m.DATA: transfers.data,
             m.NO_DATA: transfers.no_data,
@@ -351,9 +362,28 @@ class World:
 
     # -- workers -----------------------------------------------------------------------------------
 
-    def add_worker(self, nthreads: int, host: str = "h1", gpus: float = 0.0) -> None:
-        resources = {"GPU": gpus} if gpus else {}
-        worker = SimulatedWorker(self, self.new_name("w"), nthreads, host, resources)
+    def add_worker(
+        self,
+        nthreads: int,
+        host: str = "h1",
+        gpus: float = 0.0,
+        nodes: float = 0.0,
+        job_id: str | None = None,
+        time_left: float | None = None,
+    ) -> None:
+        name = self.new_name("w")
+        given = {"GPU": gpus, "nodes": nodes}
+        facts = WorkerFacts(
+            name,
+            nthreads,
+            (name,),
+            job_id=job_id,
+            host=host,
+            resources={resource: amount for resource, amount in given.items() if amount},
+            agent=self.count % 3 > 0,
+            time_left=time_left,
+        )
+        worker = SimulatedWorker(self, facts)
         self.workers[worker.record.name] = worker
         self.state.add_worker(worker.record, self.now)
 
@@ -375,9 +405,15 @@ class World:
         for worker in self.workers.values():
             if not worker.silent:
                 self.state.heard(worker.record, self.now)
+        for worker in list(self.workers.values()):
+            ends_at = worker.record.ends_at
+            if ends_at is not None and self.now >= ends_at + TICK:  # batch systems look late
+                self.lose_worker(worker, charge=False)
         self.state.look_at_silence(self.now)
         validate(self.state)
         self.state.judge(self.now)
+        self.state.draining.look(self.now)
+        validate(self.state)
         self.state.rebalance()
         self.end_step()
 
@@ -391,6 +427,20 @@ class World:
             assert record.facts.host in options["workers"], f"{key} must not run on {record}"
         for name, amount in options.get("resources", {}).items():
             assert record.resources.get(name, 0) >= amount, f"{key} must not run on {record}"
+
+    def check_takes(self, key: str, arguments: str, amounts: dict[str, float]) -> None:
+        """Fail if a worker was told something else than what a task takes of it."""
+        if self.arguments.get(key) == arguments:
+            assert amounts == (self.options.get(key) or {}).get("resources", {}), key
+
+    def check_placed(self, task: Task, record: WorkerRecord) -> None:
+        """Fail if a task was placed where it has no time, or where a job is another one's."""
+        assert task.function is not None
+        assert self.now + task.function.duration <= record.due, f"{task} outlives {record}"
+        mates = [w for w in self.state.workers.values() if job_of(w) == job_of(record)]
+        tasks = [other for mate in mates for other in mate.assigned]
+        if any(other.demand is not None and other.demand.whole for other in tasks):
+            assert tasks == [task], f"{task} is not alone in its job"
 
     # -- clients -----------------------------------------------------------------------------------
 
@@ -430,8 +480,13 @@ class World:
         self.state.settle()
         validate(self.state)
         for record in self.state.talking:
+            messages = record.take_messages()
+            for key in [item[0] for op, *fields in messages if op == m.RUN for item in fields[0]]:
+                task = self.state.tasks.get(key)
+                if task is not None and task.worker is record:
+                    self.check_placed(task, record)
             if record.name in self.workers:
-                self.workers[record.name].inbox.extend(record.take_messages())
+                self.workers[record.name].inbox.extend(messages)
         self.state.talking.clear()
         for client in self.clients.values():
             for message in client.record.take_messages():
@@ -458,6 +513,8 @@ class World:
         assert not state.wishes.keeper.wants
         assert not state.losses.strays
         assert not state.losses.in_doubt
+        assert not state.reservations.by_job
+        assert not state.reservations.by_task
         assert not transfers.requests
         assert not transfers.awaited
         assert not transfers.copies
@@ -486,14 +543,16 @@ class World:
 
     def add_missing_workers(self) -> None:
         """See to it that whatever a task may demand is there."""
+        records = [worker.record for worker in self.workers.values()]
         there = {
-            worker.record.facts.host
-            for worker in self.workers.values()
-            if worker.record.facts and worker.record.available and worker.record.resources
+            record.facts.host
+            for record in records
+            if record.facts and len(record.resources) == 2 and record.ends_at is None
+            if not (record.retiring or record.paused or record.silent)
         }
         for host in HOSTS:
             if host not in there:
-                self.add_worker(2, host, 1.0)
+                self.add_worker(2, host, 1.0, 2.0)
                 self.end_step()
 
     def check_views(self) -> None:

@@ -217,7 +217,7 @@ def test_options_that_demand_nothing_are_none():
     assert kind_of({"retries": 1}) is None
     assert kind_of({"workers": [], "resources": {}}) is None
     assert kind_of({"resources": {"GPU": 0}}) is None
-    assert kind_of({"workers": "w"}) == (frozenset({"w"}), False, (), False)
+    assert kind_of({"workers": "w"}) == (frozenset({"w"}), False, (), False, None)
 
 
 def test_options_that_cannot_be_understood_change_nothing(core):

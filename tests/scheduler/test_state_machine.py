@@ -17,6 +17,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
+from jobqueue.protocol import messages as m
 from jobqueue.scheduler.records import FAILED, TRANSITIONS, Task
 
 _NAME = "jobqueue_simulated"
@@ -52,6 +53,8 @@ KINDS: list[dict[str, Any] | None] = [
     {"resources": {"GPU": 0.5}, "retries": 1},
     {"resources": {"GPU": 0.5}, "workers": ["h2"]},
     {"resources": {"GPU": 0.5}, "workers": ["h1"], "allow_other_workers": True},
+    {"resources": {"nodes": 2}},
+    {"resources": {"nodes": 1}, "workers": ["h1"], "allow_other_workers": True},
 ]
 OPTIONS = st.sampled_from(KINDS)
 
@@ -95,7 +98,14 @@ def actions(random: Random) -> dict[str, tuple[float, dict[str, Any]]]:
         "clients_come_and_go": (0.5, {**one, "joins": maybe()}),
         "worker_joins": (
             3,
-            {"nthreads": some(2), "host": random.choice(HOSTS), "gpus": random.choice([0, 1])},
+            {
+                "nthreads": some(2),
+                "host": random.choice(HOSTS),
+                "gpus": random.choice([0, 1]),
+                "nodes": random.choice([0, 2]),
+                "job_id": random.choice([None, "j1", "j2"]),
+                "time_left": random.choice([None, None, 10.0, 40.0]),
+            },
         ),
         "worker_dies": (
             1,
@@ -109,8 +119,9 @@ def actions(random: Random) -> dict[str, tuple[float, dict[str, Any]]]:
         ),
         "a_report_comes_late": (0.5, {}),
         "worker_retires": (0.5, one),
+        "worker_drains": (1, {**one, "seconds": random.choice([3.0, 12.0])}),
         "worker_falls_silent": (1, {**one, "silent": maybe()}),
-        "time_passes": (1.5, {"ticks": some(3)}),
+        "time_passes": (2, {"ticks": some(3)}),
         "worker_pauses": (1, one),
         "task_secedes": (2, two),
         "worker_hears": (8, {**one, "count": some(5)}),
@@ -312,10 +323,25 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     # -- workers -----------------------------------------------------------------------------------
 
-    @rule(nthreads=st.integers(1, 2), host=st.sampled_from(HOSTS), gpus=st.sampled_from([0, 1]))
-    def worker_joins(self, nthreads: int, host: str, gpus: float) -> None:
+    @rule(
+        nthreads=st.integers(1, 2),
+        host=st.sampled_from(HOSTS),
+        gpus=st.sampled_from([0, 1]),
+        nodes=st.sampled_from([0, 2]),
+        job_id=st.sampled_from([None, "j1", "j2"]),
+        time_left=st.sampled_from([None, 10.0, 40.0]),
+    )
+    def worker_joins(
+        self,
+        nthreads: int,
+        host: str,
+        gpus: float,
+        nodes: float,
+        job_id: str | None,
+        time_left: float | None,
+    ) -> None:
         if len(self.world.workers) < 4:
-            self.world.add_worker(nthreads, host, gpus)
+            self.world.add_worker(nthreads, host, gpus, nodes, job_id, time_left)
         self.world.end_step()
 
     @rule(
@@ -350,6 +376,13 @@ class SchedulerMachine(RuleBasedStateMachine):
     def a_report_comes_late(self) -> None:
         if self.late_reports:
             self.late_reports.pop(0)()
+        self.world.end_step()
+
+    @rule(pick=PICK, seconds=st.sampled_from([3.0, 12.0]))
+    def worker_drains(self, pick: int, seconds: float) -> None:
+        worker = self.worker(pick)
+        if worker is not None:
+            worker.say(m.DRAIN, "walltime", seconds)
         self.world.end_step()
 
     @rule(pick=PICK, silent=st.booleans())

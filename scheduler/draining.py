@@ -1,0 +1,124 @@
+"""Workers whose jobs are about to end: what they run and hold is saved in the time that is left.
+
+Part of the core: pure, like `state.py`. A worker that drains retires (`transfers.py`), but within a
+time: what it runs may go on until it is *due*, some seconds before the end. What has not ended by
+then is handed back, so that it begins anew elsewhere, and nobody is to blame. Results that only it
+holds move at once, while there is time: to other workers, or into what memory the scheduler has to
+spare. For others a worker may still come; if none does, they are computed again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from jobqueue.scheduler.records import Task, WorkerRecord
+
+if TYPE_CHECKING:
+    from jobqueue.scheduler.state import SchedulerState
+
+FORGOTTEN: Final = 1.0
+"""Seconds before a worker is due from which on it drains even if it has not asked for that."""
+
+NAMED: Final = 3
+"""So many tasks are named; the others are counted."""
+
+
+class Drain:
+    """How one worker drains."""
+
+    __slots__ = ("over", "reason", "since")
+
+    def __init__(self, reason: str, since: float) -> None:
+        self.reason = reason
+        self.since = since
+        self.over = False  # it is due: what it ran was handed back
+
+
+class Draining:
+    """The workers that drain.
+
+    Parameters
+    ----------
+    state
+        The core whose part this is.
+    """
+
+    def __init__(self, state: SchedulerState) -> None:
+        self._state = state
+        self._drains: dict[WorkerRecord, Drain] = {}
+
+    def __contains__(self, worker: WorkerRecord) -> bool:
+        return worker in self._drains
+
+    def begin(self, worker: WorkerRecord, reason: str, seconds: float) -> None:
+        """Let a worker go within a time; once more, with less time, shortens it.
+
+        Parameters
+        ----------
+        worker
+            Whose job is about to end.
+        reason
+            Why, in a word or two.
+        seconds
+            Until then.
+        """
+        state = self._state
+        state.deadlines.set_end(worker, seconds)
+        if worker not in self._drains:
+            self._drains[worker] = Drain(reason, state.deadlines.now)
+        state.transfers.retire(worker)
+
+    def forget(self, worker: WorkerRecord) -> None:
+        """Forget a worker that is gone."""
+        self._drains.pop(worker, None)
+
+    def excuse(self, worker: WorkerRecord, now: float) -> str | None:
+        """Return why the end of a worker is nobody's fault; None if it may be."""
+        if worker in self._drains:
+            return self._drains[worker].reason
+        if worker.ends_at is not None and now >= worker.due:
+            return "its job's time was over"
+        return "retired" if worker.retiring else None
+
+    def look(self, now: float) -> list[str]:
+        """Look at the clock, each tick; return what there is to say of it in the log."""
+        state = self._state
+        state.deadlines.look(now)
+        for worker in state.workers.values():
+            if now >= worker.due - FORGOTTEN and worker not in self._drains:
+                self.begin(worker, "its job's time is nearly over", worker.due + 1.0 - now)
+        said = []
+        for worker, drain in self._drains.items():
+            if now >= worker.due and not drain.over:
+                drain.over = True
+                said += self._hand_back(worker, now - drain.since)
+        state.sweep()
+        return said
+
+    def _hand_back(self, worker: WorkerRecord, drained: float) -> list[str]:
+        """Place anew what a worker still runs, and give up what has nowhere to go."""
+        state = self._state
+        said = []
+        running, tasks = worker.running(), list(worker.tasks)
+        for task in tasks:
+            if task.worker is not worker:
+                continue
+            if task.function is not None and task in running:
+                task.function.took_longer_than(drained)  # it had begun before
+            state.withdraw(task)
+            state.await_inputs(task)
+        if tasks:
+            said.append(f"handed back worker={worker.name} tasks={_named(tasks)}")
+        stuck = state.transfers.stuck(worker)
+        if stuck:
+            nbytes = sum(task.nbytes for task in stuck)
+            said.append(
+                f"no room anywhere for results worker={worker.name} results={_named(stuck)} "
+                f"bytes={nbytes}: computed again where they are needed"
+            )
+        return said
+
+
+def _named(tasks: list[Task]) -> str:
+    names = ",".join(task.key for task in tasks[:NAMED])
+    return f"{names} and {len(tasks) - NAMED} more" if len(tasks) > NAMED else names
