@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from jobqueue import errors as errors
     from jobqueue.client.client import Client, fire_and_forget
     from jobqueue.client.future import Future
-    from jobqueue.client.in_task import get_client, get_worker, rejoin, secede, worker_client
+    from jobqueue.client.in_task import (
+        devices,
+        get_client,
+        get_worker,
+        rejoin,
+        secede,
+        worker_client,
+    )
     from jobqueue.client.locks import Event, Lock, Semaphore
     from jobqueue.client.options import annotate
     from jobqueue.client.progress import progress
@@ -59,6 +66,7 @@ _HOMES = {
     "Worker": "jobqueue.cluster.standalone_worker",
     "annotate": "jobqueue.client.options",
     "as_completed": "jobqueue.client.waiting",
+    "devices": "jobqueue.client.in_task",
     "fire_and_forget": "jobqueue.client.client",
     "get_client": "jobqueue.client.in_task",
     "get_worker": "jobqueue.client.in_task",
@@ -92,6 +100,7 @@ __all__ = [
     "Worker",
     "annotate",
     "as_completed",
+    "devices",
     "fire_and_forget",
     "get_client",
     "get_worker",

@@ -4,6 +4,7 @@ The tree:
 
     JobQueueError
     ├── ConfigError              a keyword, a YAML key or a value that cannot be used
+    │   └── GraphError           a graph of tasks with a cycle, or without a key that it needs
     ├── BatchSystemError         a batch system's command failed or is missing
     │   ├── CommandNotFound      no such command on PATH
     │   ├── CommandTimeout       the command did not answer in time
@@ -42,6 +43,10 @@ class JobQueueError(Exception):
 
 class ConfigError(JobQueueError, ValueError):
     """A keyword, a configuration key or a value cannot be used."""
+
+
+class GraphError(ConfigError):
+    """A graph of tasks cannot be run: it has a cycle, or no such key."""
 
 
 class BatchSystemError(JobQueueError):
@@ -125,7 +130,15 @@ class WorkersUnavailable(JobQueueError):
 
 
 class CommError(JobQueueError, OSError):
-    """A connection could not be made, or ended."""
+    """A connection could not be made, or ended.
+
+    Attributes
+    ----------
+    tried
+        Where a connection was tried, and what came of each address.
+    """
+
+    tried: tuple[tuple[str, str], ...] = ()
 
 
 class CommClosed(CommError):

@@ -58,6 +58,11 @@ TESTED_THROUGH = {
     "jobqueue/errors.py": "config/test_checks.py",
     # declarations without behaviour of their own
     "worker/exit_codes.py": "worker/test_supervise.py",
+    # what agents and workers are made of, seen from outside
+    "worker/chronicle.py": "worker/test_agent.py",
+    "worker/line.py": "worker/test_executor.py",
+    "worker/orders.py": "worker/test_supervise.py",
+    "worker/parting.py": "worker/test_worker.py",
 }
 
 

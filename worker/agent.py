@@ -29,35 +29,34 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-import jobqueue
 from jobqueue.worker.agent_log import Log
 from jobqueue.worker.arguments import AgentOptions, parse_arguments
 from jobqueue.worker.board import SharedBoard
 from jobqueue.worker.child import Child
+from jobqueue.worker.chronicle import Chronicle
+from jobqueue.worker.deadline import Deadline, find_deadline
 from jobqueue.worker.endings import Seen, judge
 from jobqueue.worker.errands import Errands
-from jobqueue.worker.exit_codes import ExitCode
-from jobqueue.worker.exit_record import ExitRecord, WorkerEnd, write_atomically
-from jobqueue.worker.launch import start_worker, worker_argv
+from jobqueue.worker.exit_codes import ExitCode, Kind
+from jobqueue.worker.exit_record import WorkerEnd, write_atomically
+from jobqueue.worker.launch import Order, give_order, start_worker, worker_argv
 from jobqueue.worker.limits import available_cpus, available_memory, process_limit
+from jobqueue.worker.orders import (
+    SIGNAL_REQUESTS,
+    Action,
+    Drain,
+    End,
+    GiveUp,
+    Kill,
+    Policy,
+    Postpone,
+    Spawn,
+)
 from jobqueue.worker.overuse import KernelKills, Overuse
 from jobqueue.worker.shares import staggered_lifetime, worker_options
 from jobqueue.worker.signals import wakeup_pipe
-from jobqueue.worker.supervise import (
-    SIGNAL_REQUESTS,
-    Action,
-    End,
-    GiveUp,
-    Policy,
-    Postpone,
-    Signal,
-    Spawn,
-    Supervisor,
-)
+from jobqueue.worker.supervise import Supervisor
 from jobqueue.worker.watch import Watch
-
-# Reads of 64 KiB that empty the largest pipe there is, and some.
-_PIPE_READS = 20
 
 # Seconds at the end for telling the scheduler of ended workers, and removing what they left.
 _LAST_ERRANDS = 3.0
@@ -74,15 +73,20 @@ _UNREMARKABLE = (
 def main(argv: Sequence[str] | None = None, *, prog: str = "python -m jobqueue.worker") -> int:
     """Run a job agent, as its command does, and return its exit status."""
     options = parse_arguments(sys.argv[1:] if argv is None else argv, prog=prog)
-    if options.credentials is None or options.scheduler_file is not None:
+    found: AgentOptions | str = options
+    if options.nodes > 1:
+        from jobqueue.worker.nodes import at_this_node
+
+        found = at_this_node(options, os.environ, os.uname().nodename)
+    if isinstance(found, AgentOptions) and (not found.credentials or found.scheduler_file):
         from jobqueue.worker.contact import find_scheduler
 
-        found = find_scheduler(options)
-        if isinstance(found, str):
-            Log().line("ends", exit_code=int(ExitCode.NO_SCHEDULER), cause=found)
-            return ExitCode.NO_SCHEDULER
-        options = found
-    return Agent(options).run()
+        options, found = found, find_scheduler(found)
+    if isinstance(found, str):
+        end = End(ExitCode.NO_SCHEDULER, found, Kind.CRASHED)
+        Chronicle(options, Log()).ends(end)
+        return end.exit_code
+    return Agent(found).run()
 
 
 class Agent:
@@ -111,14 +115,21 @@ class Agent:
         self._options = options
         self._argv = argv or worker_argv()
         self._log = log or Log()
+        self._chronicle = Chronicle(options, self._log)
         self._workers = worker_options(
             options, cpus=available_cpus(), memory=available_memory(), each=process_limit()
         )
         policy = policy or Policy()
         if not options.nanny:
             policy = policy._replace(restart_delays=())
+        now = time.time()
+        self._deadline = _deadline(options, now)
         self._supervisor = Supervisor(
-            len(self._workers), policy=policy, lifetime=staggered_lifetime(options)
+            len(self._workers),
+            policy=policy,
+            lifetime=staggered_lifetime(options),
+            ends=self._deadline and self._deadline.at - now,
+            margin=self._deadline.margin if self._deadline else 0.0,
         )
         self._watch = Watch(options.death_timeout)
         worker = self._workers[0]
@@ -127,20 +138,13 @@ class Agent:
         self._errands = Errands(options, worker.local_directory or "", self._log)
         self._children: dict[int, Child] = {}  # by slot
         self._selector = selectors.DefaultSelector()
-        self._identity = {
-            "host": os.uname().nodename,
-            "pid": os.getpid(),
-            "job": options.job_id,
-            "name": options.name,
-        }
-        self._record = ExitRecord(self._identity, started=time.time())
+        self._nodefile = self._write_nodefile()
+        self._recorded = False
         self._end: End | None = None
 
     def run(self) -> int:
         """Run the workers until all have ended; return the agent's exit status."""
-        self._log_start()
-        with contextlib.suppress(OSError):  # a requeued job runs once more under its id
-            os.unlink(self._options.exit_record or "")
+        self._chronicle.started(self._workers, self._deadline)
         try:
             with wakeup_pipe([signal.SIGCHLD, *SIGNAL_REQUESTS]) as wakeup, self._selector:
                 on_signals = partial(self._on_signals, wakeup)
@@ -149,7 +153,7 @@ class Agent:
                 while self._end is None:
                     self._turn()
         except BaseException as error:
-            self._end = End(1, f"the agent failed: {error!r}")
+            self._end = End(1, f"the agent failed: {error!r}", Kind.CRASHED)
             raise
         finally:
             self._leave(self._end)
@@ -171,36 +175,28 @@ class Agent:
         self._look_at_memory()
         self._reap()
         self._perform(self._supervisor.tick(time.monotonic()))
+        self._record_request()
         if self._watch.asks(time.monotonic()):
             self._errands.look_for_scheduler()
+
+    def _record_request(self) -> None:
+        """Write down that it was asked to end, in case that it is killed before it has."""
+        request, path = self._supervisor.request, self._options.exit_record
+        if request is not None and not self._recorded:
+            self._recorded = True
+            if path is not None:
+                self._errands.write(path, self._chronicle.record_so_far(request))
 
     def _on_signals(self, wakeup: int) -> None:
         for signum in os.read(wakeup, 4096):
             if signum in SIGNAL_REQUESTS:
                 request = SIGNAL_REQUESTS[signal.Signals(signum)]
                 self._log.line(request.cause)
-                self._perform(self._supervisor.asked_to_end(request, time.monotonic()))
+                now = time.monotonic()
+                memory = self._kernel_kills.recent(now)
+                self._perform(self._supervisor.asked_to_end(request, now, memory=memory))
 
     # Workers that cannot end themselves
-
-    def _on_life(self, child: Child) -> None:
-        try:
-            signs = os.read(child.life, 4096)
-        except BlockingIOError:
-            return
-        except OSError:
-            signs = b""
-        if signs:
-            child.signs.read(signs)
-            self._watch.alive(child.slot, time.monotonic())
-        else:
-            self._close_life(child)  # as the worker has done with its end
-
-    def _close_life(self, child: Child) -> None:
-        assert child.process.stdin is not None
-        if not child.life_closed:
-            self._selector.unregister(child.life)
-            child.process.stdin.close()
 
     def _on_answer(self, missing: str) -> None:
         for slot in self._watch.answered(not missing, time.monotonic()):
@@ -234,8 +230,13 @@ class Agent:
             match action:
                 case Spawn(slot):
                     self._spawn(slot)
-                case Signal(slot, signum):
-                    self._signal(self._children[slot], signum)
+                case Drain(slot, seconds, cause):
+                    give_order(self._children[slot].process, Order(seconds, cause))
+                case Kill(slot):
+                    child = self._children[slot]
+                    self._log.line("worker does not end, is killed", worker=child.name,
+                                   pid=child.process.pid)  # fmt: skip
+                    child.kill_group()
                 case Postpone(slot, delay, crashes):
                     name = self._workers[slot].name
                     self._log.line("worker will be restarted", worker=name, delay=f"{delay:g}s",
@@ -247,7 +248,7 @@ class Agent:
                     self._end = action
 
     def _spawn(self, slot: int) -> None:
-        worker = self._workers[slot]
+        worker = self._workers[slot]._replace(ends=self._supervisor.lets_go)
         board = SharedBoard.make()
         try:
             process = start_worker(self._argv, worker, board)
@@ -255,24 +256,19 @@ class Agent:
             if board is not None:
                 board.close()
             cause = f"could not be started: {error}"
-            self._note_end(worker.name, None, None, cause, time.time(), [])
+            now = time.time()
+            self._chronicle.worker_ended(WorkerEnd(worker.name, None, None, cause, now, now, []))
             self._perform(self._supervisor.exited(slot, None, time.monotonic()))
             return
         child = self._children[slot] = Child(slot, worker.name, process, board)
-        for fd, on_data in ((child.stderr, self._copy_stderr), (child.life, self._on_life)):
-            self._selector.register(fd, selectors.EVENT_READ, partial(on_data, child))
+        child.listen(self._selector, self._log, self._on_life)
         self._watch.alive(slot, time.monotonic())
         self._log.line("worker started", worker=worker.name, pid=process.pid)
 
-    def _signal(self, child: Child, signum: signal.Signals) -> None:
-        if signum == signal.SIGKILL:
-            self._log.line("worker does not end, is killed", worker=child.name,
-                           pid=child.process.pid)  # fmt: skip
-            child.kill_group()
-        else:
-            child.process.send_signal(signum)
-
     # Events
+
+    def _on_life(self, slot: int) -> None:
+        self._watch.alive(slot, time.monotonic())
 
     def _reap(self) -> None:
         """Look which workers have ended."""
@@ -281,97 +277,56 @@ class Agent:
             del self._children[child.slot]
             self._watch.ended(child.slot)
             child.kill_group()
-            if not child.life_closed:
-                self._on_life(child)
-            self._close_life(child)
-            self._copy_stderr(child, to_the_end=True)
+            child.hear_to_the_end()
             self._on_ended(child)
 
     def _on_ended(self, child: Child) -> None:
         now, signs, status = time.monotonic(), child.signs, int(child.process.returncode)
         running, ended = child.take_board()
         out_of_memory = status == -signal.SIGKILL and self._kernel_kills.recent(now)
+        request = self._supervisor.request
         seen = Seen(status, signs.worked, signs.signed_off, child.verdict,
-                    self._supervisor.ending, out_of_memory)  # fmt: skip
+                    request and request.cause, out_of_memory)  # fmt: skip
         ending = judge(seen, death_timeout=self._options.death_timeout)
         lines = [] if ending.status in _UNREMARKABLE else child.tail.lines()
         if child.verdict is not None and ending.status == ExitCode.NO_SCHEDULER:
             lines = [child.verdict[1]]
-        self._note_end(child.name, child.process.pid, ending.status, ending.cause, child.started,
-                       lines)  # fmt: skip
+        pid = child.process.pid
+        end = WorkerEnd(child.name, pid, ending.status, ending.cause, child.started, time.time(),
+                        lines)  # fmt: skip
+        self._chronicle.worker_ended(end, signs.tried)
         if ending.report:
-            pid, tasks = child.process.pid, ended if running == [] else running
+            tasks = ended if running == [] else running
             self._errands.report(child.name, ending.cause, ending.blame, lines, tasks, pid)
         if signs.signed_off is None:
             self._errands.sweep()
+        memory = out_of_memory or ending.status == ExitCode.MEMORY
         self._perform(
             self._supervisor.exited(
-                child.slot, ending.status, now, worked=signs.worked, busy=running != []
+                child.slot,
+                ending.status,
+                now,
+                worked=signs.worked,
+                busy=running != [],
+                memory=memory,
             )
         )
 
-    def _copy_stderr(self, child: Child, *, to_the_end: bool = False) -> None:
-        """Copy what a worker wrote to the log, and keep the last of it."""
-        assert child.process.stderr is not None
-        if child.process.stderr.closed:
-            return
-        for _ in range(_PIPE_READS):
-            try:
-                data = os.read(child.stderr, 65536)
-            except BlockingIOError:
-                break
-            if not data:
-                self._close_stderr(child)
-                return
-            child.tail.add(data)
-            self._log.write(data)
-            if not to_the_end:
-                return
-        # A process that a task has put into a group of its own may hold the pipe open; it is no
-        # longer a worker's, and what it writes is nobody's.
-        self._close_stderr(child)
-
-    def _close_stderr(self, child: Child) -> None:
-        assert child.process.stderr is not None
-        self._selector.unregister(child.stderr)
-        child.process.stderr.close()
-
-    def _note_end(
-        self,
-        name: str,
-        pid: int | None,
-        status: int | None,
-        cause: str,
-        started: float,
-        last_lines: list[str],
-    ) -> None:
-        now = time.time()
-        said = last_lines[-1].strip() if last_lines else None
-        self._log.line("worker ended", worker=name, pid=pid, cause=cause,
-                       ran=f"{now - started:.1f}s", said=said)  # fmt: skip
-        self._record.add(WorkerEnd(name, pid, status, cause, started, now, last_lines))
-
     # Beginning and end
 
-    def _log_start(self) -> None:
+    def _write_nodefile(self) -> str | None:
+        """Write the names of the job's nodes to where its first worker finds them."""
         worker, options = self._workers[0], self._options
-        self._log.line(
-            "started",
-            **self._identity,
-            python=".".join(map(str, sys.version_info[:3])),
-            jobqueue=getattr(jobqueue, "__version__", None),
-            executable=sys.executable,
-            scheduler=",".join(options.addresses),
-            workers=len(self._workers),
-            threads=worker.nthreads,
-            memory_limit=worker.memory_limit,
-        )
-        asked = options.memory_limit
-        if asked and asked > 1 and asked != worker.memory_limit:
-            self._log.line("workers' memory reduced to leave room for the agent",
-                           asked=asked, limit=worker.memory_limit)  # fmt: skip
-        for option in options.ignored:
-            self._log.line("option without effect", **option._asdict())
+        if not options.hosts or options.rank:
+            return None
+        path = f"{worker.local_directory}/jobqueue-nodes-{options.job_id}-{os.getpid()}"
+        try:
+            write_atomically(path, "".join(f"{host}\n" for host in options.hosts))
+        except OSError as error:
+            self._log.line("list of nodes not written", path=path, error=error)
+            return None
+        self._workers[0] = worker._replace(nodefile=path)
+        return path
 
     def _leave(self, end: End | None) -> None:
         """Leave nothing behind but the exit record and the last line."""
@@ -383,16 +338,20 @@ class Agent:
             for stream in (child.process.stdin, child.process.stderr):
                 if stream is not None:
                     stream.close()
+        if self._nodefile is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self._nodefile)
         self._errands.finish(_LAST_ERRANDS)
-        if end is None:
-            return
-        fields = {"exit_code": int(end.exit_code), "cause": end.cause, "said": None}
-        if end.exit_code in (ExitCode.NO_SCHEDULER, ExitCode.REFUSED, ExitCode.CRASHED):
-            fields["said"] = self._record.last_words()
-        path = self._options.exit_record
-        if path is not None:
-            try:
-                write_atomically(path, self._record.to_json(**fields, ended=time.time()))
-            except OSError as error:
-                self._log.line("exit record not written", path=path, error=error)
-        self._log.line("ends", **fields)
+        if end is not None:
+            self._chronicle.ends(end)
+
+
+def _deadline(options: AgentOptions, now: float) -> Deadline | None:
+    return find_deadline(
+        os.environ,
+        now=now,
+        job_id=options.job_id,
+        started=options.job_started,
+        walltime=options.walltime,
+        margin=options.walltime_margin,
+    )

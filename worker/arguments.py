@@ -64,6 +64,9 @@ class AgentOptions(NamedTuple):
         When the job began, in seconds since 1970, or None if it was not said.
     nodes
         Nodes of the job, each with an agent of its own.
+    rank, hosts
+        Which of them this is, from 0, and their names as far as they are known: not said on the
+        command line, but found out by `jobqueue.worker.nodes.at_this_node`.
     ignored
         Options of dask's that were given and have no effect.
     """
@@ -93,6 +96,8 @@ class AgentOptions(NamedTuple):
     walltime_margin: float | None = None
     job_started: float | None = None
     nodes: int = 1
+    rank: int = 0
+    hosts: tuple[str, ...] = ()
     ignored: tuple[Ignored, ...] = ()
 
 

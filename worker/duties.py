@@ -14,6 +14,7 @@ from jobqueue.protocol.payload import Serialized
 from jobqueue.protocol.running import Host
 from jobqueue.worker.board import Board
 from jobqueue.worker.calls import Calls
+from jobqueue.worker.devices import Devices
 from jobqueue.worker.executor import Executor
 from jobqueue.worker.intake import Intake
 from jobqueue.worker.interrupts import Interrupts, wait_ended
@@ -41,6 +42,8 @@ class Duties:
         The worker's.
     link
         The way to the scheduler.
+    devices
+        What tasks are lent that take some.
     on_stuck
         Called with the key of a task that was to be interrupted and does not end.
 
@@ -59,6 +62,7 @@ class Duties:
         board: Board,
         credentials: Credentials | None,
         link: Link,
+        devices: Devices,
         on_stuck: Callable[[str], object],
     ) -> None:
         self._store = store
@@ -73,6 +77,7 @@ class Duties:
             wake=lambda: link.in_loop(self._send_results),
             host=host,
             link=link,
+            devices=devices,
         )
         self._relays: dict[str, asyncio.Future[Answer]] = {}
         self._peers = Peers(credentials, self._relay)
@@ -84,7 +89,7 @@ class Duties:
         self._answering: set[asyncio.Task[None]] = set()
         self._room = Room(store.send_ahead)  # for what the scheduler is sent
         self.handlers: dict[str, Callable[..., None]] = {
-            m.RESERVED: lambda tasks: None,  # it has no devices to share out among tasks
+            m.RESERVED: self._intake.reserve,
             m.RUN: self._intake.run,
             m.FUNCTIONS: self._add_functions,
             m.FORGET_FUNCTIONS: self.executor.functions.forget,

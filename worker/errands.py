@@ -14,6 +14,7 @@ from typing import Any
 
 from jobqueue.worker.agent_log import Log
 from jobqueue.worker.arguments import AgentOptions
+from jobqueue.worker.exit_record import write_atomically
 
 ASK_TIMEOUT = 10.0
 """Seconds to look for the scheduler."""
@@ -64,6 +65,10 @@ class Errands:
         """Remove what a worker has left on disk."""
         self._start_to_finish(self._sweep)
 
+    def write(self, path: str, text: str) -> None:
+        """Write a file, on a disk that may be slow."""
+        self._start_to_finish(self._write, path, text)
+
     def finish(self, timeout: float) -> None:
         """Wait until all is told and removed, but not for long.
 
@@ -103,6 +108,12 @@ class Errands:
         )
         if trouble:
             self._log.line("scheduler not told of a worker's end", worker=name, error=trouble)
+
+    def _write(self, path: str, text: str) -> None:
+        try:
+            write_atomically(path, text)
+        except OSError as error:
+            self._log.line("not written", path=path, error=error)
 
     def _sweep(self) -> None:
         from jobqueue.worker.spill_folder import sweep

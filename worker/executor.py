@@ -1,8 +1,9 @@
 """The threads that run tasks.
 
-Items come through a C queue and results leave through deques, so that the event loop is woken once
-for a batch of results and not once for each. What happens seldom (a task that leaves its place, one
-that is interrupted or abandoned) costs the others one look at a flag, `Runner.odd`.
+Items come through a C queue (`jobqueue.worker.line`) and results leave through deques, so that the
+event loop is woken once for a batch of results and not once for each. What happens seldom (a task
+that leaves its place, is interrupted, abandoned or lent devices) costs the others one look at a
+flag, `Runner.odd`.
 
 `put`, `withdraw`, `abandon`, `pause`, `resume`, `start_over` and `close` are called from the event
 loop; `secede`, `rejoin` and `keep_here` by tasks, in their threads.
@@ -10,11 +11,9 @@ loop; `secede`, `rejoin` and `keep_here` by tasks, in their threads.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Container
-from queue import Empty, SimpleQueue
 from time import perf_counter
 from types import CoroutineType
 from typing import Any
@@ -27,8 +26,10 @@ from jobqueue.protocol.references import mentioning
 from jobqueue.protocol.running import Host, running
 from jobqueue.protocol.serialize import dumps, dumps_if_small, loads
 from jobqueue.worker.board import Board, Slot, note
+from jobqueue.worker.devices import Devices
 from jobqueue.worker.functions import Functions
 from jobqueue.worker.items import InputGone, Item, arguments_of
+from jobqueue.worker.line import Line
 from jobqueue.worker.link import Link
 from jobqueue.worker.outcomes import Done, Outcomes, Taken, broken, failure_of, unsendable
 from jobqueue.worker.runner import Place, Run, Runner, here
@@ -60,6 +61,8 @@ class Executor:
     link
         The way to the scheduler: when nothing else waits, a result leaves at once, from the thread
         that has made it.
+    devices
+        What is lent to tasks that take some.
 
     Attributes
     ----------
@@ -67,6 +70,8 @@ class Executor:
         What items name by their `fid`.
     inline_limit
         Bytes up to which a result is sent along; larger ones stay in the store.
+    put, withdraw, pause, resume
+        As `jobqueue.worker.line.Line` does it; what runs goes on.
     """
 
     def __init__(
@@ -79,6 +84,7 @@ class Executor:
         host: Host | None = None,
         link: Link | None = None,
         board: Board | None = None,
+        devices: Devices | None = None,
     ) -> None:
         self.functions = Functions()
         self.inline_limit = 0
@@ -88,13 +94,11 @@ class Executor:
         self._host = host
         self._link = link
         self._board = board or Board(None)
+        self._devices = devices or Devices({})
         self._awake = False
-        # Items leave the queue only by `get`; whoever removes one from here first has it. A None
-        # in the queue has a thread look up.
-        self._waiting: dict[str, Item] = {}
-        self._queue: SimpleQueue[Item | None] = SimpleQueue()
-        self._enqueue: Callable[[Item], object] = self._queue.put
-        self._held: deque[Item] | None = None  # while paused: what the queue would hold
+        self._line = line = Line()
+        self.put, self.withdraw, self._waiting = line.put, line.withdraw, line.waiting
+        self.pause, self.resume = line.pause, line.resume
         self._outcomes = Outcomes()
         self._runners: dict[int, Runner] = {}  # by thread
         self._rejoining: deque[Place] = deque()
@@ -104,15 +108,6 @@ class Executor:
             self._start_thread()
 
     # -- items -------------------------------------------------------------------------------------
-
-    def put(self, item: Item) -> None:
-        """Run an item when a thread is free."""
-        self._waiting[item.key] = item
-        self._enqueue(item)
-
-    def withdraw(self, key: str) -> bool:
-        """Take an item back; return whether it had not begun."""
-        return self._waiting.pop(key, None) is not None
 
     def abandon(self, keys: Container[str] | None = None) -> list[Run]:
         """Want the results of items (all items) that run no more; return those runs.
@@ -148,35 +143,9 @@ class Executor:
         """Whether nothing runs, not even abandoned."""
         return all(runner.item is None for runner in list(self._runners.values()))
 
-    def pause(self) -> None:
-        """Begin no more items; those that run go on."""
-        if self._held is not None:
-            return
-        held = self._held = deque()
-        self._enqueue = held.append
-        looks = 0
-        with contextlib.suppress(Empty):
-            while True:
-                item = self._queue.get_nowait()
-                if item is None:
-                    looks += 1
-                else:
-                    held.append(item)
-        for _ in range(looks):
-            self._queue.put(None)
-
-    def resume(self) -> None:
-        """Begin items again, in the order in which they were put."""
-        held, self._held = self._held, None
-        self._enqueue = self._queue.put
-        for item in held or ():
-            self._queue.put(item)
-
     def start_over(self) -> None:
         """Forget all items and functions; those that run are interrupted, and others take over."""
-        self._waiting.clear()  # so what the queue holds is void
-        if self._held is not None:
-            self._held.clear()
+        self._line.clear()
         self.functions.clear()
         self._outcomes = Outcomes()
         for runner in list(self._runners.values()):
@@ -253,14 +222,14 @@ class Executor:
         """Have all threads put themselves in order, and `count` of those that wait for items."""
         for runner in list(self._runners.values()):
             runner.odd = True
-        for _ in range(count):
-            self._queue.put(None)
+        self._line.have_look_up(count)
 
     def _main(self, runner: Runner) -> None:
         runner.ident = threading.get_ident()
         self._runners[runner.ident] = runner
         runner.odd = True  # perhaps it is to end already
         running.host, here.runner = self._host, runner
+        running.unwanted = lambda: runner.wanted is None
         slot = self._board.take()
         trouble: BaseException | None = None
         try:
@@ -280,7 +249,7 @@ class Executor:
 
     def _work(self, runner: Runner, met: list[Any], slot: Slot) -> None:
         """Run items until this thread is to end."""
-        get, waiting = self._queue.get, self._waiting
+        get, waiting = self._line.get, self._waiting
         memory, at = slot
         memory[at] = 0  # of what has slipped out of here
         while not (runner.odd and self._leaves(runner)):
@@ -324,6 +293,8 @@ class Executor:
         """Put a thread in order between two items; return whether it is to end."""
         runner.odd = runner.stays = False
         runner.abandoned = None
+        if runner.give_back is not None:  # what has hit at its end has slipped out of it
+            runner.returned()
         if runner.away or self._closed:
             return True
         try:
@@ -350,6 +321,8 @@ class Executor:
                 arguments = loads(item.arguments)
             else:
                 arguments = arguments_of(item, item.inputs, self._store)
+                if item.inputs.devices:
+                    self._lend(runner, item.inputs.devices)
             runner.calling = item
             if type(arguments) is tuple:
                 value = function(*arguments)
@@ -394,6 +367,17 @@ class Executor:
         except BaseException as error:  # of the value's own code, or of the user's mapping
             outcomes.failed.append((item.key, failure_of(error, self._where), seconds))
         return False
+
+    def _lend(self, runner: Runner, amount: float) -> None:
+        """Lend devices to the task that a thread is about to call; see `Runner.returned`."""
+        loan = self._devices.take(amount)
+        running.devices = loan.names
+
+        def give_back() -> None:
+            running.devices = ()
+            self._devices.give_back(loan)
+
+        runner.give_back, runner.odd = give_back, True
 
     def _tell_now(self, comm: Comm | None, runner: Runner, done: Done) -> bool:
         """Tell of a result from this thread, if there is nothing that it could be told with."""

@@ -1,4 +1,4 @@
-"""The exit statuses by which worker processes and job agents say why they ended."""
+"""Why worker processes and job agents ended: exit statuses, and kinds of a job's end."""
 
 from __future__ import annotations
 
@@ -34,3 +34,22 @@ class ExitCode(enum.IntEnum):
 
     TERMINATED = 143
     """Asked to end by a signal (128 + SIGTERM, as a shell would report it)."""
+
+
+class Kind(enum.StrEnum):
+    """What the end of a job was, in the words in which batch systems' adapters say it, too."""
+
+    COMPLETED = "completed"
+    """In order: it was told to end, or its lifetime was over."""
+
+    WALLTIME = "walltime"
+    """It handed over because the batch system would end it."""
+
+    OUT_OF_MEMORY = "out of memory"
+    """The kernel, or the agent before it, killed what took too much memory."""
+
+    CRASHED = "crashed"
+    """Whatever else went wrong in it; the cause says it."""
+
+    UNKNOWN = ""
+    """Only the batch system can know: somebody sent a signal."""

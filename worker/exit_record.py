@@ -1,7 +1,20 @@
 """How a job agent remembers the ends of its workers, and its own, for those who ask later.
 
 Batch systems forget ended jobs at different speeds and tell little about them; some keep no
-accounting at all. So the agent writes down what it saw itself, as one small JSON file.
+accounting at all. So the agent writes down what it saw itself, as one small JSON file, when it is
+asked to end and again at its end. Its fields, of which a reader need only know the first four:
+
+- ``exit_code``: the agent's exit status, see `jobqueue.worker.exit_codes.ExitCode`
+- ``cause``: why, in one phrase for people
+- ``kind``: what the job's end was, a `jobqueue.worker.exit_codes.Kind`; "" if only the batch system
+  can know, since somebody sent a signal
+- ``tried``: ``[[address, outcome], ...]``: where no scheduler was found, if that is why
+- ``said``: the last line of the worker that explains it, or null
+- ``host``, ``pid``, ``job``, ``name``, ``rank``: which agent it is; rank null in jobs of one node
+- ``started``, ``ended``: of the agent, in seconds since 1970
+- ``workers``: the ends of its last fifty workers, each as `WorkerEnd`
+
+In a job of several nodes, that of the first writes ID.json, the others write ID.RANK.json.
 """
 
 from __future__ import annotations
@@ -11,6 +24,7 @@ import json
 import os
 import signal
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from jobqueue.worker.exit_codes import ExitCode
@@ -121,6 +135,20 @@ class ExitRecord:
         workers = [end._asdict() for end in self._ends]
         record = {**self._agent, **fields, **times, "workers": workers}
         return json.dumps(record, indent=1) + "\n"
+
+
+def show_tried(tried: Sequence[tuple[str, str]]) -> str:
+    """Return where no scheduler was found, for people.
+
+    Examples
+    --------
+    >>> show_tried([("tls://10.1.2.3:4000", "refused, nobody listens there"),
+    ...             ("tls://192.168.0.5:4000", "timed out after 10 s")])
+    '10.1.2.3:4000 refused, 192.168.0.5:4000 timed out after 10 s'
+    """
+    return ", ".join(
+        f"{address.rpartition('://')[2]} {outcome.partition(',')[0]}" for address, outcome in tried
+    )
 
 
 def write_atomically(path: str, text: str) -> None:

@@ -7,13 +7,14 @@ be sent to.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.messages import Message
 from jobqueue.protocol.payload import Serialized
+from jobqueue.worker.devices import RESOURCE
 from jobqueue.worker.executor import Executor
 from jobqueue.worker.items import Inputs, Item
 from jobqueue.worker.peers import Answer, Peers
@@ -49,20 +50,34 @@ class Intake:
         self._waiting: dict[str, _Waiting] = {}
         self._fetching: dict[str, asyncio.Task[None]] = {}
         self._unwanted: set[str] = set()  # freed while they were on their way
+        self._reserved: dict[str, float] = {}  # devices of tasks that are about to come
 
     @property
     def idle(self) -> bool:
         """Whether no task waits for an input."""
         return not self._waiting
 
+    def reserve(self, amounts: Iterable[tuple[str, Mapping[str, float]]]) -> None:
+        """Take in what tasks take of this worker, as RESERVED describes it."""
+        for key, taken in amounts:
+            if devices := taken.get(RESOURCE, 0.0):
+                self._reserved[key] = devices
+
     def run(self, items: Iterable[tuple[str, bytes, Serialized, Any]]) -> None:
         """Take in tasks as RUN describes them."""
+        if self._reserved:
+            items = [self._with_devices(*item) for item in items]
         put = self._executor.put
         for key, fid, arguments, inputs in items:
             if inputs is None:
                 put(Item(key, fid, arguments, None))
             else:
                 self._run_with_inputs(key, fid, arguments, inputs)
+
+    def _with_devices(self, key: str, fid: bytes, arguments: Serialized, inputs: Any) -> Any:
+        """Have a task that takes devices go the way of those that need something."""
+        wants = key in self._reserved
+        return key, fid, arguments, () if wants and inputs is None else inputs
 
     def _run_with_inputs(
         self,
@@ -73,7 +88,8 @@ class Intake:
     ) -> None:
         stored = tuple(source for source, value, _ in inputs if value is None)
         inline = tuple((source, value) for source, value, _ in inputs if value is not None)
-        item = Item(key, fid, arguments, Inputs(stored, inline))
+        devices = self._reserved.pop(key, 0.0) if self._reserved else 0.0
+        item = Item(key, fid, arguments, Inputs(stored, inline, devices))
         missing = {source for source in stored if source not in self._store}
         if not missing:
             self._executor.put(item)
@@ -107,6 +123,7 @@ class Intake:
         self._fetching.clear()
         self._waiting.clear()
         self._unwanted.clear()
+        self._reserved.clear()
 
     def _fetch(self, source: str, holders: Sequence[Sequence[str]]) -> None:
         self._unwanted.discard(source)

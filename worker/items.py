@@ -11,14 +11,23 @@ from jobqueue.worker.store import Store
 
 
 class Inputs(NamedTuple):
-    """The inputs of a task: those in the store by key, and those that came with it."""
+    """What a task needs besides its arguments.
 
-    stored: tuple[str, ...]
-    inline: tuple[tuple[str, Serialized], ...]
+    Parameters
+    ----------
+    stored, inline
+        Its inputs: those in the store by key, and those that came with it.
+    devices
+        How many devices it takes of its worker while it runs.
+    """
+
+    stored: tuple[str, ...] = ()
+    inline: tuple[tuple[str, Serialized], ...] = ()
+    devices: float = 0.0
 
 
 class Item(NamedTuple):
-    """A task that can be run now."""
+    """A task that can be run now. Most need nothing besides their arguments: `inputs` is None."""
 
     key: str
     fid: bytes

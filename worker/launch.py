@@ -1,14 +1,21 @@
-"""How an agent starts a worker process, seen from both of its ends."""
+"""How an agent starts a worker process and talks with it, seen from both of its ends.
+
+They share a socket, which is the worker's standard input until it has read its options. On it the
+worker shows signs of life, and what its agent cannot see; the agent writes an order there before it
+sends SIGTERM, which by itself could not say how much time is left.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from jobqueue.worker.board import SharedBoard
 from jobqueue.worker.exit_codes import ExitCode
@@ -27,10 +34,11 @@ def start_worker(
 ) -> subprocess.Popen[bytes]:
     """Start a worker process: the agent's end.
 
-    Its standard input holds the options and then ends. It is a socket: what the worker writes to
-    it, as signs of life, comes out of `Popen.stdin` (unbuffered and non-blocking). Its standard
-    output is the agent's. Its standard error is a pipe (`Popen.stderr`, the same), so that the
-    agent can keep the last lines of each worker beside copying them into the job's log.
+    Its standard input holds the options, in one line. It is a socket: what the worker writes to it,
+    as signs of life, comes out of `Popen.stdin` (unbuffered and non-blocking), and what is written
+    there are its orders. Its standard output is the agent's. Its standard error is a pipe
+    (`Popen.stderr`, the same), so that the agent can keep the last lines of each worker beside
+    copying them into the job's log.
 
     It has a process group of its own, so that Ctrl-C in a terminal reaches the agent alone, and
     that what a dead worker's tasks have started can be found. It stays in the agent's session:
@@ -52,7 +60,6 @@ def start_worker(
         ours.setblocking(False)
         if ours.send(line) != len(line):
             raise OSError(f"worker options of {len(line)} bytes do not fit into a socket")
-        ours.shutdown(socket.SHUT_WR)
         process = subprocess.Popen(
             argv,
             stdin=theirs.fileno(),
@@ -60,6 +67,7 @@ def start_worker(
             bufsize=0,
             process_group=0,
             pass_fds=shared,
+            env={**os.environ, **options.environment} if options.environment else None,
         )
         process.stdin = open(ours.detach(), "rb", buffering=0)  # noqa: SIM115
     assert process.stderr is not None
@@ -67,24 +75,92 @@ def start_worker(
     return process
 
 
-def show_life() -> None:
-    """Show the agent that this process's event loop runs: the worker's end."""
-    _show(_ALIVE)
+class Order(NamedTuple):
+    """What an agent tells a worker: to hand over and end.
+
+    Parameters
+    ----------
+    seconds
+        How long that may take.
+    cause
+        Why, for messages.
+    """
+
+    seconds: float
+    cause: str
 
 
-def show_work() -> None:
-    """Show the agent that this worker has found its scheduler."""
-    _show(_WORKS)
+def give_order(process: subprocess.Popen[bytes], order: Order) -> None:
+    """Tell a worker to end: the agent's end.
+
+    A worker that cannot be told so, since its socket is full or gone, gets the signal all the same.
+    """
+    assert process.stdin is not None
+    with contextlib.suppress(OSError, ValueError):
+        os.write(process.stdin.fileno(), json.dumps(order).encode() + b"\n")
+    process.send_signal(signal.SIGTERM)
 
 
-def sign_off(status: int) -> None:
-    """Show the agent that this worker ends in order, and with which status."""
-    _show(_SIGNED_OFF + status)
+class ToAgent:
+    """A worker's way to its agent, and back: the worker's end.
 
+    Parameters
+    ----------
+    fd
+        The socket.
+    """
 
-def _show(sign: int) -> None:
-    with contextlib.suppress(OSError):  # an agent that reads nothing has other worries
-        os.write(0, bytes([sign]))
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._read = b""
+
+    @classmethod
+    def take(cls) -> ToAgent:
+        """Take it from standard input, where what tasks start must not find it."""
+        fd = os.dup(0)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        return cls(fd)
+
+    def read_options(self) -> str:
+        """Return the first line, which is there before this process is."""
+        while b"\n" not in self._read:
+            data = os.read(self._fd, 65536)
+            if not data:
+                break
+            self._read += data
+        line, _, self._read = self._read.partition(b"\n")
+        os.set_blocking(self._fd, False)
+        return line.decode()
+
+    def orders(self) -> list[Order]:
+        """Return the orders that have come."""
+        with contextlib.suppress(OSError):
+            while data := os.read(self._fd, 65536):
+                self._read += data
+        *lines, self._read = self._read.split(b"\n")
+        return [Order(*json.loads(line)) for line in lines]
+
+    def show_life(self) -> None:
+        """Show that this process's event loop runs."""
+        self._show(b".")
+
+    def show_work(self) -> None:
+        """Show that this worker has found its scheduler."""
+        self._show(b"w")
+
+    def show_tried(self, tried: Sequence[tuple[str, str]]) -> None:
+        """Show where it has looked for a scheduler in vain: addresses, and what came of each."""
+        self._show(json.dumps(tried).encode() + b"\n")
+
+    def sign_off(self, status: int) -> None:
+        """Show that this worker ends in order, and with which status."""
+        self._show(bytes([_SIGNED_OFF + status]))
+
+    def _show(self, signs: bytes) -> None:
+        with contextlib.suppress(OSError):  # an agent that reads nothing has other worries
+            os.write(self._fd, signs)
 
 
 class Signs:
@@ -93,30 +169,39 @@ class Signs:
     Examples
     --------
     >>> signs = Signs()
-    >>> signs.read(b".w.")
-    >>> signs.worked, signs.signed_off
-    (True, None)
-    >>> signs.read(bytes([_SIGNED_OFF + 6]))
-    >>> signs.signed_off
-    6
+    >>> signs.read(b'.w[["tcp://a:1", "refused"]]')
+    >>> signs.worked, signs.signed_off, signs.tried
+    (True, None, [])
+    >>> signs.read(b"\\n." + bytes([_SIGNED_OFF + 6]))
+    >>> signs.signed_off, signs.tried
+    (6, [('tcp://a:1', 'refused')])
     """
 
-    __slots__ = ("signed_off", "worked")
+    __slots__ = ("_line", "signed_off", "tried", "worked")
 
     def __init__(self) -> None:
         self.worked = False
         self.signed_off: int | None = None
+        self.tried: list[tuple[str, str]] = []
+        self._line = b""
 
     def read(self, signs: bytes) -> None:
         """Take note of what came."""
-        if _WORKS in signs:
+        signs, self._line = self._line + signs, b""
+        while (start := signs.find(b"[")) >= 0:
+            line, end, rest = signs[start:].partition(b"\n")
+            if not end:
+                signs, self._line = signs[:start], line
+                break
+            with contextlib.suppress(ValueError):  # cut, by a socket that was full
+                self.tried = [(address, outcome) for address, outcome in json.loads(line)]
+            signs = signs[:start] + rest
+        if b"w" in signs:
             self.worked = True
         if signs and signs[-1] >= _SIGNED_OFF:
             self.signed_off = signs[-1] - _SIGNED_OFF
 
 
-_ALIVE = ord(".")
-_WORKS = ord("w")
 _SIGNED_OFF = 128  # and above it, the status
 
 

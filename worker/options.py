@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from jobqueue.worker.limits import Fractions
 
+_NODEFILE = "JOBQUEUE_NODEFILE"  # where tasks look for it
+
 
 # A NamedTuple, and no dataclass: importing `dataclasses` is a fifth of the agent's start-up time.
 class WorkerOptions(NamedTuple):
@@ -45,7 +47,7 @@ class WorkerOptions(NamedTuple):
     ports
         The first and the last port to listen on, or None for any that is free.
     resources
-        Amounts that tasks will ask for, by name; told to the scheduler, not considered yet.
+        Amounts that tasks may ask for, by name.
     preload
         Modules or paths of Python files to execute before the first task, in this order.
     agent_pid
@@ -53,6 +55,15 @@ class WorkerOptions(NamedTuple):
     board
         File descriptor of the page on which the worker shows what it runs, see
         `jobqueue.worker.board`; None if it is not to.
+    pool
+        The pool that its job belongs to, or "".
+    ends
+        When its job ends and it stops working, on this machine's monotonic clock; None if that is
+        not known.
+    devices
+        Its devices: the variables that name them, and the names.
+    nodefile
+        File with the names of its job's nodes, or None.
 
     Examples
     --------
@@ -78,6 +89,16 @@ class WorkerOptions(NamedTuple):
     preload: tuple[str, ...] = ()
     agent_pid: int = 0
     board: int | None = None
+    pool: str = ""
+    ends: float | None = None
+    devices: dict[str, tuple[str, ...]] = {}  # noqa: RUF012 - never written to
+    nodefile: str | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that its process has beside those of the agent."""
+        variables = {name: ",".join(devices) for name, devices in self.devices.items()}
+        return variables if self.nodefile is None else {**variables, _NODEFILE: self.nodefile}
 
     def to_json(self) -> str:
         """Return one line of JSON, without its line break."""
@@ -103,6 +124,7 @@ class WorkerOptions(NamedTuple):
             fields["preload"] = tuple(fields["preload"])
             fields["memory_fractions"] = Fractions(*fields["memory_fractions"])
             fields["ports"] = fields["ports"] and tuple(fields["ports"])
+            fields["devices"] = {name: tuple(ids) for name, ids in fields["devices"].items()}
             return cls(**fields)
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(

@@ -1,6 +1,7 @@
 """The worker process: `python -m jobqueue.worker.process`, started by a job agent.
 
-Reads its options from standard input, runs a `Worker` and exits with an `ExitCode`.
+Reads its options from standard input, runs a `Worker` and exits with an `ExitCode`. SIGTERM is how
+its agent has it end.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from jobqueue.errors import JobQueueError
 from jobqueue.worker.exit_codes import ExitCode
-from jobqueue.worker.launch import die_with_parent, show_life, show_work, sign_off
+from jobqueue.worker.launch import Order, ToAgent, die_with_parent
 from jobqueue.worker.options import WorkerOptions
 from jobqueue.worker.preload import Setup, preload
 from jobqueue.worker.watch import SHOWN
@@ -27,21 +29,26 @@ IGNORED_SIGNALS = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """Batch systems send these to every process of a job; the agent answers for all of them."""
 
 
+DRAIN: Final = 4.0
+"""Seconds to hand over after a SIGTERM that did not come from the agent."""
+
+
 def main() -> int:
     """Run one worker; return its exit status."""
-    options = WorkerOptions.from_json(sys.stdin.readline())
+    agent = ToAgent.take()
+    options = WorkerOptions.from_json(agent.read_options())
     die_with_parent(options.agent_pid)
     for number in IGNORED_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
-    status = _work(options)
-    sign_off(status)
+    status = _work(options, agent)
+    agent.sign_off(status)
     return status
 
 
-def _work(options: WorkerOptions) -> int:
+def _work(options: WorkerOptions, agent: ToAgent) -> int:
     try:
-        return asyncio.run(_run(options, preload(options.preload)))
+        return asyncio.run(_run(options, agent, preload(options.preload)))
     except JobQueueError as error:
         # One line: it ends the job's log, and is what the user sees of it.
         logging.getLogger("jobqueue.worker").error(
@@ -50,22 +57,30 @@ def _work(options: WorkerOptions) -> int:
         return ExitCode.REFUSED
 
 
-async def _run(options: WorkerOptions, setups: Sequence[Setup]) -> int:
-    worker = Worker(options, on_connected=show_work)
+async def _run(options: WorkerOptions, agent: ToAgent, setups: Sequence[Setup]) -> int:
+    worker = Worker(options, on_connected=agent.show_work)
     for setup in setups:
         await setup.call(worker)
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, worker.drain, "SIGTERM")
+    loop.add_signal_handler(signal.SIGTERM, _on_sigterm, worker, agent)
     _give_children_their_signals()
-    showing = asyncio.create_task(_show_life(options.death_timeout / SHOWN))
+    showing = asyncio.create_task(_show_life(agent, options.death_timeout / SHOWN))
     try:
         code = await worker.run()
     finally:
         showing.cancel()
+    if code in (ExitCode.NO_SCHEDULER, ExitCode.REFUSED) and worker.unreached:
+        agent.show_tried(list(worker.unreached.items()))
     if not worker.idle:
         # A thread that runs a task cannot be ended; asyncio and the interpreter would wait for it.
-        _exit_now(code)
+        _exit_now(agent, code)
     return code
+
+
+def _on_sigterm(worker: Worker, agent: ToAgent) -> None:
+    """Do what the agent says, or if somebody else has sent it, what there is always time for."""
+    for order in agent.orders() or [Order(DRAIN, "SIGTERM")]:
+        worker.drain(order.cause, order.seconds)
 
 
 def _give_children_their_signals() -> None:
@@ -88,14 +103,14 @@ def _give_children_their_signals() -> None:
     )
 
 
-async def _show_life(interval: float) -> None:
+async def _show_life(agent: ToAgent, interval: float) -> None:
     while True:
-        show_life()
+        agent.show_life()
         await asyncio.sleep(interval)
 
 
-def _exit_now(code: int) -> None:
-    sign_off(code)
+def _exit_now(agent: ToAgent, code: int) -> None:
+    agent.sign_off(code)
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

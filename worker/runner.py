@@ -24,7 +24,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, NamedTuple
 
 from jobqueue.errors import TaskCancelled
@@ -49,6 +49,8 @@ class Runner:
         Whether it has left its place: it ends with its item.
     stays
         Whether the item's result may not leave this worker.
+    give_back
+        Gives back what the item's function was lent; None if that was nothing.
     """
 
     __slots__ = (
@@ -58,6 +60,7 @@ class Runner:
         "calling",
         "coroutine",
         "forked",
+        "give_back",
         "ident",
         "item",
         "odd",
@@ -70,6 +73,7 @@ class Runner:
         self.calling: Any = None
         self.abandoned: Any = None
         self.coroutine: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
+        self.give_back: Callable[[], object] | None = None
         self.odd = self.aiming = self.away = self.stays = self.forked = False
 
     @property
@@ -111,10 +115,16 @@ class Runner:
         return True
 
     def returned(self) -> None:
-        """Be back from a function, if something was odd: `calm`, and no further in a child."""
+        """Be back from a function, if something was odd: `calm`, and no further in a child.
+
+        What it was lent is given back before anybody hears of its end, and takes the same again.
+        """
         if self.forked:
             _end_child()
         self.calm()
+        give_back, self.give_back = self.give_back, None
+        if give_back is not None:
+            give_back()
 
     def calm(self) -> None:
         """Return when no exception from outside can come any more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from jobqueue.worker.arguments import AUTO, AgentOptions
 from jobqueue.worker.limits import balanced, memory_per_worker
@@ -10,7 +11,12 @@ from jobqueue.worker.options import WorkerOptions
 
 
 def worker_options(
-    options: AgentOptions, *, cpus: int, memory: int, each: int | None = None
+    options: AgentOptions,
+    *,
+    cpus: int,
+    memory: int,
+    each: int | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> list[WorkerOptions]:
     """Share what the agent was given among its workers.
 
@@ -24,6 +30,8 @@ def worker_options(
         Bytes that may be used.
     each
         Bytes that one process may use, or None.
+    environ
+        The agent's environment.
     """
     count = balanced(cpus) if options.nworkers == AUTO else options.nworkers
     limit = options.memory_limit
@@ -45,12 +53,32 @@ def worker_options(
             host=options.host,
             ports=options.ports,
             interface=options.interface,
-            resources=options.resources,
+            resources=_resources(options, slot),
             preload=options.preload,
             agent_pid=os.getpid(),
+            pool=options.pool,
+            devices=part,
         )
-        for slot in range(count)
+        for slot, part in enumerate(_devices(options, count, environ))
     ]
+
+
+def _resources(options: AgentOptions, slot: int) -> dict[str, float]:
+    """Return what one worker offers: in a job of several nodes, the first offers that job."""
+    if options.nodes > 1 and options.rank == slot == 0:
+        return {**options.resources, "nodes": float(options.nodes)}
+    return options.resources
+
+
+def _devices(
+    options: AgentOptions, count: int, environ: Mapping[str, str]
+) -> list[dict[str, tuple[str, ...]]]:
+    amount = options.resources.get("GPU", 0.0)
+    if not amount:
+        return [{} for _ in range(count)]
+    from jobqueue.worker.devices import device_shares  # imported late: most jobs have none
+
+    return device_shares(environ, amount, count)
 
 
 def staggered_lifetime(options: AgentOptions) -> float | None:

@@ -1,9 +1,10 @@
-"""The job agent's decisions: when to start, signal and give up the workers of one job.
+"""The job agent's decisions: when to start, drain, kill and give up the workers of one job.
 
 Rules of this file. Everything that decides about a worker process or the end of the agent lives
 here, and nothing else does: no clock (`now` comes in with each call, in seconds of any monotonic
 clock), no process, no signal handler, no randomness, no log. Each call reports one event and
-returns the actions to be carried out, in order. After an `End` nothing more comes out.
+returns the actions to be carried out, in order. After an `End` nothing more comes out. The words
+for all of that stand in `jobqueue.worker.orders`.
 
 A worker has a *slot*, which stays when the process in it is replaced. A slot goes this way:
 
@@ -13,6 +14,9 @@ A worker has a *slot*, which stays when the process in it is replaced. A slot go
     WAITING -> RUNNING    the delay is over
     WAITING -> ENDED      the agent is ending
     RUNNING -> ENDED      it crashed once too often
+
+However an end is announced, there is one way to it: the workers are told to drain, and in how many
+seconds (`Drain`); those that have not ended some seconds later are killed (`Kill`).
 """
 
 from __future__ import annotations
@@ -20,135 +24,28 @@ from __future__ import annotations
 import enum
 import math
 import signal
-from typing import NamedTuple
+from collections.abc import Callable
 
-from jobqueue.worker.exit_codes import ExitCode
-
-
-class Policy(NamedTuple):
-    """The agent's patience; all times in seconds.
-
-    Parameters
-    ----------
-    grace
-        From an order to end until the workers are killed. Slurm gives 30 s, PBS and HTCondor 10 s.
-    drain
-        The same after an announcement (lifetime, SIGUSR1), when the job itself goes on for a while.
-    last_wait
-        From killing the workers until the agent ends without having seen them end: a process that
-        hangs in the kernel, say on a dead file server, cannot be killed.
-    settled
-        A worker that ran this long was well: its crash is the first one of a new row.
-    restart_delays
-        Delay before each restart in a row of crashes, and the last for all that follow. One crash
-        more, and the slot is given up, if the worker never got as far as to work; with no delays,
-        at the first, and in any case.
-        Even the first is no shorter than batch systems take to signal all processes of a job,
-        lest a worker be started again in the middle of the job's end.
-    prompt
-        Crashes in a row of a worker that was running tasks before these delays begin: until then
-        it is started again at once, or after the first of them if it was killed from outside.
-        Nothing is wrong with the worker, and the other tasks wait for it; a bad one costs them
-        three workers, say, before it has failed.
-    patience
-        Restarts in a row of crashes of workers that did get to work. They are more, as the worker
-        is well and its tasks are at fault: each bad task kills three workers, or however many the
-        scheduler allows, before it has failed.
-    """
-
-    grace: float = 10.0
-    drain: float = 60.0
-    last_wait: float = 10.0
-    settled: float = 30.0
-    restart_delays: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
-    prompt: int = 9
-    patience: int = 30
-
-
-class Request(NamedTuple):
-    """Why the agent should end before its workers do.
-
-    Parameters
-    ----------
-    cause
-        One phrase for people.
-    exit_code
-        The agent's exit status.
-    urgent
-        Whether the workers get `Policy.grace` or, being only announced, `Policy.drain`.
-    """
-
-    cause: str
-    exit_code: int
-    urgent: bool
-
-
-# SIGUSR1 and SIGUSR2 are what batch systems send ahead of the end (`sbatch --signal`, Grid Engine's
-# -notify and s_rt, LSF's run limit): a job that ends in order on them has not failed.
-SIGNAL_REQUESTS = {
-    signal.SIGTERM: Request("asked to end by SIGTERM", ExitCode.TERMINATED, True),
-    signal.SIGINT: Request("asked to end by SIGINT", 128 + signal.SIGINT, True),
-    signal.SIGHUP: Request("asked to end by SIGHUP", 128 + signal.SIGHUP, True),
-    signal.SIGUSR1: Request("warned of the job's end by SIGUSR1", ExitCode.TOLD_TO_END, False),
-    signal.SIGUSR2: Request("warned of the job's end by SIGUSR2", ExitCode.TOLD_TO_END, False),
-}
-
-# What a worker's exit status means for its slot. Whatever is missing here is a crash.
-FINAL_STATUSES = {
-    ExitCode.TOLD_TO_END: "all workers were told to end",
-    ExitCode.NO_SCHEDULER: "no scheduler within the death timeout",
-    ExitCode.REFUSED: "the scheduler refused the workers",
-}
-
-# When workers ended for different reasons, the first of these that occurs is the agent's.
-PRECEDENCE = (
-    ExitCode.CRASHED,
-    ExitCode.REFUSED,
-    ExitCode.NO_SCHEDULER,
-    ExitCode.TOLD_TO_END,
+from jobqueue.worker.exit_codes import ExitCode, Kind
+from jobqueue.worker.orders import (
+    FINAL_STATUSES,
+    PRECEDENCE,
+    Action,
+    Drain,
+    End,
+    GiveUp,
+    Kill,
+    Policy,
+    Postpone,
+    Request,
+    Spawn,
 )
 
+WARNED_AHEAD = 60.0
+"""Seconds by which batch systems may warn earlier than they were asked to, as Slurm does."""
 
 # What batch systems end a job's processes with; tasks end their worker otherwise, as a rule.
 _FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
-
-
-class Spawn(NamedTuple):
-    """Start a worker process in this slot. If that fails, report `exited` with status None."""
-
-    slot: int
-
-
-class Signal(NamedTuple):
-    """Send a signal to the worker process in this slot."""
-
-    slot: int
-    signum: signal.Signals
-
-
-class Postpone(NamedTuple):
-    """For the log: the worker in this slot will be started again, after its n-th crash in a row."""
-
-    slot: int
-    delay: float
-    crashes: int
-
-
-class GiveUp(NamedTuple):
-    """For the log: the worker in this slot crashed once too often."""
-
-    slot: int
-    crashes: int
-
-
-class End(NamedTuple):
-    """End the agent."""
-
-    exit_code: int
-    cause: str
-
-
-Action = Spawn | Signal | Postpone | GiveUp | End
 
 
 class SlotState(enum.Enum):
@@ -160,14 +57,32 @@ class SlotState(enum.Enum):
 
 
 class _Slot:
-    __slots__ = ("crashes", "exit_code", "failed_starts", "since", "state")
+    __slots__ = ("crashes", "exit_code", "failed_starts", "memory", "since", "state")
 
     def __init__(self) -> None:
         self.state = SlotState.WAITING
         self.since = 0.0  # of the start if RUNNING, of the next start if WAITING
         self.crashes = 0  # in a row
         self.failed_starts = 0  # of those, the last ones, of workers that never got to work
+        self.memory = False  # whether the last of them was for lack of memory
         self.exit_code: ExitCode | None = None  # once ENDED by itself
+
+
+def time_to_drain(seconds: float) -> float:
+    """Return how much of the time until a worker has to be gone it may use to hand over.
+
+    The rest is for leaving: for telling the scheduler so, and for the process to end.
+
+    Examples
+    --------
+    >>> [time_to_drain(seconds) for seconds in (8.0, 60.0)]
+    [4.0, 48.0]
+    """
+    return max(seconds / 2, seconds - LEAVING)
+
+
+LEAVING = 12.0
+"""Seconds for that, where there is time."""
 
 
 class Supervisor:
@@ -181,6 +96,10 @@ class Supervisor:
         Patience.
     lifetime
         Seconds after which the agent ends by itself, or None.
+    ends
+        Seconds until the batch system ends the job, or None if that is not known.
+    margin
+        Seconds before that at which the workers are told to drain.
 
     Examples
     --------
@@ -193,18 +112,28 @@ class Supervisor:
     5.5
     >>> supervisor.tick(now=5.5)
     [Spawn(slot=0)]
-    >>> supervisor.exited(0, status=0, now=9.0)
-    [End(exit_code=<ExitCode.TOLD_TO_END: 0>, cause='all workers were told to end')]
+    >>> supervisor.exited(0, status=0, now=9.0)[0].cause
+    'all workers were told to end'
     """
 
     def __init__(
-        self, workers: int, *, policy: Policy | None = None, lifetime: float | None = None
+        self,
+        workers: int,
+        *,
+        policy: Policy | None = None,
+        lifetime: float | None = None,
+        ends: float | None = None,
+        margin: float = 0.0,
     ) -> None:
         if workers < 1:
             raise ValueError(f"an agent needs at least one worker, not {workers}")
         self.policy = policy or Policy()
         self._lifetime = lifetime
+        self._ends_in = ends
+        self._margin = margin
+        self._ends: float | None = None  # the job, at the batch system's hands
         self._lifetime_ends: float | None = None
+        self._drain_at: float | None = None  # because of either, until something has asked to end
         self._slots = [_Slot() for _ in range(workers)]
         self._request: Request | None = None
         self._kill_at: float | None = None  # while ending, until the workers are killed
@@ -222,16 +151,20 @@ class Supervisor:
         return {state: states.count(state) for state in SlotState}
 
     @property
-    def ending(self) -> str | None:
+    def request(self) -> Request | None:
         """Why the agent ends before its workers do, None if it does not."""
-        return None if self._request is None else self._request.cause
+        return self._request
 
     # Events
 
     def start(self, now: float) -> list[Action]:
         """Begin: start all workers."""
+        if self._ends_in is not None:
+            self._ends = now + self._ends_in
         if self._lifetime is not None:
             self._lifetime_ends = now + self._lifetime
+        drains = None if self._ends is None else self._ends - self._margin
+        self._drain_at = min(_known(drains, self._lifetime_ends), default=None)
         return [self._spawn(index, now) for index in range(len(self._slots))]
 
     def exited(
@@ -242,6 +175,7 @@ class Supervisor:
         *,
         worked: bool = False,
         busy: bool = False,
+        memory: bool = False,
     ) -> list[Action]:
         """Take note that the worker process in a slot ended.
 
@@ -257,6 +191,8 @@ class Supervisor:
             Whether it had found its scheduler: then it is its tasks that may be at fault.
         busy
             Whether it was running tasks, as far as is known.
+        memory
+            Whether it was killed for lack of memory.
 
         Raises
         ------
@@ -275,38 +211,69 @@ class Supervisor:
             slot.crashes = slot.failed_starts = 0
             actions.append(self._spawn(index, now))
         else:
+            slot.memory = memory
             actions.append(self._crashed(index, status, worked, busy, now))
         return actions + self._end_if_all_ended()
 
-    def asked_to_end(self, request: Request, now: float) -> list[Action]:
+    def asked_to_end(self, request: Request, now: float, *, memory: bool = False) -> list[Action]:
         """Take note that the agent should end, and its workers before it.
 
         The first request names the cause. A later urgent one only shortens the time left.
+
+        Parameters
+        ----------
+        request
+            Who asks.
+        now
+            The time.
+        memory
+            Whether the kernel has just killed somebody for lack of memory.
         """
         if self._over:
             return []
-        kill_at = now + (self.policy.grace if request.urgent else self.policy.drain)
+        kill_at = now + self._time_for(request, now)
         if self._request is not None:
-            if self._kill_at is not None:
-                self._kill_at = min(self._kill_at, kill_at)
-            return []
-        self._request, self._kill_at, self._lifetime_ends = request, kill_at, None
-        for slot in self._slots:
-            if slot.state is SlotState.WAITING:
-                slot.state = SlotState.ENDED
-        return self._signal_running(signal.SIGTERM) + self._end_if_all_ended()
+            if self._kill_at is None or kill_at >= self._kill_at:
+                return []
+        else:
+            kind = request.kind or self._kind_of(now, memory)
+            self._request, self._drain_at = request._replace(kind=kind), None
+            for slot in self._slots:
+                if slot.state is SlotState.WAITING:
+                    slot.state = SlotState.ENDED
+        self._kill_at = kill_at
+        seconds, cause = time_to_drain(kill_at - now), request.cause
+        return self._to_running(lambda index: Drain(index, seconds, cause)) + (
+            self._end_if_all_ended()
+        )
+
+    def _time_for(self, request: Request, now: float) -> float:
+        """Return how many seconds the workers have until they are killed."""
+        policy = self.policy
+        if request.urgent:
+            return policy.grace
+        if self._ends is not None and self._near_end(now):
+            return max(self._ends - policy.ahead - now, policy.ahead)
+        return policy.drain
+
+    def _near_end(self, now: float) -> bool:
+        return self._ends is not None and now >= self._ends - self._margin - WARNED_AHEAD
+
+    def _kind_of(self, now: float, memory: bool) -> Kind:
+        """Return whose order one is that does not say it."""
+        if memory:
+            return Kind.OUT_OF_MEMORY
+        return Kind.WALLTIME if self._near_end(now) else Kind.UNKNOWN
 
     def tick(self, now: float) -> list[Action]:
         """Do what is due. To be called at `deadline`; calling it at other times does no harm."""
         if self._over:
             return []
-        if self._lifetime_ends is not None and now >= self._lifetime_ends:
-            self._lifetime_ends = None
-            cause = f"its lifetime of {self._lifetime:.0f} s is over"
-            return self.asked_to_end(Request(cause, ExitCode.TOLD_TO_END, False), now)
+        if self._drain_at is not None and now >= self._drain_at:
+            return self.asked_to_end(self._time_is_over(now), now)
         if self._kill_at is not None and now >= self._kill_at:
             self._kill_at, self._leave_at = None, now + self.policy.last_wait
-            return self._signal_running(signal.SIGKILL)
+            return self._to_running(Kill)
         if self._leave_at is not None and now >= self._leave_at:
             return self._end_without_them()
         due = [
@@ -321,11 +288,27 @@ class Supervisor:
         if self._over:
             return None
         times = [slot.since for slot in self._slots if slot.state is SlotState.WAITING]
-        others = (self._lifetime_ends, self._kill_at, self._leave_at)
-        times += [time for time in others if time is not None]
+        times += _known(self._drain_at, self._kill_at, self._leave_at)
         return min(times, default=None)
 
+    @property
+    def lets_go(self) -> float | None:
+        """When its workers stop working at the latest if nobody asks for it, None for never."""
+        at = self._drain_at
+        if at is None:
+            return None
+        return at + time_to_drain(self._time_for(self._time_is_over(at), at))
+
     # Steps
+
+    def _time_is_over(self, now: float) -> Request:
+        """Return why to end at a time that was known from the beginning."""
+        if self._lifetime_ends is not None and now >= self._lifetime_ends:
+            cause = f"its lifetime of {self._lifetime:.0f} s is over"
+            return Request(cause, ExitCode.TOLD_TO_END, False, Kind.COMPLETED)
+        assert self._ends is not None
+        cause = f"its walltime is nearly over: the job ends in {self._ends - now:.0f} s"
+        return Request(cause, ExitCode.TOLD_TO_END, False, Kind.WALLTIME)
 
     def _spawn(self, index: int, now: float) -> Spawn:
         slot = self._slots[index]
@@ -352,9 +335,9 @@ class Supervisor:
         slot.state, slot.since = SlotState.WAITING, now + delay
         return Postpone(index, delay, slot.crashes)
 
-    def _signal_running(self, signum: signal.Signals) -> list[Action]:
+    def _to_running(self, action: Callable[[int], Action]) -> list[Action]:
         return [
-            Signal(index, signum)
+            action(index)
             for index, slot in enumerate(self._slots)
             if slot.state is SlotState.RUNNING
         ]
@@ -364,24 +347,28 @@ class Supervisor:
             return []
         self._over = True
         if self._request is not None:
-            return [End(self._request.exit_code, self._request.cause)]
+            return [End(self._request.exit_code, self._request.cause, self._request.kind)]
         codes = {slot.exit_code for slot in self._slots}
         code = next(code for code in PRECEDENCE if code in codes)
         crashed = "crash again and again" if self.policy.restart_delays else "crashed"
-        return [End(code, FINAL_STATUSES.get(code, f"its workers {crashed}"))]
+        kind = Kind.COMPLETED if code == ExitCode.TOLD_TO_END else Kind.CRASHED
+        if code == ExitCode.CRASHED and any(slot.memory for slot in self._slots):
+            kind = Kind.OUT_OF_MEMORY
+        return [End(code, FINAL_STATUSES.get(code, f"its workers {crashed}"), kind)]
 
     def _end_without_them(self) -> list[Action]:
         assert self._request is not None
         self._over = True
         running = self.counts()[SlotState.RUNNING]
         cause = f"{self._request.cause}; {running} workers, though killed, have not ended"
-        return [End(self._request.exit_code or ExitCode.CRASHED, cause)]
+        return [End(self._request.exit_code or ExitCode.CRASHED, cause, self._request.kind)]
 
     def validate(self) -> None:
         """Raise AssertionError if the state contradicts itself."""
         counts = self.counts()
         ending = self._request is not None
         assert not (ending and counts[SlotState.WAITING]), "an ending agent starts nothing"
+        assert not (ending and self._drain_at is not None), "asked to end, and waits to be"
         assert self._over or counts[SlotState.ENDED] != len(self._slots), "all ended, and no End"
         assert self._over or not ending or self.deadline() is not None, "ending without a bound"
         assert self._over or counts[SlotState.RUNNING] or self.deadline() is not None, "stuck"
@@ -390,3 +377,7 @@ class Supervisor:
             assert slot.state is SlotState.ENDED or slot.exit_code is None
             if slot.state is SlotState.ENDED and not ending:
                 assert slot.exit_code is not None, "ended without a reason"
+
+
+def _known(*times: float | None) -> list[float]:
+    return [time for time in times if time is not None]

@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from jobqueue.comm import Comm, Credentials, connect_any
@@ -21,12 +22,14 @@ from jobqueue.protocol.hello import WorkerFacts
 from jobqueue.protocol.messages import Message
 from jobqueue.worker.board import Board
 from jobqueue.worker.calls import start_thread
+from jobqueue.worker.devices import Devices
 from jobqueue.worker.duties import Duties
 from jobqueue.worker.exit_codes import ExitCode
 from jobqueue.worker.heartbeat import Heartbeat
 from jobqueue.worker.link import Link
 from jobqueue.worker.memory import Monitor, Pressure, Usage, make_store
 from jobqueue.worker.options import WorkerOptions
+from jobqueue.worker.parting import Parting
 from jobqueue.worker.peers import PeerServer, peer_addresses
 
 logger = logging.getLogger("jobqueue.worker")
@@ -36,9 +39,6 @@ CONNECT_TIMEOUT: Final = 10.0
 
 RETRY: Final = 0.5
 """Seconds between two tries."""
-
-DRAIN: Final = 8.0
-"""Seconds to hand over results after SIGTERM; the agent waits a little longer before it kills."""
 
 CLOSE: Final = 2.0
 """Seconds for the connections of its tasks to end."""
@@ -69,6 +69,12 @@ class Worker:
         Set when the first attempt to connect is over, well or not.
     refusal
         Why the scheduler would not have it, if that is why it ended.
+    unreached
+        Addresses where it found no scheduler, and what came of each.
+    drain
+        Begins to end, see `Parting.drain`.
+    devices
+        Its devices; what a task has of them tells `jobqueue.devices`.
 
     Examples
     --------
@@ -90,6 +96,7 @@ class Worker:
         self.clients: dict[str, Any] = {}
         self.tried = asyncio.Event()
         self.refusal: CommError | None = None
+        self.unreached: dict[str, str] = {}
         self._shares_process = shares_process
         self._on_connected = on_connected
         self._loop = asyncio.get_running_loop()
@@ -106,6 +113,8 @@ class Worker:
             addresses=options.addresses,
             credentials=credentials,
         )
+        devices = Devices(options.devices, shown=options.nthreads == 1 and not shares_process)
+        self.devices = devices.names
         self._duties = Duties(
             self,
             options.nthreads,
@@ -113,11 +122,13 @@ class Worker:
             board=Board(options.board),
             credentials=self._credentials,
             link=self._link,
+            devices=devices,
             on_stuck=self._on_stuck,
         )
         self._monitor = self._make_monitor()
         self._closing: set[asyncio.Task[None]] = set()  # connections of tasks
-        self._draining: asyncio.TimerHandle | None = None
+        self._parting = Parting(self._link, self._end)
+        self.drain = self._parting.drain
         self._ended = asyncio.Event()  # told to end, or to start again
         self._lost = asyncio.Event()  # the connection to the scheduler is gone
         self._end_reason = ""
@@ -141,7 +152,9 @@ class Worker:
             Pressure(limit, self.options.memory_fractions),
             on_change=self._on_memory,
             idle=lambda: self._duties.expendable,
-            on_hopeless=None if self._shares_process else self._begin_anew_for,
+            on_hopeless=None
+            if self._shares_process
+            else partial(self.leave, then=ExitCode.RESTART),
         )
 
     @property
@@ -236,6 +249,7 @@ class Worker:
             except CommError as error:
                 self.tried.set()
                 self._last_error = str(error)
+                self._note_tried(error, left)
                 await self._pause(RETRY)
                 continue
             await self._serve(comm)
@@ -250,15 +264,10 @@ class Worker:
             comm.close()
             await asyncio.wait([asyncio.create_task(comm.wait_closed())], timeout=1.0)
 
-    def _begin_anew_for(self, reason: str) -> None:
-        self.drain(reason, ExitCode.RESTART)
-
     def _begin_anew(self) -> None:
         self._ended.clear()
         self._end_reason, self._code = "", ExitCode.TOLD_TO_END
-        if self._draining is not None:
-            self._draining.cancel()
-            self._draining = None
+        self._parting.clear()
 
     async def _close(self) -> None:
         self._duties.close()
@@ -299,6 +308,8 @@ class Worker:
             pid=os.getpid(),
             resources=options.resources,
             agent=0 if options.agent_pid == os.getpid() else options.agent_pid,
+            pool=options.pool,
+            time_left=None if options.ends is None else max(0.0, options.ends - self._loop.time()),
         )
         return await connect_any(
             options.addresses,
@@ -307,10 +318,16 @@ class Worker:
             timeout=min(CONNECT_TIMEOUT, max(left, RETRY)),
         )
 
+    def _note_tried(self, error: CommError, left: float) -> None:
+        """Remember what came of each address; the last try may be too short to tell."""
+        known = self.unreached if left < CONNECT_TIMEOUT else {}
+        self.unreached.update((at, what) for at, what in error.tried if at not in known)
+
     async def _serve(self, comm: Comm) -> None:
         """Work for a scheduler until the connection, or this worker, ends."""
         self._lost.clear()
         self.tried.set()
+        self.unreached.clear()
         logger.info("worker connected name=%s to=%s", self.options.name, comm.peer_address)
         self._link.attach(comm, self._on_messages, self._on_closed)
         if self._on_connected is not None:
@@ -344,24 +361,13 @@ class Worker:
             self._duties.executor.pause()
         self._link.say((m.PAUSED, reason))
 
-    def drain(self, cause: str, then: ExitCode = ExitCode.TOLD_TO_END) -> None:
-        """Ask the scheduler to take over what is only here, then end; at the latest in `DRAIN` s.
-
-        Parameters
-        ----------
-        cause
-            Why, for messages.
-        then
-            `ExitCode.RESTART` to begin anew afterwards.
-        """
+    def leave(self, cause: str, then: ExitCode = ExitCode.TOLD_TO_END) -> None:
+        """End, see `Parting.leave`; or begin anew then, with `ExitCode.RESTART`."""
         self._code = then
-        self._link.say((m.LEAVING, cause))
-        if self._link.comm is None or self._link.comm.closed:
-            self._end(cause)
-        else:
-            self._draining = self._loop.call_later(
-                DRAIN, self._end, f"{cause}; not drained within {DRAIN:g} s"
-            )
+        self._parting.leave(cause)
+
+    def _on_stuck(self, key: str) -> None:
+        self.leave(f"task {key!r} was cancelled and does not end", ExitCode.RESTART)
 
     # -- messages ----------------------------------------------------------------------------------
 
@@ -378,6 +384,7 @@ class Worker:
             return
         logger.warning("scheduler lost name=%s reason=%s", self.options.name, reason)
         self._forget()
+        self._parting.lost(self._parted)
 
     def _forget(self) -> None:
         """Drop everything that the scheduler has brought about."""
@@ -385,9 +392,6 @@ class Worker:
         closing = asyncio.create_task(self._close_clients())
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
-
-    def _on_stuck(self, key: str) -> None:
-        self.drain(f"task {key!r} was cancelled and does not end", ExitCode.RESTART)
 
     def _restart(self, reason: str) -> None:
         self._code = ExitCode.RESTART

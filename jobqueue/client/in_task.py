@@ -64,6 +64,32 @@ def get_worker() -> Host:
     return running.host()
 
 
+def devices() -> tuple[str, ...]:
+    """Return the GPUs that the running task has for itself.
+
+    They are those of its worker's that its ``resources={"GPU": n}`` stands for, as the variables
+    name them by which batch systems tell a job its devices: numbers, as a rule. A part of one is
+    shared with others.
+
+    Returns
+    -------
+    tuple of str
+        Empty if the task has asked for none.
+
+    Raises
+    ------
+    JobQueueError
+        This is no task.
+
+    Examples
+    --------
+    >>> client.submit(devices, resources={"GPU": 1}).result()  # doctest: +SKIP
+    ('1',)
+    """
+    running.host()
+    return running.running.devices
+
+
 def secede() -> None:
     """Leave the running task's place to another task, and go on without one.
 

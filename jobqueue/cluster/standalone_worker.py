@@ -216,7 +216,7 @@ class Core:
         if self._server is None:  # still looking
             self._work.cancel()
         else:
-            self._server.drain("its program closes it")
+            self._server.leave("its program closes it")
         await asyncio.wait({self._work})
 
     def abandon(self) -> None:

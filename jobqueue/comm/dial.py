@@ -159,10 +159,14 @@ async def _give_up(running: Iterable[asyncio.Task[Comm]]) -> None:
 def _nobody(failures: dict[Address, CommError]) -> CommError:
     """One error for all addresses; of the kind that says most about the reason."""
     text = "; ".join(f"{address}: {error}" for address, error in failures.items())
-    for kind in (HandshakeRefused, AuthenticationFailed):
-        if any(isinstance(error, kind) for error in failures.values()):
-            return kind(f"tried {text}")
-    return CommError(f"tried {text}")
+    kinds = [
+        kind
+        for kind in (HandshakeRefused, AuthenticationFailed)
+        if any(isinstance(error, kind) for error in failures.values())
+    ]
+    nobody = [*kinds, CommError][0](f"tried {text}")
+    nobody.tried = tuple((str(address), str(error)) for address, error in failures.items())
+    return nobody
 
 
 async def _attempt(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -19,6 +19,8 @@ class Host(Protocol):
     """A worker, as the tasks that it runs see it."""
 
     name: str
+    devices: tuple[str, ...]
+    """The GPUs of this worker, as the variables of its batch system name them."""
     clients: dict[str, Any]
     """For the one client that the tasks of a worker share, and what else belongs to it."""
 
@@ -48,15 +50,19 @@ class Host(Protocol):
 class _Running(threading.local):
     host: Host | None = None
     key: str | None = None
+    devices: tuple[str, ...] = ()
     away: str | None = None
     waits: int = 0
     gave_way: bool = False
+    unwanted: Callable[[], bool] | None = None
 
 
 running = _Running()
-"""What this thread runs: its worker, set once, and the key of its task, set for each. `away` is
-that key while the task has left its place to others; `waits` says how many waits are under way in
-it, which are several if it is a coroutine; `gave_way`, that it left its place because of them."""
+"""What this thread runs: its worker, set once, and the key of its task, set for each. `devices` are
+the GPUs that the task has for itself. `away` is the key while the task has left its place to
+others; `waits` says how many waits are under way in it, which are several if it is a coroutine;
+`gave_way`, that it left its place because of them; `unwanted`, set once, tells whether nobody wants
+the result of what this thread runs."""
 
 
 def host() -> Host:
@@ -72,6 +78,14 @@ def host() -> Host:
             "this is not running inside of a task: call it in a function that was given to submit()"
         )
     return running.host
+
+
+def cancelled() -> bool:
+    """Return whether the running task was cancelled, or nobody wants its result any more.
+
+    Outside of tasks that is never so.
+    """
+    return running.unwanted is not None and running.unwanted()
 
 
 def secede() -> None:

@@ -6,17 +6,19 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from jobqueue.worker.agent import Agent
+from jobqueue.worker.agent import Agent, main
 from jobqueue.worker.agent_log import Log
 from jobqueue.worker.arguments import AgentOptions, parse_arguments
+from jobqueue.worker.nodes import RANKS
 from jobqueue.worker.options import WorkerOptions
-from jobqueue.worker.supervise import Policy
+from jobqueue.worker.orders import Policy
 
 IMPATIENT = Policy(
     grace=0.05, drain=0.1, last_wait=60.0, settled=3600.0, restart_delays=(0.0, 0.0, 0.0)
@@ -169,6 +171,89 @@ def test_a_worker_that_ignores_sigterm_is_killed(run_agent: RunAgent) -> None:
     assert cause == "killed by signal 9 (SIGKILL); its job ended: asked to end by SIGTERM"
 
 
+def test_the_end_of_the_walltime(run_agent: RunAgent) -> None:
+    """Workers are told so ahead of it; log and record say what it was."""
+    outcome = run_agent("signal.pause()", walltime=3600.0, walltime_margin=3600.0,
+                        job_started=time.time() - 3599.0)  # fmt: skip
+    assert outcome.code == 0
+    assert "deadline at=" in outcome.log
+    assert "known_from=--walltime" in outcome.log
+    assert outcome.record["kind"] == "walltime"
+    assert outcome.record["cause"].startswith("its walltime is nearly over: the job ends in ")
+
+
+STUBBORN = """
+import sys
+from jobqueue.worker.agent import Agent
+from jobqueue.worker.arguments import AgentOptions
+worker = '''
+import os, signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+os.write(1, b".")
+while True: signal.pause()
+'''
+options = AgentOptions(("tls://10.0.0.1:4000",), "jq", exit_record=sys.argv[1])
+sys.exit(Agent(options, argv=[sys.executable, "-c", worker]).run())
+"""
+
+
+def test_what_an_agent_that_is_killed_while_it_ends_leaves(tmp_path: Path) -> None:
+    """Its record says already that, and why, it was about to end; an older one is gone."""
+    record = tmp_path / "17.json"
+    record.write_text("of an earlier life of the job")
+    argv = [sys.executable, "-c", STUBBORN, str(record)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(argv, **pipes) as agent:  # type: ignore[call-overload]
+        assert agent.stdout.read(1) == b"."
+        assert not record.exists()
+        agent.terminate()
+        end = time.monotonic() + 60
+        while not record.exists():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        agent.kill()
+    told = json.loads(record.read_text())
+    assert (told["exit_code"], told["kind"]) == (143, "")
+    assert told["cause"] == "asked to end by SIGTERM"
+
+
+def test_where_no_scheduler_was_found(run_agent: RunAgent) -> None:
+    """Each address, with what came of it, in the last line and in the record."""
+    code = """
+os.write(0, b'[["tls://10.1.2.3:4000", "refused, nobody listens there"],'
+            b' ["tls://192.168.0.5:4000", "timed out after 10 s"]]\\n' + bytes([128 + 3]))
+sys.exit(3)"""
+    outcome = run_agent(code)
+    tried = "10.1.2.3:4000 refused, 192.168.0.5:4000 timed out after 10 s"
+    assert f'tried="{tried}"' in outcome.last_line
+    assert outcome.record["tried"][0] == ["tls://10.1.2.3:4000", "refused, nobody listens there"]
+    assert outcome.record["kind"] == "crashed"
+
+
+def test_the_first_node_of_several(run_agent: RunAgent, tmp_path: Path) -> None:
+    """Its first worker offers the whole job, and finds the names of its nodes in a file."""
+    code = """
+path = os.environ.get("JOBQUEUE_NODEFILE")
+print("got", path, path and open(path).read().split(), file=sys.stderr)"""
+    outcome = run_agent(code, nworkers=2, nodes=2, hosts=("n1", "n2"),
+                        local_directory=str(tmp_path))  # fmt: skip
+    assert "got None None" in outcome.log
+    assert f"got {tmp_path}/jobqueue-nodes-" in outcome.log
+    assert "['n1', 'n2']" in outcome.log
+    assert not list(tmp_path.glob("jobqueue-nodes-*"))
+    assert outcome.record["rank"] == 0
+
+
+def test_a_node_that_nobody_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The agent ends, and its record says what is missing."""
+    for name in (*RANKS, "SLURM_JOB_NODELIST"):
+        monkeypatch.delenv(name, raising=False)
+    record = tmp_path / "17.json"
+    words = ["tcp://a:1", "--nodes", "2", "--credentials", "/c", "--exit-record", str(record)]
+    assert main(words) == 3
+    assert "which of the job's 2 nodes" in json.loads(record.read_text())["cause"]
+
+
 def test_lifetime(run_agent: RunAgent) -> None:
     """When it is over, workers get SIGTERM and the agent ends with status 0."""
     outcome = run_agent("signal.pause()", lifetime=0.01, lifetime_stagger=0.005)
@@ -177,8 +262,10 @@ def test_lifetime(run_agent: RunAgent) -> None:
 
 
 def test_workers_get_their_options(run_agent: RunAgent) -> None:
-    """One line on standard input, and then its end."""
-    outcome = run_agent("print('got', sys.stdin.read(), file=sys.stderr)", nworkers=2, nthreads=3)
+    """One line on standard input."""
+    outcome = run_agent(
+        "print('got', sys.stdin.readline(), file=sys.stderr)", nworkers=2, nthreads=3
+    )
     lines = [line[4:] for line in outcome.log.splitlines() if line.startswith("got ")]
     options = sorted(map(WorkerOptions.from_json, lines), key=lambda o: o.slot)
     assert [o.name for o in options] == ["jq-0", "jq-1"]
@@ -202,15 +289,6 @@ def test_a_broken_log_and_a_missing_folder(tmp_path: Path) -> None:
     argv = [sys.executable, "-I", "-S", "-c", PREAMBLE + "sys.exit(3)", str(tmp_path)]
     with open("/dev/full", "wb", buffering=0) as full:
         assert Agent(options, argv=argv, policy=PATIENT, log=Log(full.fileno())).run() == 3
-
-
-def test_a_requeued_job_does_not_end_by_what_its_first_run_left(
-    run_agent: RunAgent, tmp_path: Path
-) -> None:
-    """It runs under the same id, so the exit record of the run before goes when the next begins."""
-    (tmp_path / "record.json").write_text("of the first run")
-    outcome = run_agent("sys.exit(os.path.exists(sys.argv[1] + '/record.json'))")
-    assert outcome.code == 0
 
 
 def test_a_missing_folder_is_named(run_agent: RunAgent, tmp_path: Path) -> None:

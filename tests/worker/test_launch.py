@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 
 from jobqueue.worker.exit_codes import ExitCode
-from jobqueue.worker.launch import Signs, start_worker, worker_argv
+from jobqueue.worker.launch import Order, Signs, give_order, start_worker, worker_argv
 from jobqueue.worker.options import WorkerOptions
 
 OPTIONS = WorkerOptions(addresses=("tls://10.0.0.1:4000",), name="a-0", credentials="/secret/place")
 
 REPORT = """
 import json, os, sys
-print(json.dumps([sys.stdin.read(), os.getpgid(0) == os.getpid(), os.getsid(0)]), file=sys.stderr)
+leads_group = os.getpgid(0) == os.getpid()
+print(json.dumps([sys.stdin.readline(), leads_group, os.getsid(0)]), file=sys.stderr)
 """
 
 # An agent in miniature: its worker says `ready` when the kernel has been told.
@@ -42,7 +43,7 @@ def test_the_command_is_this_interpreter() -> None:
 
 
 def test_options_arrive_on_standard_input_alone() -> None:
-    """The line comes and then the end; the process leads a group, but stays in the session."""
+    """As one line; the process leads a group, but stays in the session."""
     argv = [sys.executable, "-c", REPORT]
     with start_worker(argv, OPTIONS) as process:
         process.wait(60)
@@ -58,20 +59,56 @@ def test_signs_of_life(tmp_path: Path) -> None:
     """What a worker shows, its agent reads, however it comes in pieces."""
     code = (
         "import os\n"
-        "from jobqueue.worker.launch import show_life, show_work, sign_off\n"
-        "os.read(0, 10000); show_life(); show_work(); show_life(); sign_off(6)"
+        "from jobqueue.worker.launch import ToAgent\n"
+        "agent = ToAgent.take(); agent.read_options(); agent.show_life(); agent.show_work()\n"
+        "agent.show_tried([('tls://a:1', 'refused'), ('tls://b:1', 'wow [1]')])\n"
+        "agent.show_life(); agent.sign_off(6); print(os.read(0, 1))"
     )
     with start_worker([sys.executable, "-c", code], OPTIONS) as process:
         assert process.wait(60) == 0
         assert process.stdin is not None
-        shown = os.read(process.stdin.fileno(), 100)
-    assert len(shown) == 4
+        shown = os.read(process.stdin.fileno(), 1000)
     for pieces in ([shown], [bytes([sign]) for sign in shown]):
         signs = Signs()
         assert (signs.worked, signs.signed_off) == (False, None)
         for piece in pieces:
             signs.read(piece)
         assert (signs.worked, signs.signed_off) == (True, 6)
+        assert signs.tried == [("tls://a:1", "refused"), ("tls://b:1", "wow [1]")]
+
+
+def test_signs_that_are_cut() -> None:
+    """What a full socket has swallowed is missing, and nothing else."""
+    signs = Signs()
+    signs.read(b'.[["tls://a:1", "ref\n.w' + bytes([128 + 3]))
+    assert (signs.worked, signs.signed_off, signs.tried) == (True, 3, [])
+
+
+def test_an_order(capfd: pytest.CaptureFixture[str]) -> None:
+    """It is there when the signal comes, and none is there when others have sent that."""
+    code = (
+        "import os, signal\n"
+        "from jobqueue.worker.launch import ToAgent\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})\n"
+        "agent = ToAgent.take(); agent.read_options(); print(agent.orders())\n"
+        "agent.show_work(); signal.sigwait({signal.SIGTERM}); print(agent.orders())\n"
+    )
+    with start_worker([sys.executable, "-c", code], OPTIONS) as process:
+        assert process.stdin is not None
+        assert select.select([process.stdin], [], [], 60)[0]
+        give_order(process, Order(2.5, "its time is over"))
+        assert process.wait(60) == 0
+    assert capfd.readouterr().out == "[]\n[Order(seconds=2.5, cause='its time is over')]\n"
+
+
+def test_what_is_only_for_one_worker_stands_in_its_environment() -> None:
+    """Its devices, by the variables that libraries obey."""
+    code = "import os, sys; sys.stderr.write(os.environ['CUDA_VISIBLE_DEVICES'])"
+    options = OPTIONS._replace(devices={"CUDA_VISIBLE_DEVICES": ("2", "3")})
+    with start_worker([sys.executable, "-c", code], options) as process:
+        assert process.wait(60) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b"2,3"
 
 
 def test_options_that_no_pipe_can_hold() -> None:

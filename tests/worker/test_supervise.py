@@ -1,5 +1,6 @@
 """The job agent's decisions, without a process or a clock."""
 
+import math
 import signal
 
 import pytest
@@ -7,20 +8,20 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from jobqueue.worker.exit_codes import ExitCode
-from jobqueue.worker.supervise import (
+from jobqueue.worker.exit_codes import ExitCode, Kind
+from jobqueue.worker.orders import (
     SIGNAL_REQUESTS,
     Action,
+    Drain,
     End,
     GiveUp,
+    Kill,
     Policy,
     Postpone,
     Request,
-    Signal,
-    SlotState,
     Spawn,
-    Supervisor,
 )
+from jobqueue.worker.supervise import SlotState, Supervisor, time_to_drain
 
 TERM = SIGNAL_REQUESTS[signal.SIGTERM]
 WARNING = SIGNAL_REQUESTS[signal.SIGUSR1]
@@ -84,7 +85,7 @@ def test_crashes_in_a_row_wait_longer_and_end_the_agent() -> None:
         assert supervisor.tick(now) == [Spawn(0)]
     give_up, end = supervisor.exited(0, 1, now)
     assert give_up == GiveUp(0, len(POLICY.restart_delays) + 1)
-    assert end == End(ExitCode.CRASHED, "its workers crash again and again")
+    assert end == End(ExitCode.CRASHED, "its workers crash again and again", Kind.CRASHED)
 
 
 def test_a_worker_may_ask_to_be_started_again() -> None:
@@ -212,27 +213,28 @@ def test_one_slot_given_up_leaves_the_others_alone() -> None:
     assert supervisor.exited(0, 1, 1.0) == [GiveUp(0, 1)]
     assert supervisor.counts()[SlotState.RUNNING] == 1
     (end,) = supervisor.exited(1, 0, 100.0)
-    assert end == End(ExitCode.CRASHED, "its workers crashed")
+    assert end == End(ExitCode.CRASHED, "its workers crashed", Kind.CRASHED)
 
 
 def test_order_to_end() -> None:
-    """SIGTERM goes to all workers; when they have ended, so does the agent, and says why."""
+    """All workers are told to drain; when they have ended, so does the agent, and says why."""
     supervisor = Supervisor(2)
     supervisor.start(0.0)
-    terminate = [Signal(0, signal.SIGTERM), Signal(1, signal.SIGTERM)]
-    assert supervisor.asked_to_end(TERM, 5.0) == terminate
+    cause = "asked to end by SIGTERM"
+    drain = [Drain(slot, POLICY.grace / 2, cause) for slot in (0, 1)]
+    assert supervisor.asked_to_end(TERM, 5.0) == drain
     assert supervisor.exited(1, ExitCode.TERMINATED, 5.1) == []
     assert supervisor.exited(0, -15, 5.2) == [End(143, "asked to end by SIGTERM")]
 
 
 def test_workers_that_do_not_end_are_killed() -> None:
-    """SIGKILL follows after the grace, to those that are left."""
+    """Those that are left after the grace."""
     supervisor = Supervisor(2)
     supervisor.start(0.0)
     supervisor.asked_to_end(TERM, 5.0)
     supervisor.exited(1, 0, 5.1)
     assert supervisor.deadline() == 5.0 + POLICY.grace
-    assert supervisor.tick(5.0 + POLICY.grace) == [Signal(0, signal.SIGKILL)]
+    assert supervisor.tick(5.0 + POLICY.grace) == [Kill(0)]
     assert supervisor.exited(0, -9, 16.0) == [End(143, "asked to end by SIGTERM")]
 
 
@@ -254,7 +256,8 @@ def test_a_warning_gives_time_to_drain_and_an_order_shortens_it() -> None:
     supervisor.start(0.0)
     supervisor.asked_to_end(WARNING, 0.0)
     assert supervisor.deadline() == POLICY.drain
-    assert supervisor.asked_to_end(TERM, 1.0) == []
+    (drain,) = supervisor.asked_to_end(TERM, 1.0)
+    assert drain == Drain(0, time_to_drain(POLICY.grace), "asked to end by SIGTERM")
     assert supervisor.deadline() == 1.0 + POLICY.grace
     assert supervisor.asked_to_end(WARNING, 2.0) == []
     assert supervisor.deadline() == 1.0 + POLICY.grace
@@ -267,8 +270,72 @@ def test_lifetime() -> None:
     supervisor.start(1000.0)
     assert supervisor.deadline() == 1100.0
     assert supervisor.tick(1099.0) == []
-    assert supervisor.tick(1100.0) == [Signal(0, signal.SIGTERM)]
-    assert supervisor.exited(0, 143, 1101.0) == [End(0, "its lifetime of 100 s is over")]
+    cause = "its lifetime of 100 s is over"
+    assert supervisor.tick(1100.0) == [Drain(0, time_to_drain(POLICY.drain), cause)]
+    assert supervisor.exited(0, 143, 1101.0) == [End(0, cause, Kind.COMPLETED)]
+
+
+def test_the_end_of_the_job() -> None:
+    """Its workers are told some time ahead, and are gone a moment before the batch system acts."""
+    supervisor = Supervisor(1, ends=3600.0, margin=120.0, lifetime=7200.0)
+    supervisor.start(1000.0)
+    assert supervisor.deadline() == 1000.0 + 3600.0 - 120.0
+    assert supervisor.lets_go == 1000.0 + 3600.0 - 1.0 - 12.0
+    assert supervisor.tick(4479.0) == []
+    (drain,) = supervisor.tick(4480.0)
+    assert drain == Drain(0, 107.0, "its walltime is nearly over: the job ends in 120 s")
+    assert supervisor.deadline() == 4599.0
+    assert supervisor.lets_go is None
+    (end,) = supervisor.exited(0, 0, 4500.0)
+    assert end == End(0, "its walltime is nearly over: the job ends in 120 s", Kind.WALLTIME)
+
+
+def test_what_comes_first_ends_it() -> None:
+    """A lifetime within the walltime: the job goes on for as long as the walltime allows."""
+    supervisor = Supervisor(1, ends=70.0, margin=10.0, lifetime=50.0)
+    supervisor.start(0.0)
+    (drain,) = supervisor.tick(50.0)
+    assert isinstance(drain, Drain)
+    assert drain.seconds == time_to_drain(19.0)
+    assert supervisor.deadline() == 69.0
+    (end,) = supervisor.exited(0, 0, 51.0)
+    assert end == End(0, "its lifetime of 50 s is over", Kind.COMPLETED)
+
+
+@pytest.mark.parametrize("request_", [WARNING, TERM])
+@pytest.mark.parametrize(("at", "kind"), [(100.0, Kind.UNKNOWN), (3425.0, Kind.WALLTIME)])
+def test_whose_order_it_was(request_: Request, at: float, kind: Kind) -> None:
+    """Near the end it is the walltime: batch systems warn up to a minute earlier than asked."""
+    supervisor = Supervisor(1, ends=3600.0, margin=120.0)
+    supervisor.start(0.0)
+    supervisor.asked_to_end(request_, at)
+    assert supervisor.request is not None
+    assert supervisor.request.kind == kind
+
+
+def test_a_warning_leaves_what_is_left_of_the_job() -> None:
+    """Near its known end that counts; far from it, or without one, what is customary."""
+    supervisor = Supervisor(1, ends=3600.0, margin=120.0)
+    supervisor.start(0.0)
+    supervisor.asked_to_end(WARNING, 3430.0)
+    assert supervisor.deadline() == 3599.0
+    supervisor = Supervisor(1, ends=3600.0, margin=120.0)
+    supervisor.start(0.0)
+    supervisor.asked_to_end(WARNING, 100.0)
+    assert supervisor.deadline() == 100.0 + POLICY.drain
+
+
+def test_a_lack_of_memory_is_told_apart() -> None:
+    """Be it that workers crash again and again, or that the kernel had just killed somebody."""
+    supervisor = Supervisor(1, policy=Policy(restart_delays=()))
+    supervisor.start(0.0)
+    _, end = supervisor.exited(0, -9, 1.0, memory=True)
+    assert end == End(ExitCode.CRASHED, "its workers crashed", Kind.OUT_OF_MEMORY)
+    supervisor = Supervisor(1)
+    supervisor.start(0.0)
+    supervisor.asked_to_end(TERM, 1.0, memory=True)
+    (end,) = supervisor.exited(0, 0, 2.0)
+    assert end == End(143, "asked to end by SIGTERM", Kind.OUT_OF_MEMORY)
 
 
 def test_a_lifetime_that_ends_while_the_agent_does() -> None:
@@ -311,20 +378,36 @@ class AgentMachine(RuleBasedStateMachine):
         self.running: set[int] = set()
         self.end: End | None = None
 
-    @initialize(workers=st.integers(1, 4), lifetime=st.none() | st.floats(0, 100))
-    def begin(self, workers: int, lifetime: float | None) -> None:
-        self.supervisor = Supervisor(workers, lifetime=lifetime)
+    @initialize(
+        workers=st.integers(1, 4),
+        lifetime=st.none() | st.floats(0, 100),
+        ends=st.none() | st.floats(1, 300),
+        margin=st.floats(0, 150),
+    )
+    def begin(
+        self, workers: int, lifetime: float | None, ends: float | None, margin: float
+    ) -> None:
+        self.ends = math.inf if ends is None else ends
+        self.supervisor = Supervisor(workers, lifetime=lifetime, ends=ends, margin=margin)
+        self.least = math.inf  # until when workers may drain, in the last order
         self.perform(self.supervisor.start(self.now))
 
     def perform(self, actions: list[Action]) -> None:
         assert not (actions and self.end), "an action after the end"
+        drains_until = self.least
         for action in actions:
             match action:
                 case Spawn(slot):
                     assert slot not in self.running
                     self.running.add(slot)
-                case Signal(slot, _):
+                case Drain(slot, seconds, _):
                     assert slot in self.running
+                    assert seconds > 0
+                    assert self.now + seconds <= self.least, "an order that gives more time"
+                    drains_until = self.now + seconds
+                case Kill(slot):
+                    assert slot in self.running
+                    assert self.least < self.now, "killed before it was to have ended"
                 case Postpone(slot, delay, _):
                     assert slot not in self.running
                     assert delay > 0
@@ -334,6 +417,7 @@ class AgentMachine(RuleBasedStateMachine):
                     assert action is actions[-1]
                     assert not self.running or "have not ended" in cause
                     self.end = action
+        self.least = drains_until
 
     @precondition(lambda self: self.running)
     @rule(

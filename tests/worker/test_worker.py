@@ -381,15 +381,20 @@ def test_it_shows_that_it_lives(fake_scheduler: Make):
     run(main())
 
 
-def test_asked_to_leave_it_says_so_and_waits_for_the_scheduler(fake_scheduler: Make):
-    """Which takes over what is only here, and then ends it."""
+def test_asked_to_drain_it_says_so_and_waits_for_the_scheduler(fake_scheduler: Make):
+    """Which takes over what is only here, and then ends it; meanwhile it works on."""
 
     async def main() -> None:
         async with fake_scheduler() as scheduler, working(scheduler.address) as running:
             worker = await scheduler.worker()
             await worker.answers()
-            running.worker.drain("SIGTERM")
-            assert await worker.hears(m.LEAVING) == (m.LEAVING, "SIGTERM")
+            running.worker.drain("SIGTERM", BOUND)
+            assert await worker.hears(m.DRAIN) == (m.DRAIN, "SIGTERM", BOUND)
+            worker.run("a", divmod, 7, 2)
+            assert loads((await worker.done())["a"]) == (3, 1)
+            running.worker.drain("later", 2 * BOUND)
+            running.worker.drain("sooner", BOUND / 2)
+            assert await worker.hears(m.DRAIN) == (m.DRAIN, "sooner", BOUND / 2)
             assert not running.done()
             worker.say(m.END, "retired")
             assert await asyncio.wait_for(running, BOUND) == ExitCode.TOLD_TO_END
@@ -397,19 +402,33 @@ def test_asked_to_leave_it_says_so_and_waits_for_the_scheduler(fake_scheduler: M
     run(main())
 
 
-def test_leaving_has_an_end(fake_scheduler: Make, monkeypatch: pytest.MonkeyPatch, caplog: Any):
-    """A batch system kills soon; without a scheduler there is nothing to wait for at all."""
-    monkeypatch.setattr(module, "DRAIN", 0.05)
+def test_draining_without_a_scheduler_has_no_point(fake_scheduler: Make):
+    """It ends at once: what it had belonged to the scheduler that is gone."""
 
     async def main() -> None:
         async with fake_scheduler() as scheduler, working(scheduler.address) as running:
             worker = await scheduler.worker()
             await worker.answers()
-            running.worker.drain("SIGTERM")
-            await worker.hears(m.LEAVING)
+            running.worker.drain("its time is over", BOUND)
+            await worker.hears(m.DRAIN)
+            await scheduler.stop()
+            assert await asyncio.wait_for(running, BOUND) == ExitCode.TOLD_TO_END
+
+    run(main())
+
+
+def test_leaving_has_an_end(fake_scheduler: Make, caplog: Any):
+    """A batch system kills soon; without a scheduler there is nothing to wait for at all."""
+
+    async def main() -> None:
+        async with fake_scheduler() as scheduler, working(scheduler.address) as running:
+            worker = await scheduler.worker()
+            await worker.answers()
+            running.worker.drain("SIGTERM", 0.0625)
+            assert await worker.hears(m.LEAVING) == (m.LEAVING, "SIGTERM")
             assert await asyncio.wait_for(running, BOUND) == ExitCode.TOLD_TO_END
         async with working(f"{scheduler.address}-nobody") as running:
-            running.worker.drain("SIGTERM")
+            running.worker.drain("SIGTERM", BOUND)
             assert await asyncio.wait_for(running, BOUND) == ExitCode.TOLD_TO_END
 
     with caplog.at_level(logging.INFO, "jobqueue.worker"):
