@@ -193,7 +193,8 @@ def reason(job: JobRecord | JobRow) -> str:
     """
     if job.state is JobState.ENDED:
         code = "" if job.exit_code is None else f"exit code {job.exit_code}"
-        return ", ".join(part for part in (job.cause, code) if part)
+        why = ": ".join(part for part in (job.cause, job.reason) if part)
+        return ", ".join(part for part in (why, code) if part)
     words = job.reason.split(maxsplit=1)
     if job.state is JobState.CONNECTED:
         return ""
