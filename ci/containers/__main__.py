@@ -58,7 +58,7 @@ def main() -> int:
     if options.command in ON_NODES:
         ON_NODES[options.command](engine, lab, lab.node(options.node))
     elif options.command == "part":
-        network.part(engine, lab.node(options.node), lab.node(options.other))
+        network.part(engine, lab, lab.node(options.node), lab.node(options.other))
     elif options.command == "exec":
         return cluster.inside(engine, lab.machines[options.node], options.argv)
     elif options.command == "status":

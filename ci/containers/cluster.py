@@ -55,7 +55,7 @@ def start_node(engine: Engine, lab: Lab, node: Machine) -> None:
 
 def kill_node(engine: Engine, lab: Lab, node: Machine) -> None:
     """End every process of a node without warning."""
-    if engine.is_running(node):
+    if node.container in engine.running():
         engine.run("kill", node.container)
 
 

@@ -69,10 +69,9 @@ class Engine:
         """Run a command in a running container, which must succeed; give what it printed."""
         return self.run("exec", machine.container, *argv)
 
-    def is_running(self, machine: Machine) -> bool:
-        """Tell whether a container runs."""
-        listed = self.run("ps", "--format", "{{.Names}}")
-        return machine.container in listed.split()
+    def running(self) -> list[str]:
+        """Name the containers that run."""
+        return self.run("ps", "--format", "{{.Names}}").split()
 
 
 def choose() -> Engine:

@@ -30,7 +30,7 @@ def start(wait_until: Any) -> Iterator[Callable[..., tuple[SLURMCluster, Client]
         client = Client(cluster)
         opened.extend([cluster, client])
         cluster.scale(jobs=jobs)
-        client.wait_for_workers(cluster._plan.size.workers * jobs, timeout=60)
+        client.wait_for_workers(cluster._plan.pools["default"].size.workers * jobs, timeout=60)
         wait_until(lambda: connected(cluster) == jobs, message="the jobs to be known as connected")
         return cluster, client
 
@@ -190,15 +190,15 @@ def test_a_short_cut_of_the_network_is_slept_through(
     marks.mkdir()
     cluster, client = start(2)
     before = {worker.name for worker in cluster.scheduler.workers()}
-    futures = client.map(square, range(40), folder=marks, seconds=0.1)
+    futures = client.map(square, range(80), folder=marks, seconds=0.1)
     wait_until(lambda: len(list(marks.iterdir())) > 10, message="some tasks to have run")
     victim = slurm.nodes.index(slurm.squeue("%N")[0]) + 1
     slurm.cut(victim)
     done = len(list(marks.iterdir()))
     wait_until(lambda: len(list(marks.iterdir())) > done + 10, message="the others to go on")
     slurm.heal(victim)
-    assert client.gather(futures) == [number**2 for number in range(40)]
-    assert len(list(marks.iterdir())) == 40
+    assert client.gather(futures) == [number**2 for number in range(80)]
+    assert len(list(marks.iterdir())) == 80
     assert {worker.name for worker in cluster.scheduler.workers()} == before
     assert connected(cluster) == len(cluster.jobs) == 2
 
