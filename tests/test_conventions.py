@@ -27,6 +27,15 @@ TESTED_THROUGH = {
     # the parts of a cluster, through whole clusters
     "jobqueue/cluster/batch_cluster.py": "cluster/test_cluster.py",
     "jobqueue/cluster/batch_plan.py": "cluster/test_cluster.py",
+    "jobqueue/cluster/batch_pool.py": "cluster/test_pools.py",
+    "jobqueue/cluster/pool_handle.py": "cluster/test_pools.py",
+    # one batch system's commands, run for a launcher
+    "jobqueue/cluster/batch_system.py": "cluster/test_batch_launcher.py",
+    "jobqueue/cluster/dialect.py": "batch/test_stand_ins.py",
+    "jobqueue/cluster/job_files.py": "cluster/test_batch_launcher.py",
+    # what the loop has done for each pool
+    "jobqueue/cluster/errands.py": "cluster/test_loop.py",
+    "jobqueue/cluster/keeper.py": "cluster/test_loop.py",
     "jobqueue/cluster/embedded.py": "cluster/test_cluster.py",
     "jobqueue/cluster/handle.py": "cluster/test_cluster.py",
     "jobqueue/cluster/local_plan.py": "cluster/test_cluster.py",

@@ -5,7 +5,7 @@
 * So many threads are wanted that the tasks which are there would be done in `target` seconds, and
   never more than there are tasks. Whole jobs; jobs that wait in the queue count as much as others.
 * A task that no new job could run (bound to certain workers, or in need of what they do not have)
-  is no reason for one.
+  is no reason for one. Which of several pools one is a reason for, sharing.py has decided before.
 * More are wanted at once. Fewer are wanted only when that was so for `idle` seconds without a
   break, and no job is given up that had something to do within that time.
 * As many connected jobs stay as have room for the results that are held.
@@ -103,18 +103,17 @@ def needed(
         for name, amount in job.taken.items():
             amounts[name] = amounts.get(name, 0.0) + amount
     for entry in load.backlog:
-        shares = _shares(entry, size)
-        if shares is None:
+        if not runs(entry, size):
             continue
         each = max(entry.seconds, (durations or {}).get(entry.function, 0.0))
         tasks += entry.tasks
         seconds += entry.tasks * each
         at_once = _at_once(entry.tasks, entry.tasks * each, target)
-        for name, share in shares.items():
+        for name, share in _shares(entry, size).items():
             amounts[name] = amounts.get(name, 0.0) + at_once * share
     jobs = math.ceil(max(0, _at_once(tasks, seconds, target) - others) / size.threads)
     for name, amount in amounts.items():
-        if have := size.resources.get(name, 0) * size.workers:
+        if have := size.of_job(name):
             jobs = max(jobs, math.ceil(amount / have - 1e-9))
     return jobs
 
@@ -124,17 +123,19 @@ def _at_once(tasks: int, seconds: float, target: float) -> int:
     return min(tasks, max(math.ceil(seconds / target), 1 if tasks else 0))
 
 
-def _shares(entry: Backlog, size: JobSize) -> dict[str, float] | None:
-    """Return how much of a worker's resources one task keeps others from; None: it has too few."""
-    if entry.bound:
-        return None
-    shares = {}
-    for name, amount in entry.resources.items():
-        have = size.resources.get(name, 0)
-        if amount > have:
-            return None
-        shares[name] = have / math.floor(have / amount + 1e-9)
-    return shares
+def runs(entry: Backlog, size: JobSize) -> bool:
+    """Return whether a new job could run such a task."""
+    enough = all(amount <= size.of_worker(name) for name, amount in entry.resources.items())
+    return enough and not entry.bound
+
+
+def _shares(entry: Backlog, size: JobSize) -> dict[str, float]:
+    """Return how much of a worker's resources one task keeps others from."""
+    have = {name: size.of_worker(name) for name in entry.resources}
+    return {
+        name: have[name] / math.floor(have[name] / amount + 1e-9)
+        for name, amount in entry.resources.items()
+    }
 
 
 class Adaptation:
@@ -185,11 +186,14 @@ class Adaptation:
         policy = self.policy
         live = [job for job in jobs if job.live]
         connected = [job.job_id for job in live if job.workers]
-        need = needed(load, connected, self.size, policy.target, self._durations(load, now))
+        # Those whose time is nearly over do not count, but what they do and hold has to be done and
+        # held by those that come in their place.
+        ours = [*connected, *(job.job_id for job in jobs if job.stands_in and not job.leaves)]
+        need = needed(load, ours, self.size, policy.target, self._durations(load, now))
         stuck = self._look_for_stuck(load, connected, now)
         need += stuck if need else 0
         holders = [job.job_id for job in jobs if job.workers]  # also those that hand over
-        need = max(need, min(len(connected), self._holding(load, holders)))
+        need = max(need, min(len(ours), self._holding(load, holders)))
         kept = self._look_for_active(load, connected, now)
         return min(policy.maximum, max(policy.minimum, self._lately(need, now), kept))
 

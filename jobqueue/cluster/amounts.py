@@ -11,6 +11,9 @@ from jobqueue.cluster.job_spec import JobSpec
 from jobqueue.config.units import format_memory, parse_memory
 from jobqueue.errors import ConfigError
 
+NODES = "nodes"
+"""The resource that stands for all nodes of a job."""
+
 UNITS = ("n", "jobs", "cores", "memory")
 """What jobs can be counted by; `n` is workers."""
 
@@ -27,6 +30,9 @@ class JobSize:
         Cores, and bytes of memory; 0 where workers have no limit.
     resources
         Amounts that each worker offers to tasks which ask for them, by name.
+    nodes
+        Nodes, each with an agent. Of several, the first one's first worker offers `nodes` as a
+        resource: a task that takes them has the whole job for itself.
 
     Examples
     --------
@@ -39,6 +45,7 @@ class JobSize:
     cores: int
     memory: int
     resources: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    nodes: int = 1
 
     @classmethod
     def of(cls, spec: JobSpec) -> JobSize:
@@ -49,7 +56,27 @@ class JobSize:
             cores=spec.cores,
             memory=spec.memory,
             resources=_given(spec.worker_extra_args) or spec.worker_resources,
+            nodes=spec.nodes,
         )
+
+    def of_worker(self, resource: str) -> float:
+        """Return how much of a resource a task can have at the most, on the worker that has most.
+
+        Examples
+        --------
+        >>> size = JobSize(workers=4, threads=4, cores=4, memory=0, resources={"GPU": 2}, nodes=2)
+        >>> size.of_worker("GPU"), size.of_job("GPU"), size.of_worker("nodes"), size.of_job("nodes")
+        (2, 8, 2, 2)
+        """
+        return self._nodes if resource == NODES else self.resources.get(resource, 0)
+
+    def of_job(self, resource: str) -> float:
+        """Return how much of a resource all workers of one job have."""
+        return self._nodes if resource == NODES else self.of_worker(resource) * self.workers
+
+    @property
+    def _nodes(self) -> int:
+        return self.nodes if self.nodes > 1 else 0
 
     def of_unit(self, unit: str) -> int:
         """Return how much of a unit is in one job."""

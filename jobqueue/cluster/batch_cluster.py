@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from jobqueue.batch.base import Argv
@@ -14,7 +15,7 @@ from jobqueue.batch.systems import adapter_for
 from jobqueue.cluster.batch_plan import BatchPlan
 from jobqueue.cluster.cluster import Cluster
 from jobqueue.config.keywords import ALIASES, Keyword, keywords_of
-from jobqueue.config.resolve import resolve
+from jobqueue.config.resolve import resolve, resolve_pool
 
 
 class BatchCluster(Cluster):
@@ -41,8 +42,15 @@ class BatchCluster(Cluster):
             cls.__signature__ = _signature(rows)  # type: ignore[attr-defined]
 
     def __init__(self, *, config_name: str | None = None, **keywords: Any) -> None:
-        values = self.completed(resolve(config_name, keywords, system=self.system).values)
-        plan = BatchPlan(values, adapter_for(self.system), prefix=self.command_prefix)
+        resolved = resolve(config_name, keywords, system=self.system)
+        completed = type(self).completed  # not of this object, which is to be collected
+        values = completed(resolved.values)
+        values["pools"] = {name: completed(own) for name, own in values["pools"].items()}
+
+        def pool_values(name: str, own: Mapping[str, Any]) -> Mapping[str, Any]:
+            return completed(resolve_pool(resolved, name, own).values)
+
+        plan = BatchPlan(values, adapter_for(self.system), pool_values, prefix=self.command_prefix)
         super().__init__(
             plan,
             asynchronous=bool(values["asynchronous"]),

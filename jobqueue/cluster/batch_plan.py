@@ -1,21 +1,20 @@
-"""A cluster whose jobs a batch system runs."""
+"""A cluster whose jobs a batch system runs: how its scheduler listens, and what its pools share."""
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jobqueue.batch.base import Argv, BatchAdapter
-from jobqueue.cluster.amounts import JobSize
-from jobqueue.cluster.batch_launcher import BatchLauncher, JobFiles
-from jobqueue.cluster.job_spec import JobSpec
+from jobqueue.cluster.batch_pool import BatchPool, Home, make_folder
+from jobqueue.cluster.batch_system import BatchSystem, question
 from jobqueue.cluster.ledger import Ledger
-from jobqueue.cluster.pool import Limits
+from jobqueue.cluster.limits import Limits
+from jobqueue.cluster.plan import DEFAULT
 from jobqueue.comm.addresses import interface_address, parse_address
 from jobqueue.comm.credentials import Credentials
 from jobqueue.config.warn import warn
@@ -34,8 +33,8 @@ BURST = 6
 PACE = 10.0
 """Seconds for each of them in the long run: what is wanted meanwhile goes together."""
 
-MOST_JOBS = 100
-"""Jobs of a cluster that adapts to any load: more than that somebody should have asked for."""
+Make = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
+"""Returns the values of a pool, given its name and its own keywords."""
 
 
 class BatchPlan:
@@ -47,6 +46,8 @@ class BatchPlan:
         Keyword -> value, as `jobqueue.config.resolve` leaves them.
     adapter
         The batch system.
+    make
+        Returns the values of a pool that is added later.
     prefix
         Words before each of its commands.
 
@@ -56,28 +57,46 @@ class BatchPlan:
         An interface that does not exist, an option of the scheduler that nobody knows, ...
     """
 
-    def __init__(self, values: dict[str, Any], adapter: BatchAdapter, *, prefix: Argv = ()) -> None:
-        self.spec = JobSpec.from_values(adapter.job_values(values))
-        adapter = adapter.with_directives(self.spec.job_extra_directives)
-        self.adapter = adapter.with_keywords(values)
-        if advice := self.adapter.advice(values):
-            warn(advice)
+    def __init__(
+        self, values: dict[str, Any], adapter: BatchAdapter, make: Make, *, prefix: Argv = ()
+    ) -> None:
+        self._adapter = adapter
+        self._make = make
         self.prefix = prefix
-        self.name: str = values.get("name") or self.spec.job_name
-        self.size = JobSize.of(self.spec)
+        first = BatchPool(DEFAULT, values, adapter)
+        self.pools: dict[str, BatchPool] = {DEFAULT: first}
+        self.name: str = values.get("name") or first.spec.job_name
         self.limits = Limits(values.get("max_jobs"), values.get("max_pending"), BURST, PACE)
-        self.most_jobs = self.limits.max_jobs or MOST_JOBS
         self.credentials = _given_credentials(values.get("security"))
+        self._interface = first.spec.interface
         self._options = _scheduler_options(values)
         self._shared_parent = values.get("shared_temp_directory")
         self._contact = _texts(
             self._options.get("contact_address") or values.get("contact_address")
         )
         self._listen = self._listening()
-        self._ledger: Ledger | None = None
+        self._homes: dict[object, Home] = {}  # by how the batch system is asked
         self._shared: Path | None = None
-        self._launcher: BatchLauncher | None = None
-        self.job_script([self._listen])  # a mistake in a template is told before anything is begun
+        first.job_script([self._listen])  # a mistake in a template is told before anything is begun
+        for name, own in (values.get("pools") or {}).items():
+            self._add(name, own)
+
+    # --- pools ---------------------------------------------------------------------------
+
+    def add_pool(self, name: str, keywords: Mapping[str, Any]) -> BatchPool:
+        """Make another pool; its jobs are like those of the cluster but for some keywords."""
+        if name in self.pools:
+            raise ConfigError(f"there is a pool {name!r} already: choose another name")
+        return self._add(name, self._make(name, keywords))
+
+    def _add(self, name: str, values: Mapping[str, Any]) -> BatchPool:
+        limits = Limits(values.get("max_jobs"), values.get("max_pending"))
+        pool = BatchPool(name, values, self._adapter, limits=limits)
+        pool.job_script([self._listen])
+        if self._shared is not None:
+            pool.settle(self._home_of(pool))
+        self.pools[name] = pool
+        return pool
 
     # --- the scheduler's end -------------------------------------------------------------
 
@@ -87,7 +106,7 @@ class BatchPlan:
 
     def _listening(self) -> str:
         options = self._options
-        interface = options.get("interface") or self.spec.interface
+        interface = options.get("interface") or self._interface
         if host := options.get("host"):
             host = f"[{host}]" if ":" in host and not host.startswith("[") else host
         elif interface:
@@ -123,19 +142,15 @@ class BatchPlan:
 
     @property
     def ledger(self) -> Ledger | None:
-        """The ledger of its jobs, once `open` was called."""
-        return self._ledger
+        """The ledger of the first pool's jobs, and of all that are in the same batch system."""
+        return next((home.ledger for home in self._homes.values()), None)
 
     def open(self) -> None:
-        """Make the cluster's folder with ledger and credentials, and the folder for logs."""
-        self._ledger = Ledger.create(
-            cluster=self.name,
-            system=self.adapter.name,
-            directives=self.spec.job_extra_directives,
-            keywords=self.adapter.variables(),
-            prefix=self.prefix,
-        )
-        shared = self._shared = self._shared_folder(self._ledger)
+        """Make the cluster's folder with ledger and credentials, and the folders for logs."""
+        first = self.pools[DEFAULT]
+        ledger = self._make_ledger(first)
+        shared = self._shared = self._shared_folder(ledger)
+        self._homes[question(first.adapter)] = self._home(first, ledger)
         if self.credentials is None:
             self.credentials = Credentials.create(self.name)
         try:
@@ -143,60 +158,51 @@ class BatchPlan:
             (shared / "exit").mkdir(mode=0o700)
         except OSError as error:
             raise ConfigError(f"the folder {shared} cannot be used: {error.strerror}") from error
-        if self.spec.log_directory is None:
-            self.spec = dataclasses.replace(self.spec, log_directory=str(shared / "logs"))
-        _make_folder("log_directory", str(self.spec.log_directory))
+        for pool in self.pools.values():
+            pool.settle(self._home_of(pool))
 
     def _shared_folder(self, ledger: Ledger) -> Path:
         if self._shared_parent is None:
             return ledger.folder
-        _make_folder("shared_temp_directory", self._shared_parent)
+        make_folder("shared_temp_directory", self._shared_parent)
         return Path(tempfile.mkdtemp(prefix="jobqueue-", dir=self._shared_parent))
 
-    def launcher(self, addresses: Sequence[str]) -> BatchLauncher:
-        """Return the launcher that submits this plan's job script."""
-        assert self._ledger is not None, "open() comes first"
-        assert self._shared is not None
-        exit_records = self._shared / "exit"
-        files = JobFiles(
-            render=lambda array: self._render(addresses, array=array),
-            logs=lambda job_id: self._speaking().log_paths(
-                job_id, job_name=self.spec.job_name, log_directory=self.spec.log_directory
-            ),
-            exit_record=lambda job_id: str(exit_records / f"{job_id}.json"),
-            log_directory=self.spec.log_directory,
-        )
-        self._launcher = BatchLauncher(self.adapter, files, self._ledger, prefix=self.prefix)
-        return self._launcher
+    def _home_of(self, pool: BatchPool) -> Home:
+        """Return what a pool has in common with those that ask the batch system the same.
 
-    def _speaking(self) -> BatchAdapter:
-        """Return the adapter in the dialect that has turned out to be spoken here."""
-        return self.adapter if self._launcher is None else self._launcher.adapter
+        Jobs that are asked for in another way have a ledger of their own, from which they can be
+        found and cancelled.
+        """
+        asked = question(pool.adapter)
+        if asked not in self._homes:
+            self._homes[asked] = self._home(pool, self._make_ledger(pool))
+        return self._homes[asked]
 
-    def job_script(self, addresses: Sequence[str]) -> str:
-        """Return the script of a single job."""
-        return self._render(addresses, array=False)
+    def _home(self, pool: BatchPool, ledger: Ledger) -> Home:
+        assert self._shared is not None, "open() comes first"
+        return Home(BatchSystem(pool.adapter, prefix=self.prefix), ledger, self._shared)
 
-    def _render(self, addresses: Sequence[str], *, array: bool) -> str:
-        shared = self._shared or Path("FOLDER")
-        return self.spec.render(
-            self._speaking(),
-            addresses,
-            credentials=str(shared / "credentials" / "worker"),
-            array=array,
-            exit_records=str(shared / "exit"),
+    def _make_ledger(self, pool: BatchPool) -> Ledger:
+        return Ledger.create(
+            cluster=self.name,
+            system=pool.adapter.name,
+            directives=pool.spec.job_extra_directives,
+            keywords=pool.adapter.variables(),
+            prefix=self.prefix,
         )
 
     def close(self, *, orderly: bool) -> None:
-        """Remove the folders; of a disorderly end, keep ledger, script and logs."""
-        if self._ledger is None or self._shared is None:
+        """Remove the folders; of a disorderly end, keep ledgers, scripts and logs."""
+        if self._shared is None:
             return
         shutil.rmtree(self._shared / "credentials", ignore_errors=True)
+        ledgers = [home.ledger for home in self._homes.values()]
         if not orderly:
-            logger.warning("kept folder=%s", self._ledger.folder)
+            logger.warning("kept folder=%s", ",".join(str(ledger.folder) for ledger in ledgers))
             return
         shutil.rmtree(self._shared, ignore_errors=True)
-        self._ledger.remove()
+        for ledger in ledgers:
+            ledger.remove()
 
 
 def _given_credentials(security: object) -> Credentials | None:
@@ -226,10 +232,3 @@ def _scheduler_options(values: dict[str, Any]) -> dict[str, Any]:
 
 def _texts(value: str | Sequence[str] | None) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value or ())
-
-
-def _make_folder(keyword: str, folder: str) -> None:
-    try:
-        Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{keyword}: {folder} cannot be made: {error.strerror}") from error

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from jobqueue.batch.systems import adapter_for
-from jobqueue.cluster.batch_launcher import BatchLauncher, JobFiles
-from jobqueue.cluster.jobs import Phase
+from jobqueue.cluster.batch_launcher import WAITS_FOR_ACCOUNT, BatchLauncher
+from jobqueue.cluster.batch_system import BatchSystem
+from jobqueue.cluster.job_files import JobFiles
+from jobqueue.cluster.jobs import JobReport, Phase
 from jobqueue.cluster.ledger import Ledger, list_ledgers
 from jobqueue.errors import BatchSystemError, JobQueueError
 
@@ -58,18 +61,51 @@ async def cleanup(parent: Path | None = None, *, elsewhere: bool = False) -> lis
 async def _clean(ledger: Ledger) -> Cleaned:
     try:
         launcher = _launcher(ledger)
-        launcher.look_for(ledger.entry.doubts)
-        listed = list(ledger.entry.jobs)
-        if listed or launcher.in_doubt:
-            await launcher.learn_dialect()
-        reports = await launcher.query(listed) if listed or launcher.in_doubt else []
-        left = tuple(r.job_id for r in reports if r.phase in (Phase.PENDING, Phase.RUNNING))
+        told = await _ask(launcher, ledger)
+        over = {r.job_id for r in told if r.phase in (Phase.ENDED, Phase.MISSING)}
+        # Those of which nobody says that they have ended, in a state of an unknown name perhaps.
+        left = tuple(i for i in _all(ledger, told) if i not in over)
         if left:
-            await launcher.cancel(left)
+            await launcher.source.cancel(left)
     except JobQueueError as error:
         return Cleaned(ledger, error=error)
     ledger.remove()
     return Cleaned(ledger, left)
+
+
+async def ask_about(ledger: Ledger) -> list[JobReport]:
+    """Ask the batch system about the jobs of a ledger, submissions in doubt included.
+
+    Returns
+    -------
+    list of JobReport
+        One for each job of which it has something to say.
+
+    Raises
+    ------
+    BatchSystemError
+        It did not answer.
+    """
+    return await _ask(_launcher(ledger), ledger)
+
+
+async def _ask(launcher: BatchLauncher, ledger: Ledger) -> list[JobReport]:
+    launcher.look_for(ledger.entry.doubts)
+    if not ledger.entry.jobs and not launcher.in_doubt:
+        return []
+    await launcher.source.learn_dialect()
+    told: list[JobReport] = []
+    for _ in range(1 + WAITS_FOR_ACCOUNT):  # it may want to hear of an end more than once
+        known = {report.job_id for report in told}
+        told += await launcher.query([i for i in ledger.entry.jobs if i not in known])
+        if len({report.job_id for report in told}) == len(_all(ledger, told)):
+            break
+    return told
+
+
+def _all(ledger: Ledger, told: Sequence[JobReport]) -> list[str]:
+    """Return the ids in a ledger, and those that were found only now."""
+    return list(dict.fromkeys([*ledger.entry.jobs, *(report.job_id for report in told)]))
 
 
 def _launcher(ledger: Ledger) -> BatchLauncher:
@@ -78,5 +114,9 @@ def _launcher(ledger: Ledger) -> BatchLauncher:
 
     entry = ledger.entry
     adapter = adapter_for(entry.system, entry.directives).with_keywords(entry.keywords)
-    files = JobFiles(no_script, logs=lambda job_id: (), exit_record=lambda job_id: None)
-    return BatchLauncher(adapter, files, ledger, prefix=entry.prefix)
+    files = JobFiles(
+        no_script,
+        logs=lambda job_id: (),
+        exit_record=lambda job_id: str(ledger.folder / "exit" / f"{job_id}.json"),
+    )
+    return BatchLauncher(adapter, files, ledger, BatchSystem(adapter, prefix=entry.prefix))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import weakref
+from collections.abc import Mapping
 from typing import Any
 
 from jobqueue.batch.units import mebibytes
@@ -14,6 +15,7 @@ from jobqueue.cluster.handle import Handle
 from jobqueue.cluster.jobs import JobRecord
 from jobqueue.cluster.ownership import Ownership
 from jobqueue.cluster.plan import Plan
+from jobqueue.cluster.pool_handle import Pool
 from jobqueue.comm.credentials import Credentials
 from jobqueue.errors import ConfigError
 from jobqueue.scheduler.server import Scheduler
@@ -23,7 +25,7 @@ NOT_STARTED = ("tls://SCHEDULER:0",)
 
 
 class Cluster(Handle):
-    """A scheduler and its pool of jobs; `SLURMCluster` and the others are made of it.
+    """A scheduler and its pools of jobs; `SLURMCluster` and the others are made of it.
 
     With ``asynchronous=True`` it lives in the running event loop: ``await cluster`` or
     ``async with cluster`` starts it, ``await cluster.close()`` ends it.  Else it runs on a thread
@@ -128,25 +130,71 @@ class Cluster(Handle):
         """
         return self._call(self._core.jobs)
 
-    def describe(self) -> str:
+    @property
+    def pools(self) -> Mapping[str, Pool]:
+        """The pools by name; the first one is ``default``.
+
+        Examples
+        --------
+        >>> cluster.pools["gpu"].scale(jobs=2)  # doctest: +SKIP
+        """
+        return {name: Pool(self, name) for name in self._plan.pools}
+
+    def add_pool(self, name: str, **keywords: Any) -> Pool:
+        """Add another kind of jobs, of which there are none until it is scaled or adapts.
+
+        Parameters
+        ----------
+        name
+            What to call it: letters, digits, ``_``, ``.`` and ``-``.
+        **keywords
+            Those of the cluster's class that concern jobs; what is not given is as in the cluster.
+
+        Raises
+        ------
+        ConfigError
+            The name is taken or is none; or a keyword cannot be used.
+
+        Examples
+        --------
+        >>> gpus = cluster.add_pool(  # doctest: +SKIP
+        ...     "gpu", cores=8, resources={"GPU": 2}, job_extra_directives=["--gres=gpu:2"]
+        ... )
+        >>> gpus.adapt(maximum_jobs=4)  # doctest: +SKIP
+        """
+        self._call(lambda: self._core.add_pool(name, keywords))
+        return Pool(self, name)
+
+    def describe(self, *, pool: str | None = None) -> str:
         """Return one line about why there are as many workers as there are.
+
+        Parameters
+        ----------
+        pool
+            The pool to tell of; by default all of them.
 
         Examples
         --------
         >>> cluster.describe()  # doctest: +SKIP
         '0 workers; 2 jobs pending: slurm 12345_0 PENDING (Resources), slurm 12345_1 PENDING'
         """
-        return self._call(self._core.describe)
+        return self._call(lambda: self._core.describe(pool))
 
-    def job_script(self) -> str:
+    def job_script(self, *, pool: str | None = None) -> str:
         """Return the script that is submitted for each job.
 
         In an asynchronous cluster that was not started yet, the scheduler's address in it is made
         up.
+
+        Parameters
+        ----------
+        pool
+            The pool whose jobs are meant; by default the first one.
         """
+        plan = self._core.pool_plan(pool)
         if self.status == "created":
-            return self._plan.job_script(NOT_STARTED)
-        return self._call(lambda: self._plan.job_script(self._core.contact_addresses()))
+            return plan.job_script(NOT_STARTED)
+        return self._call(lambda: plan.job_script(self._core.contact_addresses()))
 
     def logs(self, job: JobRecord | str) -> Any:
         """Return a job's output so far; to be awaited in an asynchronous cluster.
@@ -167,8 +215,9 @@ class Cluster(Handle):
         jobs: int | None = None,
         cores: int | None = None,
         memory: str | int | None = None,
+        pool: str | None = None,
     ) -> None:
-        """Set how much is wanted; exactly one of the parameters is given.
+        """Set how much is wanted of a pool; exactly one of the amounts is given.
 
         Returns at once: jobs are submitted, or drained and cancelled, in the background, and
         replaced when they are lost.  Numbers are rounded up to whole jobs.  A pool that has paused
@@ -184,21 +233,23 @@ class Cluster(Handle):
             Cores in all jobs together.
         memory
             Memory in all jobs together: bytes, or text such as ``"1 TB"``.
+        pool
+            The pool that is meant; by default the first one. The others stay as they are.
 
         Raises
         ------
         ConfigError
-            None or several of them, a negative number, something that is no number.
+            None or several of them, a negative number, something that is no number; no such pool.
         CommandNotFound
             The batch system's commands are not on PATH.
 
         Examples
         --------
         >>> cluster.scale(jobs=4)  # doctest: +SKIP
-        >>> cluster.scale(memory="2TB")  # doctest: +SKIP
+        >>> cluster.scale(memory="2TB", pool="fat")  # doctest: +SKIP
         """
-        wanted = self._jobs_for(n=n, jobs=jobs, cores=cores, memory=memory)
-        self._call(lambda: self._core.scale(wanted))
+        wanted = self._jobs_for(pool, n=n, jobs=jobs, cores=cores, memory=memory)
+        self._call(lambda: self._core.scale(wanted, pool))
 
     def adapt(
         self,
@@ -215,6 +266,7 @@ class Cluster(Handle):
         target_duration: str | float | None = None,
         interval: str | float | None = None,
         wait_count: int | None = None,
+        pool: str | None = None,
     ) -> None:
         """Let the number of jobs follow the load, until `scale` or `adapt` is called again.
 
@@ -243,6 +295,9 @@ class Cluster(Handle):
             Time between two looks at the load; by default 1 s.
         wait_count
             `idle_timeout` as dask has it: so many intervals.
+        pool
+            The pool that is meant; by default the first one. Of several that adapt, a task is a
+            reason for jobs of the first one that can run it.
 
         Raises
         ------
@@ -257,15 +312,16 @@ class Cluster(Handle):
         >>> cluster.adapt(maximum_jobs=20)  # doctest: +SKIP
         >>> cluster.adapt(minimum=2, maximum_cores=480, idle_timeout="10 min")  # doctest: +SKIP
         """
-        given = {name: value for name, value in locals().items() if name != "self"}
-        policy = policy_of(self._plan.size, self._plan.most_jobs, given)
-        self._call(lambda: self._core.adapt(policy))
+        given = {k: value for k, value in locals().items() if k not in ("self", "pool")}
+        plan = self._core.pool_plan(pool)
+        policy = policy_of(plan.size, plan.most_jobs, given)
+        self._call(lambda: self._core.adapt(policy, pool))
 
-    def resume(self) -> None:
-        """Submit again after a pause (see `describe`)."""
-        self._call(lambda: self._core.pool.resume())
+    def resume(self, *, pool: str | None = None) -> None:
+        """Submit again after a pause (see `describe`): in a pool, or in all of them."""
+        self._call(lambda: self._core.resume(pool))
 
-    def _jobs_for(self, **amounts: object) -> int:
+    def _jobs_for(self, pool: str | None = None, **amounts: object) -> int:
         given = {name: value for name, value in amounts.items() if value is not None}
         if len(given) != 1:
             raise ConfigError(
@@ -274,7 +330,9 @@ class Cluster(Handle):
             )
         [(unit, value)] = given.items()
         called = f"scale({unit}={value!r})"
-        return whole_jobs(self._plan.size, unit, amount_of(unit, value, called), called)
+        return whole_jobs(
+            self._core.pool_plan(pool).size, unit, amount_of(unit, value, called), called
+        )
 
     # --- the end -------------------------------------------------------------------------
 
@@ -297,33 +355,38 @@ class Cluster(Handle):
 
     # --- in words ------------------------------------------------------------------------
 
-    def _figures(self) -> tuple[int, int, int, int, int]:
+    def _figures(self) -> tuple[dict[str, tuple[int, int]], str, int, str]:
+        """Return jobs of each pool, of all; workers; and what these have."""
         workers = self._core.workers()
-        connected, wanted = self._core.counts()
+        pools = self._core.counts()
+        connected, wanted = map(sum, zip(*pools.values(), strict=True))
         threads = sum(worker.nthreads for worker in workers)
-        memory = sum(worker.memory_limit or 0 for worker in workers)
-        return connected, wanted, len(workers), threads, memory
+        memory = mebibytes(sum(worker.memory_limit or 0 for worker in workers))
+        return pools, f"{connected}/{wanted}", len(workers), f"threads={threads}, memory={memory}"
 
     def __repr__(self) -> str:
         """``SLURMCluster('dask-worker', 2/4 jobs, workers=12, threads=48, memory=186GiB)``."""
         kind = type(self).__name__
         if self.status != "running":
             return f"{kind}({self.name!r}, {self.status})"
-        connected, wanted, workers, threads, memory = self._call(self._figures)
-        return (
-            f"{kind}({self.name!r}, {connected}/{wanted} jobs, workers={workers}, "
-            f"threads={threads}, memory={mebibytes(memory)})"
-        )
+        pools, jobs, workers, brought = self._call(self._figures)
+        each = ", ".join(f"{name} {have}/{wanted}" for name, (have, wanted) in pools.items())
+        jobs += " jobs" + (f" ({each})" if len(pools) > 1 else "")
+        return f"{kind}({self.name!r}, {jobs}, workers={workers}, {brought})"
 
     def _repr_html_(self) -> str:
         """Return a small table for notebooks."""
         rows = [("status", self.status)]
         if self.status == "running":
-            connected, wanted, workers, threads, memory = self._call(self._figures)
+            pools, _, workers, brought = self._call(self._figures)
+            several = len(pools) > 1
             rows += [
                 ("scheduler", self.scheduler_address),
-                ("jobs", f"{connected} of {wanted} connected"),
-                ("workers", f"{workers}, {threads} threads, {mebibytes(memory)}"),
+                *(
+                    (f"jobs of {name}" if several else "jobs", f"{have} of {wanted} connected")
+                    for name, (have, wanted) in pools.items()
+                ),
+                ("workers", f"{workers}, {brought}"),
                 ("state", self.describe()),
             ]
         title = html.escape(f"{type(self).__name__} {self.name}")

@@ -1,4 +1,4 @@
-"""All of a cluster that runs: scheduler, pool and launcher, in one event loop.
+"""All of a cluster that runs: scheduler, pools and launchers, in one event loop.
 
 Nothing here knows the user's handle (`Cluster`), so that the handle can be collected while
 everything is running, and take the rest down with it.
@@ -10,19 +10,21 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from jobqueue.cluster import explain
 from jobqueue.cluster.adapt import Policy
 from jobqueue.cluster.jobs import JobRecord, JobState
+from jobqueue.cluster.keeper import Keeper
 from jobqueue.cluster.launcher import read_logs
-from jobqueue.cluster.loop import PoolLoop
-from jobqueue.cluster.plan import Plan
-from jobqueue.cluster.pool import PoolState
+from jobqueue.cluster.loop import ClusterLoop
+from jobqueue.cluster.outages import describe_pools
+from jobqueue.cluster.plan import DEFAULT, Plan, PoolPlan
 from jobqueue.cluster.snapshot import SnapshotWriter
 from jobqueue.cluster.threads import off_loop
 from jobqueue.errors import BatchSystemError, ConfigError
-from jobqueue.scheduler.info import WorkerEvent, WorkerInfo, WorkerJoined
+from jobqueue.scheduler.info import WorkerDrains, WorkerEvent, WorkerInfo, WorkerJoined
 from jobqueue.scheduler.server import Scheduler
 
 logger = logging.getLogger("jobqueue.cluster")
@@ -46,7 +48,7 @@ class Core:
         self.status = "created"
         self._scheduler_class = scheduler_class
         self._scheduler: Scheduler | None = None
-        self._pool: PoolLoop | None = None
+        self._pools: ClusterLoop | None = None
         self._snapshots: SnapshotWriter | None = None
         self._closing: asyncio.Task[None] | None = None
 
@@ -63,11 +65,31 @@ class Core:
         return self._scheduler
 
     @property
-    def pool(self) -> PoolLoop:
-        """The pool of a cluster that was started."""
-        if self._pool is None:
+    def pools(self) -> ClusterLoop:
+        """The pools of a cluster that was started."""
+        if self._pools is None:
             raise ConfigError(f"cluster {self.plan.name!r} was not started: await it first")
-        return self._pool
+        return self._pools
+
+    def pool_plan(self, name: str | None) -> PoolPlan:
+        """Return what the jobs of a pool are; None means the first one.
+
+        Raises
+        ------
+        ConfigError
+            There is no such pool.
+        """
+        plan = self.plan.pools.get(name or DEFAULT)
+        if plan is None:
+            raise ConfigError(
+                f"cluster {self.plan.name!r} has no pool {name!r}; there are: "
+                f"{', '.join(self.plan.pools)}"
+            )
+        return plan
+
+    def keeper(self, name: str | None = None) -> Keeper:
+        """Return what runs of a pool; None means the first one."""
+        return self.pools.pools[self.pool_plan(name).name]
 
     async def start(self) -> None:
         """Bring the scheduler up, and begin to look after the jobs."""
@@ -81,14 +103,15 @@ class Core:
             )
             await scheduler.start()
             self._scheduler = scheduler
-            self._pool = PoolLoop(
-                PoolState(limits=self.plan.limits),
-                self.plan.launcher(self.contact_addresses()),
+            self._pools = ClusterLoop(
                 scheduler,
+                limits=self.plan.limits,
                 on_outage=scheduler.set_outage,
                 on_shortage=scheduler.set_shortage,
                 on_change=self._on_change,
             )
+            for pool in self.plan.pools.values():
+                self._look_after(pool)
         except BaseException:
             self.status = "failed"
             await self._end_scheduler()
@@ -97,8 +120,31 @@ class Core:
         scheduler.subscribe(self._on_worker)
         scheduler.describe_supply = self._describe
         self._snapshots = self._begin_snapshots()
-        self._pool.start()
+        self._pools.start()
         self.status = "running"
+
+    def add_pool(self, name: str, keywords: Mapping[str, Any]) -> None:
+        """Make another pool.
+
+        Raises
+        ------
+        ConfigError
+            The cluster has ended; the name is taken; or a keyword cannot be used.
+        """
+        if self.status not in ("created", "running"):
+            raise ConfigError(f"cluster {self.plan.name!r} is {self.status}: no pool can be added")
+        plan = self.plan.add_pool(name, keywords)
+        if self._pools is not None:
+            self._look_after(plan)
+
+    def _look_after(self, plan: PoolPlan) -> None:
+        self.pools.add(
+            plan.name,
+            plan.launcher(self.contact_addresses()),
+            plan.size,
+            plan.limits,
+            margin=plan.margin,
+        )
 
     def _begin_snapshots(self) -> SnapshotWriter | None:
         if (ledger := self.plan.ledger) is None:
@@ -106,8 +152,8 @@ class Core:
         writer = SnapshotWriter(
             ledger.folder,
             ledger.entry,
-            lambda: list(self.pool.state.jobs.values()),
-            lambda job: self.pool.launcher.log_files(job.job_id),
+            self._records,
+            lambda job: self.keeper(job.pool).launcher.log_files(job.job_id),
         )
         writer.start()
         return writer
@@ -121,72 +167,102 @@ class Core:
         return self.plan.contact(self.scheduler.addresses)
 
     def _on_worker(self, event: WorkerEvent) -> None:
-        worker = event.worker
-        if self._pool is None:
+        if self._pools is None:
             return
         if isinstance(event, WorkerJoined):
-            self._pool.worker_joined(worker.job_id or "", worker.name)
+            self._pools.worker_joined(event.worker)
+        elif isinstance(event, WorkerDrains):
+            self._pools.worker_drains(event.worker, event.reason)
         else:
-            self._pool.worker_left(worker.job_id or "", worker.name)
+            self._pools.worker_left(event.worker)
 
     # --- what a user asks ----------------------------------------------------------------
 
-    def scale(self, jobs: int) -> None:
-        """Set the number of jobs wanted.
+    def scale(self, jobs: int, pool: str | None = None) -> None:
+        """Set the number of jobs wanted of a pool.
 
         Raises
         ------
         BatchSystemError
             No job can be submitted from here.
         """
-        self._check_scalable(jobs)
-        self.pool.scale(jobs)
+        self._check_scalable(jobs, pool)
+        self.pools.scale(self.keeper(pool).name, jobs)
 
-    def adapt(self, policy: Policy) -> None:
-        """Let the number of jobs follow the load.
+    def adapt(self, policy: Policy, pool: str | None = None) -> None:
+        """Let the number of jobs of a pool follow the load.
 
         Raises
         ------
         BatchSystemError
             No job can be submitted from here.
         """
-        self._check_scalable(policy.maximum)
-        self.pool.adapt(policy, self.plan.size)
+        self._check_scalable(policy.maximum, pool)
+        self.pools.adapt(self.keeper(pool).name, policy)
 
-    def _check_scalable(self, jobs: int) -> None:
+    def _check_scalable(self, jobs: int, pool: str | None) -> None:
         if self.status != "running":
             raise ConfigError(f"cluster {self.plan.name!r} is {self.status}: it cannot be scaled")
         if jobs:
-            self.pool.launcher.check()
+            self.keeper(pool).launcher.check()
 
-    def jobs(self) -> list[JobRecord]:
-        """Return a snapshot of all jobs, ended ones included, oldest first."""
-        return [job.copy() for job in self._pool.state.jobs.values()] if self._pool else []
+    def resume(self, pool: str | None = None) -> None:
+        """Submit again after a pause: a pool, or if none is named, all of them."""
+        self.pools.resume(list(self.pools.pools) if pool is None else [self.keeper(pool).name])
 
-    def workers(self) -> Sequence[WorkerInfo]:
-        """Return the connected workers."""
-        return self._scheduler.workers() if self._scheduler and self.status == "running" else []
+    def _keepers(self) -> Iterable[Keeper]:
+        return self._pools.pools.values() if self._pools else ()
 
-    def counts(self) -> tuple[int, int]:
-        """Return how many jobs are connected, and how many there are to be."""
-        if self._pool is None:
-            return 0, 0
-        live = self._pool.state.live()
-        return sum(job.state is JobState.CONNECTED for job in live), self._pool.state.goal
+    def _records(self) -> list[JobRecord]:
+        return [job for keeper in self._keepers() for job in keeper.state.jobs.values()]
 
-    def describe(self) -> str:
+    def jobs(self, pool: str | None = None) -> list[JobRecord]:
+        """Return a snapshot of all jobs, or those of a pool, ended ones included, oldest first."""
+        if pool is not None:
+            self.pool_plan(pool)
+        now = time.monotonic()
+        keepers = [keeper for keeper in self._keepers() if pool in (None, keeper.name)]
+        jobs = [job for keeper in keepers for job in keeper.state.snapshot(now)]
+        return sorted(jobs, key=lambda job: job.submitted_at)
+
+    def workers(self, pool: str | None = None) -> Sequence[WorkerInfo]:
+        """Return the connected workers, or those of a pool."""
+        if self._scheduler is None or self.status != "running":
+            return []
+        workers = self._scheduler.workers()
+        if pool is None:
+            return workers
+        ours = self.keeper(pool).state.jobs
+        return [worker for worker in workers if worker.job_id in ours]
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Return for each pool how many jobs are connected, and how many there are to be."""
+        return {
+            keeper.name: (
+                sum(job.state is JobState.CONNECTED for job in keeper.state.live()),
+                keeper.state.goal,
+            )
+            for keeper in self._keepers()
+        }
+
+    def describe(self, pool: str | None = None) -> str:
         """Return one line about why there are as many workers as there are."""
-        if self._pool is None or self.status == "closed":
+        if self._pools is None or self.status == "closed":
             return f"0 workers; cluster {self.status}"
-        return self._describe(len(self.workers()))
+        workers = len(self.workers(pool))
+        return self._describe(workers) if pool is None else self.keeper(pool).describe(workers)
 
     def _describe(self, workers: int | None = None) -> str:
-        launcher = self.pool.launcher
-        return explain.describe(self.pool.state, workers=workers, system=launcher.system)
+        return describe_pools(list(self._keepers()), workers)
+
+    def log_files(self, job_id: str) -> tuple[Path, ...]:
+        """Return the files a job's output goes to."""
+        owners = [keeper for keeper in self._keepers() if job_id in keeper.state.jobs]
+        return (owners[0] if owners else self.keeper()).launcher.log_files(job_id)
 
     async def logs(self, job_id: str) -> str:
         """Return a job's output so far."""
-        return await off_loop(read_logs, self.pool.launcher.log_files(job_id))
+        return await off_loop(read_logs, self.log_files(job_id))
 
     # --- the end -------------------------------------------------------------------------
 
@@ -220,10 +296,10 @@ class Core:
 
     async def _end_jobs(self) -> bool:
         """Cancel all jobs; return whether nothing is left that somebody may want to read."""
-        if self._pool is None:
+        if self._pools is None:
             return True
-        healthy = self._pool.state.pause is None
-        return await self._pool.close() and healthy
+        healthy = all(keeper.state.pause is None for keeper in self._keepers())
+        return await self._pools.close() and healthy
 
     async def _end_scheduler(self) -> None:
         """Tell the workers to end: they need not wait for the batch system's signal."""
@@ -239,19 +315,15 @@ class Core:
     def abandon(self) -> None:
         """Cancel all jobs when the event loop is gone: what is left at the interpreter's exit."""
         # "closing": the loop ended while it was at it.
-        if self.status not in ("running", "closing") or self._pool is None:
+        if self.status not in ("running", "closing") or self._pools is None:
             return
         self.status = "closed"
-        self._pool.state.close()
-        job_ids = [job.job_id for job in self._pool.state.unended()]
-        orderly = not self._pool.state.submitting and not self._pool.launcher.in_doubt
         try:
             with contextlib.closing(asyncio.new_event_loop()) as loop:
-                loop.run_until_complete(self._pool.launcher.cancel(job_ids, abandoned=True))
-                self._pool.state.cancelled(job_ids, time.monotonic())
-                loop.run_until_complete(self._pool.launcher.close())
+                orderly = loop.run_until_complete(self._pools.abandon())
         except (BatchSystemError, OSError) as error:
-            logger.error("jobs may be left jobs=%s error=%s", ",".join(job_ids), error)
+            left = ",".join(job_id for keeper in self._keepers() for job_id in keeper.to_ask())
+            logger.error("jobs may be left jobs=%s error=%s", left, error)
             orderly = False
         if self._snapshots is not None:
             self._snapshots.finish_now()

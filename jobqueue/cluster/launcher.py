@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from jobqueue.cluster.jobs import JobReport
 from jobqueue.cluster.pool import Submission
@@ -14,8 +14,36 @@ TAIL_BYTES = 4096
 TAIL_LINES = 20
 
 
+class Source(Protocol):
+    """Who can be asked about jobs of several pools at once, and told to end them.
+
+    Attributes
+    ----------
+    intervals
+        Seconds between one query and the next while nothing changes; the last one repeats.
+    """
+
+    @property
+    def intervals(self) -> Sequence[float]: ...  # noqa: D102
+
+    async def look(self, job_ids: Sequence[str]) -> Any:
+        """Ask about jobs; the answer is for the launchers to read.
+
+        Raises
+        ------
+        BatchSystemError
+            There was no answer.  That says nothing about any job.
+        """
+
+    async def cancel(self, job_ids: Sequence[str], *, abandoned: bool = False) -> None:
+        """End jobs, those that have ended already included; BatchSystemError if that failed.
+
+        `abandoned`: the scheduler is gone, so workers need no time to hand over results.
+        """
+
+
 class Launcher(Protocol):
-    """Starts, watches and ends the jobs of one pool.
+    """Starts the jobs of one pool, and tells what became of them.
 
     Attributes
     ----------
@@ -23,15 +51,14 @@ class Launcher(Protocol):
         What starts the jobs, for messages: ``slurm``.
     script
         Path of the job script submitted last; None if there is none.
-    intervals
-        Seconds between one query and the next while nothing changes; the last one repeats.
     in_doubt
-        Whether jobs may exist that we have no ids of: then ``query`` is worth calling although no
-        job is known.
+        Whether jobs may exist that we have no ids of: then asking is worth while although no job is
+        known.
+    source
+        Who is asked about the jobs; pools that share one are asked about together.
     """
 
     script: str | None
-    intervals: Sequence[float]
 
     @property
     def system(self) -> str: ...  # noqa: D102
@@ -39,25 +66,19 @@ class Launcher(Protocol):
     @property
     def in_doubt(self) -> bool: ...  # noqa: D102
 
+    @property
+    def source(self) -> Source: ...  # noqa: D102
+
     def check(self) -> None:
         """Raise a BatchSystemError if no job can be submitted from here."""
 
     async def submit(self, count: int) -> Submission:
         """Submit jobs; never raises for what a batch system may answer."""
 
-    async def query(self, job_ids: Sequence[str]) -> list[JobReport]:
-        """Ask about jobs; the answer may tell of others of ours that were in doubt.
+    async def read(self, answer: Any, job_ids: Sequence[str]) -> list[JobReport]:
+        """Return what an answer of the source says of this pool's jobs.
 
-        Raises
-        ------
-        BatchSystemError
-            The batch system did not answer.  That says nothing about any job.
-        """
-
-    async def cancel(self, job_ids: Sequence[str], *, abandoned: bool = False) -> None:
-        """End jobs, those that have ended already included; BatchSystemError if that failed.
-
-        `abandoned`: the scheduler is gone, so workers need no time to hand over results.
+        It may tell of others of the pool's that were in doubt.
         """
 
     def ended(self, job_ids: Iterable[str]) -> None:

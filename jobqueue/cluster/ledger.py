@@ -86,6 +86,8 @@ class Entry:
         Marks of submissions whose outcome is not known.
     keywords
         Keywords of this batch system alone, of which some concern cancelling as well.
+    pools
+        The pool of each job.
     """
 
     cluster: str
@@ -97,6 +99,7 @@ class Entry:
     jobs: list[str] = dataclasses.field(default_factory=list)
     doubts: list[str] = dataclasses.field(default_factory=list)
     keywords: dict[str, Any] = dataclasses.field(default_factory=dict)
+    pools: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the entry as text."""
@@ -193,10 +196,12 @@ class Ledger:
             self.entry.doubts.append(tag)
             self._write()
 
-    def submitted(self, tag: str, job_ids: Iterable[str]) -> None:
-        """Note what came of it."""
+    def submitted(self, tag: str, job_ids: Iterable[str], *, pool: str = "default") -> None:
+        """Note what came of it: the jobs of this pool that exist now."""
         with self._lock:
-            self.entry.jobs += job_ids
+            accepted = list(job_ids)
+            self.entry.jobs += accepted
+            self.entry.pools |= dict.fromkeys(accepted, pool)
             if tag in self.entry.doubts:
                 self.entry.doubts.remove(tag)
             self._write()
@@ -207,6 +212,9 @@ class Ledger:
         with self._lock:
             if over.intersection(self.entry.jobs):
                 self.entry.jobs = [job_id for job_id in self.entry.jobs if job_id not in over]
+                self.entry.pools = {
+                    i: pool for i, pool in self.entry.pools.items() if i not in over
+                }
                 self._write()
 
     def remove(self) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import inspect
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from jobqueue.cluster.cluster import Cluster
@@ -46,6 +49,9 @@ class LocalCluster(Cluster):
         Folder for results that do not fit into memory; by default one that goes with the cluster.
     resources
         Amounts each worker has, by name; tasks ask for them by ``submit(…, resources=…)``.
+    pools
+        Further pools of workers by name, each a dict of `threads_per_worker`, `memory_limit`,
+        `local_directory` and `resources` that differ from the cluster's own.
 
     Raises
     ------
@@ -71,6 +77,7 @@ class LocalCluster(Cluster):
         asynchronous: bool = False,
         local_directory: str | None = None,
         resources: dict[str, float] | None = None,
+        pools: Mapping[str, Mapping[str, Any]] | None = None,
         **others: Any,
     ) -> None:
         _refuse(others, processes)
@@ -86,9 +93,30 @@ class LocalCluster(Cluster):
             walltime=None,
             death_timeout=DEATH_TIMEOUT,
         )
-        super().__init__(
-            LocalPlan(name or "local", spec), asynchronous=asynchronous, n_workers=workers
+        plan = LocalPlan(name or "local", spec, functools.partial(_pool_spec, spec))
+        for pool, keywords in (pools or {}).items():
+            plan.add_pool(pool, keywords)
+        super().__init__(plan, asynchronous=asynchronous, n_workers=workers)
+
+
+_OF_A_POOL = ("threads_per_worker", "memory_limit", "local_directory", "resources")
+
+
+def _pool_spec(spec: JobSpec, keywords: Mapping[str, Any]) -> JobSpec:
+    """Return a worker like those of the cluster, but for some keywords."""
+    if unknown := min(keywords.keys() - {*_OF_A_POOL}, default=""):
+        raise ConfigError(
+            f"{unknown!r} is no keyword of a LocalCluster's pool; there are {', '.join(_OF_A_POOL)}"
         )
+    given = dict(keywords)
+    changes: dict[str, Any] = {
+        name: given[name] for name in ("local_directory", "resources") if name in given
+    }
+    if (threads := given.get("threads_per_worker")) is not None:
+        changes["cores"] = _share(0, threads, 1)[1]
+    if (limit := given.get("memory_limit", "auto")) != "auto":
+        changes["memory"] = _memory(limit, 1)
+    return dataclasses.replace(spec, **changes)
 
 
 def _refuse(others: dict[str, Any], processes: bool) -> None:

@@ -6,41 +6,112 @@ import dataclasses
 import shlex
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.job_spec import JobSpec
-from jobqueue.cluster.pool import Limits
+from jobqueue.cluster.limits import UNLIMITED
+from jobqueue.cluster.plan import DEFAULT
 from jobqueue.cluster.process_launcher import ProcessLauncher
 from jobqueue.comm.credentials import Credentials
+from jobqueue.config.values import pool_name
+from jobqueue.errors import ConfigError
 from jobqueue.worker.limits import available_cpus
 
 SOCKET = "scheduler"
 
 
+class LocalPool:
+    """The plan of one pool of a LocalCluster: one worker per job.
+
+    Parameters
+    ----------
+    title
+        What the ids of its jobs begin with.
+    spec
+        One worker.
+    """
+
+    limits = UNLIMITED
+    margin: float | None = None
+
+    def __init__(self, title: str, spec: JobSpec) -> None:
+        self.title = title
+        self.spec = spec
+        self.name = spec.pool
+        self.size = JobSize.of(spec)
+        self.most_jobs = max(1, available_cpus() // spec.cores)
+        self._folder: Path | None = None
+
+    def __repr__(self) -> str:
+        """``<LocalPool local>``."""
+        return f"<LocalPool {self.title}>"
+
+    def settle(self, folder: Path) -> None:
+        """Take a folder for logs, and for what workers put on disk."""
+        self._folder = folder
+        if self.spec.local_directory is None:
+            self.spec = dataclasses.replace(self.spec, local_directory=str(folder))
+
+    def launcher(self, addresses: Sequence[str]) -> ProcessLauncher:
+        """Return the launcher that starts workers as processes."""
+        assert self._folder is not None, "settle() comes first"
+        return ProcessLauncher(
+            self.title, lambda job_id: self._argv(addresses, job_id), self._folder
+        )
+
+    def job_script(self, addresses: Sequence[str]) -> str:
+        """Return the command of a worker."""
+        return shlex.join(self._argv(addresses, f"{self.title}-1"))
+
+    def _argv(self, addresses: Sequence[str], job_id: str) -> list[str]:
+        return self.spec.agent_command(
+            addresses, credentials=None, job_id=job_id, name=job_id
+        ).argv()
+
+
 class LocalPlan:
-    """The plan of a LocalCluster: a Unix socket in a folder of mode 0700, one worker per job.
+    """The plan of a LocalCluster: a Unix socket in a folder of mode 0700.
 
     Parameters
     ----------
     name
         The cluster's name.
     spec
-        One worker.
+        One worker of the first pool.
+    make
+        Returns a worker of another pool, given its keywords.
     """
 
     credentials: Credentials | None = None
     ledger = None
     """Processes of this machine end with the cluster, and nobody has to look for them."""
 
-    def __init__(self, name: str, spec: JobSpec) -> None:
+    def __init__(
+        self, name: str, spec: JobSpec, make: Callable[[Mapping[str, Any]], JobSpec]
+    ) -> None:
         self.name = name
-        self.spec = spec
-        self.size = JobSize.of(spec)
-        self.limits = Limits()
-        self.most_jobs = max(1, available_cpus() // spec.cores)
+        self.limits = UNLIMITED
+        self.pools = {DEFAULT: LocalPool(name, spec)}
+        self._make = make
         self._folder: Path | None = None
+
+    def add_pool(self, name: str, keywords: Mapping[str, Any]) -> LocalPool:
+        """Make another pool."""
+        try:
+            pool_name(name)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        if name in self.pools:
+            raise ConfigError(f"there is a pool {name!r} already: choose another name")
+        spec = dataclasses.replace(self._make(keywords), pool=name)
+        pool = LocalPool(f"{self.name}-{name}", spec)
+        if self._folder is not None:
+            pool.settle(self._folder)
+        self.pools[name] = pool
+        return pool
 
     def open(self) -> None:
         """Make the folder of socket and logs, and of what workers put on disk.
@@ -48,8 +119,8 @@ class LocalPlan:
         In the folder for temporary files, because the path of a socket has to be short.
         """
         self._folder = Path(tempfile.mkdtemp(prefix="jobqueue-"))
-        if self.spec.local_directory is None:
-            self.spec = dataclasses.replace(self.spec, local_directory=str(self._folder))
+        for pool in self.pools.values():
+            pool.settle(self._folder)
 
     def listen(self) -> tuple[str, ...]:
         """Return the socket."""
@@ -58,22 +129,6 @@ class LocalPlan:
     def contact(self, addresses: Sequence[str]) -> tuple[str, ...]:
         """Return the scheduler's addresses."""
         return tuple(addresses)
-
-    def launcher(self, addresses: Sequence[str]) -> ProcessLauncher:
-        """Return the launcher that starts workers as processes."""
-        assert self._folder is not None, "open() comes first"
-        return ProcessLauncher(
-            self.name, lambda job_id: self._argv(addresses, job_id), self._folder
-        )
-
-    def job_script(self, addresses: Sequence[str]) -> str:
-        """Return the command of a worker."""
-        return shlex.join(self._argv(addresses, f"{self.name}-1"))
-
-    def _argv(self, addresses: Sequence[str], job_id: str) -> list[str]:
-        return self.spec.agent_command(
-            addresses, credentials=None, job_id=job_id, name=job_id
-        ).argv()
 
     def close(self, *, orderly: bool) -> None:
         """Remove the folder; keep it for the logs after a disorderly end."""

@@ -107,7 +107,7 @@ class PoolState:
     ) -> None:
         self.name = name
         self.limits = limits
-        self.quotas = (Quota(limits), *(() if shared is None else (shared,)))
+        self.quotas: tuple[Quota, ...] = (Quota(limits), *(() if shared is None else (shared,)))
         for quota in self.quotas:
             quota.join(self)
         self.renewal = Renewal(margin)
@@ -244,18 +244,21 @@ class PoolState:
             self.renewal.came(job)
         return True
 
-    def worker_drains(self, job_id: str, reason: str) -> bool:
+    def worker_drains(
+        self, job_id: str, reason: str, now: float, expires_at: float | None = None
+    ) -> bool:
         """Take in that a worker hands over, not by our wish; return whether its job is ours.
 
-        Of any other reason than walltime the batch system will tell what comes of it: a job that
-        has to make room may come back.
+        If its time is nearly over, that is why. Otherwise the batch system will tell what comes of
+        it: a job that has to make room may come back.
         """
         job = self.jobs.get(job_id)
         if job is None:
             return False
         if job.state is JobState.CONNECTED:
             job.leaves = reason
-            if WALLTIME in reason:
+            if WALLTIME in reason or self.renewal.ends_soon(job, now):
+                job.expires_at = expires_at if job.expires_at is None else job.expires_at
                 job.expiring = True
                 job.advance(Happening.DRAIN)
         return True

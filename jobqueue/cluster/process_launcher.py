@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from jobqueue.cluster.jobs import JobReport, Phase
@@ -78,11 +78,22 @@ class ProcessLauncher:
                 start_new_session=True,  # Ctrl-C in the terminal is the cluster's to answer
             )
 
-    async def query(self, job_ids: Sequence[str]) -> list[JobReport]:
-        """Look at the processes; without any command."""
-        return [self._look(job_id) for job_id in job_ids]
+    @property
+    def source(self) -> ProcessLauncher:
+        """Itself: nobody else knows its processes."""
+        return self
 
-    def _look(self, job_id: str) -> JobReport:
+    async def look(self, job_ids: Sequence[str]) -> dict[str, JobReport]:
+        """Look at the processes; without any command."""
+        return {job_id: self._state_of(job_id) for job_id in job_ids}
+
+    async def read(
+        self, answer: Mapping[str, JobReport], job_ids: Sequence[str]
+    ) -> list[JobReport]:
+        """Return the answer."""
+        return [answer[job_id] for job_id in job_ids]
+
+    def _state_of(self, job_id: str) -> JobReport:
         process = self._processes.get(job_id)
         node = socket.gethostname()
         if process is None:

@@ -20,6 +20,10 @@ REMEMBERED = 9
 """So many of the last jobs tell how long the next will take to come."""
 
 
+WARNED_AHEAD = 60.0
+"""Seconds by which a batch system may warn of a job's end earlier than it was asked to."""
+
+
 def default_margin(walltime: float) -> float:
     """Return how long before its end, in seconds, a job hands over if nobody has said it."""
     return min(120.0, max(10.0, walltime / 10))
@@ -59,3 +63,8 @@ class Renewal:
         margin = default_margin(total) if self._margin is None else self._margin
         to_come = statistics.median(self._took) if self._took else 0.0
         return job.expires_at - min(to_come, total / 2) - margin
+
+    def ends_soon(self, job: JobRecord, now: float) -> bool:
+        """Return whether a job that hands over now may do so because its time is nearly over."""
+        due = self.due(job)
+        return due is not None and now >= due - WARNED_AHEAD

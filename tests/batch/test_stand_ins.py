@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from jobqueue.batch.base import BatchState
-from jobqueue.cluster.batch_launcher import BatchLauncher, JobFiles
+from jobqueue.cluster.batch_launcher import BatchLauncher
+from jobqueue.cluster.batch_system import BatchSystem
+from jobqueue.cluster.job_files import JobFiles
 from jobqueue.cluster.jobs import Phase
 from jobqueue.cluster.ledger import Ledger
 from jobqueue.errors import BatchSystemError, CommandTimeout, SubmissionRejected
@@ -52,7 +54,9 @@ def launcher(system: Any, install: Install, tmp_path: Path) -> BatchLauncher:
     install(status_command(system), system.nothing[0])
     files = JobFiles(lambda array: SCRIPT, logs=lambda job_id: (), exit_record=lambda job_id: None)
     ledger = Ledger.create(cluster="c", system=system.adapter.name, parent=tmp_path / "state")
-    return BatchLauncher(system.adapter, files, ledger, timeout=20)
+    return BatchLauncher(
+        system.adapter, files, ledger, BatchSystem(system.adapter, timeout=20)
+    )
 
 
 def status_command(system: Any) -> str:
@@ -121,7 +125,7 @@ def test_a_server_that_is_down_says_nothing_about_jobs(
 
 def test_a_server_that_hangs(system: Any, launcher: BatchLauncher, install: Install) -> None:
     """Each command has a time limit, after which it is ended, and said to have hung."""
-    launcher.timeout = 0.3
+    launcher.source.timeout = 0.3
     install(submit_command(system), (0, "", ""), before="/bin/sleep 60")
     if submit_command(system) != status_command(system):
         error = asyncio.run(launcher.submit(1)).error
@@ -139,9 +143,9 @@ def test_jobs_are_cancelled_at_once(
     """Many jobs are one command; what it could not do is told in its own words."""
     ids, argv = system.cancelled
     install(argv[0], system.cancel_fine[-1])
-    asyncio.run(launcher.cancel(ids))
+    asyncio.run(launcher.source.cancel(ids))
     calls = (tmp_path / "bin" / argv[0]).with_suffix(".calls").read_text()
     assert calls == " ".join(argv[1:]) + "\n"
     install(argv[0], recorded)
     with pytest.raises(BatchSystemError, match=argv[0]):
-        asyncio.run(launcher.cancel(ids))
+        asyncio.run(launcher.source.cancel(ids))

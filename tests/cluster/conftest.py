@@ -27,6 +27,8 @@ class FakeWorker:
     processing: int = 0
     stored_bytes: int = 0
     nthreads: int = 1
+    pool: str = ""
+    ends_at: float | None = None
 
 
 class FakeScheduler:
@@ -66,7 +68,8 @@ class FakeLauncher:
     system = "fake"
     intervals: Sequence[float] = (0.001,)
 
-    def __init__(self) -> None:
+    def __init__(self, shared: FakeLauncher | None = None) -> None:
+        self.shared = shared  # another, which is asked about the jobs of this one, too
         self.script: str | None = "/state/job.sh"
         self.in_doubt = False
         self.phases: dict[str, JobReport] = {}
@@ -87,20 +90,27 @@ class FakeLauncher:
         await asyncio.sleep(0)
         if self.rejection is not None:
             return Submission(error=self.rejection)
-        ids = tuple(str(self.count + i) for i in range(count))
-        self.count += count
-        self.phases |= {job_id: JobReport(job_id, Phase.PENDING) for job_id in ids}
+        ids = tuple(str(self.source.count + i) for i in range(count))
+        self.source.count += count
+        self.source.phases |= {job_id: JobReport(job_id, Phase.PENDING) for job_id in ids}
         return Submission(ids)
 
-    async def query(self, job_ids: Sequence[str]) -> list[JobReport]:
+    @property
+    def source(self) -> FakeLauncher:
+        return self if self.shared is None else self.shared
+
+    async def look(self, job_ids: Sequence[str]) -> None:
+        self.log.append(("look", tuple(job_ids)))
         await asyncio.sleep(0)
         await self.may_answer.wait()
         if self.silent:
             raise BatchSystemError("no answer")
+
+    async def read(self, answer: None, job_ids: Sequence[str]) -> list[JobReport]:
         found, self.found = self.found, []
         if found:
             self.in_doubt = False
-        return [self.phases[job_id] for job_id in (*job_ids, *found)]
+        return [self.source.phases[job_id] for job_id in (*job_ids, *found)]
 
     async def cancel(self, job_ids: Sequence[str], *, abandoned: bool = False) -> None:
         self.log.append(("cancel", tuple(job_ids)))

@@ -12,7 +12,9 @@ import pytest
 from jobqueue.batch.embedded import PREFIX
 from jobqueue.batch.slurm import SlurmAdapter
 from jobqueue.cluster import doubts
-from jobqueue.cluster.batch_launcher import BatchLauncher, JobFiles
+from jobqueue.cluster.batch_launcher import BatchLauncher
+from jobqueue.cluster.batch_system import BatchSystem
+from jobqueue.cluster.job_files import JobFiles
 from jobqueue.cluster.jobs import JobReport, Phase
 from jobqueue.cluster.ledger import Ledger
 from jobqueue.errors import (
@@ -44,7 +46,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
             exit_record=lambda job_id: f"{tmp_path}/{job_id}.json",
         )
         ledger = Ledger.create(cluster="c", system="slurm")
-        return BatchLauncher(SlurmAdapter(), files, ledger, prefix=prefix, **more)
+        source = BatchSystem(SlurmAdapter(), prefix=prefix, **more)
+        return BatchLauncher(SlurmAdapter(), files, ledger, source)
 
     return make
 
@@ -104,7 +107,7 @@ def test_running_and_pending_jobs_are_cancelled_in_one_command(make: Make) -> No
         async with asyncio.timeout(30):
             while [r.phase for r in await launcher.query(ids)].count(Phase.RUNNING) < 4:
                 pass
-        await launcher.cancel(ids)
+        await launcher.source.cancel(ids)
         reports = await ended(launcher, ids)
         phases = [report.phase for report in reports.values()]
         assert sorted(phases) == [Phase.ENDED] * 4 + [Phase.MISSING] * 2
@@ -136,7 +139,7 @@ def test_the_agents_own_record_explains_an_end(make: Make, tmp_path: Path) -> No
     async def main() -> None:
         ids = (await launcher.submit(1)).job_ids
         [report] = (await ended(launcher, ids)).values()
-        assert (report.cause, report.exit_code) == ("no scheduler", 3)
+        assert (report.cause, report.reason, report.exit_code) == ("crashed", "no scheduler", 3)
 
     asyncio.run(main())
 
@@ -165,7 +168,7 @@ def test_a_job_accepted_without_an_answer_is_found_before_it_is_submitted_again(
         assert launcher.in_doubt
         [tag] = launcher.ledger.entry.doubts
         assert tag in log.read_text()
-        launcher.timeout = 30
+        launcher.source.timeout = 30
         commands("squeue", f'echo "7|PENDING|Priority|N/A||{tag}"')
         assert (await launcher.submit(1)).job_ids == ("7",)
         assert not launcher.in_doubt
@@ -278,4 +281,4 @@ def test_a_cancellation_that_failed_is_an_error(make: Make, commands: Any) -> No
     commands("scancel", "echo 'scancel: error: Kill job error on job id 5' >&2; exit 210")
     launcher = make("true", prefix=())
     with pytest.raises(BatchSystemError, match="Kill job error"):
-        asyncio.run(launcher.cancel(["5"]))
+        asyncio.run(launcher.source.cancel(["5"]))

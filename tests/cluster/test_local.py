@@ -164,7 +164,9 @@ def test_workers_that_come_later_share_the_memory_too(monkeypatch: pytest.Monkey
     """A cluster that begins with none does not promise all of it to each."""
     monkeypatch.setattr("jobqueue.cluster.local.available_cpus", lambda: 4)
     with LocalCluster(n_workers=0, threads_per_worker=1) as cluster:
-        assert cluster._plan.size.memory == pytest.approx(_memory("auto", 4), rel=0.01)
+        assert cluster._plan.pools["default"].size.memory == pytest.approx(
+            _memory("auto", 4), rel=0.01
+        )
 
 
 @pytest.mark.parametrize(

@@ -12,27 +12,42 @@ import pytest
 from jobqueue.cluster.adapt import Policy
 from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.jobs import JobReport, JobState, Phase
-from jobqueue.cluster.loop import Polling, PoolLoop
-from jobqueue.cluster.pool import FAILURES_IN_A_ROW, PoolState
+from jobqueue.cluster.loop import ClusterLoop
+from jobqueue.cluster.pool import FAILURES_IN_A_ROW
 from jobqueue.errors import BatchSystemError, CommandNotFound, WorkersUnavailable
 from jobqueue.scheduler.load import Backlog
 
 
-class Setup:
-    """A running loop, its fakes, and the outages it told of."""
+PAIRS = JobSize(workers=2, threads=2, cores=2, memory=0)
+"""Jobs of two workers."""
 
-    def __init__(self, launcher: Any, scheduler: Any, clock: Callable[[], float]) -> None:
+
+class Setup:
+    """A running loop of one pool, its fakes, and the outages it told of."""
+
+    def __init__(
+        self, launcher: Any, scheduler: Any, worker: Any, clock: Callable[[], float]
+    ) -> None:
+        self.worker = worker
         self.launcher = launcher
         self.scheduler = scheduler
         self.outages: list[WorkersUnavailable | None] = []
-        self.loop = PoolLoop(
-            PoolState(), launcher, scheduler, on_outage=self.outages.append, clock=clock
-        )
+        self.loop = ClusterLoop(scheduler, on_outage=self.outages.append, clock=clock)
+        self.pool = self.loop.add("default", launcher, PAIRS).state
         self.loop.start()
 
     @property
     def jobs(self) -> dict[str, Any]:
-        return self.loop.state.jobs
+        return self.pool.jobs
+
+    def scale(self, jobs: int) -> None:
+        self.loop.scale("default", jobs)
+
+    def joined(self, job_id: str, name: str) -> bool:
+        return self.loop.worker_joined(self.worker(name, job_id))
+
+    def left(self, job_id: str, name: str) -> bool:
+        return self.loop.worker_left(self.worker(name, job_id))
 
     def states(self) -> list[JobState]:
         return [job.state for job in self.jobs.values()]
@@ -50,13 +65,13 @@ class Setup:
 
 
 @pytest.fixture
-def running(launcher: Any, scheduler: Any) -> Callable[..., Any]:
+def running(launcher: Any, scheduler: Any, worker: Any) -> Callable[..., Any]:
     """`async with running() as setup`: a loop that is closed at the end."""
 
     @contextlib.asynccontextmanager
     async def run(clock: Callable[[], float] | None = None) -> AsyncIterator[Setup]:
         loop = asyncio.get_running_loop()
-        setup = Setup(launcher, scheduler(), clock or loop.time)
+        setup = Setup(launcher, scheduler(), worker, clock or loop.time)
         try:
             yield setup
         finally:
@@ -70,12 +85,12 @@ def test_scaling_up_submits_once_and_follows_the_jobs(running: Any, eventually: 
 
     async def main() -> None:
         async with running() as s:
-            s.loop.scale(3)
+            s.scale(3)
             await eventually(lambda: s.states() == [JobState.PENDING] * 3)
             s.launcher.phases["1"] = JobReport("1", Phase.RUNNING, node="n1")
             await eventually(lambda: s.jobs["1"].state is JobState.RUNNING)
-            assert s.loop.worker_joined("1", "w")
-            assert not s.loop.worker_joined("77", "stranger")
+            assert s.joined("1", "w")
+            assert not s.joined("77", "stranger")
             assert s.jobs["1"].state is JobState.CONNECTED
             assert s.submissions() == [3]
             assert s.jobs["1"].node == "n1"
@@ -91,7 +106,7 @@ def test_a_worker_that_is_faster_than_the_answer_is_counted(
     async def main() -> None:
         async with running() as s:
             s.scheduler.present["w"] = worker("w", "0")
-            s.loop.scale(1)
+            s.scale(1)
             await eventually(lambda: s.states() == [JobState.CONNECTED])
 
     asyncio.run(main())
@@ -102,16 +117,16 @@ def test_a_lost_job_is_replaced_exactly_once(running: Any, eventually: Any) -> N
 
     async def main() -> None:
         async with running() as s:
-            s.loop.scale(1)
+            s.scale(1)
             await eventually(lambda: "0" in s.jobs)
             for w in "ab":
-                s.loop.worker_joined("0", w)
+                s.joined("0", w)
             for w in "ab":
-                s.loop.worker_left("0", w)
+                s.left("0", w)
             s.end("0")
             await eventually(lambda: "1" in s.jobs)
             assert ("ended", "0") in s.launcher.log
-            s.loop.worker_joined("1", "c")
+            s.joined("1", "c")
             assert s.submissions() == [1, 1]
 
     asyncio.run(main())
@@ -122,19 +137,19 @@ def test_shrinking_drains_before_it_cancels(running: Any, eventually: Any, worke
 
     async def main() -> None:
         async with running() as s:
-            s.loop.scale(2)
+            s.scale(2)
             await eventually(lambda: len(s.jobs) == 2)
             for i in ("0", "1"):
                 s.scheduler.present[i] = worker(f"w{i}", i, processing=int(i == "0"))
-                s.loop.worker_joined(i, f"w{i}")
+                s.joined(i, f"w{i}")
             s.scheduler.may_retire.clear()
-            s.loop.scale(1)
+            s.scale(1)
             await eventually(lambda: s.scheduler.retired == ["w1"])
             assert s.jobs["1"].state is JobState.DRAINING
             assert s.cancellations() == []
             s.scheduler.may_retire.set()
             await eventually(lambda: s.jobs["1"].drained_at is not None)
-            s.loop.worker_left("1", "w1")
+            s.left("1", "w1")
             s.end("1", cause="completed", exit_code=0)
             await eventually(lambda: s.jobs["1"].state is JobState.ENDED)
             assert s.cancellations() == []
@@ -151,7 +166,7 @@ def test_jobs_that_die_at_once_end_in_an_outage_that_says_why(
     async def main() -> None:
         now = 0.0
         async with running(lambda: now) as s:
-            s.loop.scale(1)
+            s.scale(1)
             for n in range(FAILURES_IN_A_ROW):
                 await eventually(lambda n=n: str(n) in s.jobs)
                 s.end(str(n), exit_code=127)
@@ -165,7 +180,7 @@ def test_jobs_that_die_at_once_end_in_an_outage_that_says_why(
             assert (error.exit_code, error.log_tail, error.log_path) == (127, "boom", "/l")
             assert error.script == "/state/job.sh"
             assert all(text in str(error) for text in ("127", "boom", "/state/job.sh", "resume"))
-            s.loop.resume()
+            s.loop.resume(["default"])
             assert s.outages[-1] is None, "told before the call returns"
             await eventually(lambda: len(s.submissions()) == FAILURES_IN_A_ROW + 1)
 
@@ -178,7 +193,7 @@ def test_a_missing_command_is_an_outage_at_once(running: Any, eventually: Any) -
     async def main() -> None:
         async with running() as s:
             s.launcher.rejection = CommandNotFound("sbatch is not on PATH")
-            s.loop.scale(2)
+            s.scale(2)
             await eventually(lambda: s.outages)
             assert "sbatch is not on PATH" in str(s.outages[0])
             assert s.submissions() == [2]
@@ -191,7 +206,7 @@ def test_a_batch_system_that_does_not_answer_loses_no_job(running: Any, eventual
 
     async def main() -> None:
         async with running() as s:
-            s.loop.scale(1)
+            s.scale(1)
             await eventually(lambda: s.states() == [JobState.PENDING])
             s.launcher.silent = True
             await eventually(lambda: s.loop._unanswered)
@@ -208,7 +223,7 @@ def test_a_job_found_after_a_submission_in_doubt_is_ours(running: Any, eventuall
 
     async def main() -> None:
         async with running() as s:
-            s.loop.scale(1)
+            s.scale(1)
             await eventually(lambda: len(s.jobs) == 1)
             s.launcher.phases["lost"] = JobReport("lost", Phase.PENDING)
             s.launcher.found = ["lost"]
@@ -228,11 +243,11 @@ def test_a_job_that_is_being_found_is_not_submitted_again(running: Any, eventual
             s.launcher.may_answer.clear()
             s.loop._polling.soon(0.0)
             s.loop._something.set()
-            await eventually(lambda: "query" in s.loop._under_way)
-            s.loop.scale(1)
-            await eventually(lambda: s.loop.state.submitting == 1)
+            await eventually(lambda: "query" in s.loop._errands)
+            s.scale(1)
+            await eventually(lambda: s.pool.submitting == 1)
             s.launcher.may_answer.set()
-            await eventually(lambda: s.loop.state.submitting == 0)
+            await eventually(lambda: s.pool.submitting == 0)
             assert s.submissions() == []
             assert list(s.jobs) == ["lost-and-found"]
 
@@ -244,10 +259,10 @@ def test_a_job_found_late_has_its_workers(running: Any, eventually: Any, worker:
 
     async def main() -> None:
         async with running() as s:
-            s.loop.scale(1)
+            s.scale(1)
             await eventually(lambda: len(s.jobs) == 1)
             s.scheduler.present["w"] = worker("w", "lost")
-            s.loop.worker_joined("lost", "w")
+            s.joined("lost", "w")
             s.launcher.phases["lost"] = JobReport("lost", Phase.RUNNING)
             s.launcher.found = ["lost"]
             await eventually(lambda: s.jobs.get("lost") and s.jobs["lost"].workers == {"w"})
@@ -260,10 +275,10 @@ def test_a_mistake_in_the_loop_leaves_nobody_waiting(running: Any, eventually: A
 
     async def main() -> None:
         async with running() as s:
-            s.loop.scale(1)
+            s.scale(1)
             await eventually(lambda: len(s.jobs) == 1)
-            s.loop._load = lambda: 1 / 0
-            s.loop.scale(0)
+            s.scheduler.load = lambda: 1 / 0
+            s.scale(0)
             await eventually(lambda: s.outages)
             assert "ZeroDivisionError" in str(s.outages[0])
             await s.loop.close()
@@ -279,14 +294,14 @@ def test_closing_cancels_everything_even_what_is_being_submitted(
 
     async def main() -> None:
         async with running() as s:
-            s.loop.scale(1)
+            s.scale(1)
             await eventually(lambda: len(s.jobs) == 1)
-            s.loop.scale(3)
+            s.scale(3)
             await eventually(lambda: s.submissions() == [1, 2])
             assert await s.loop.close()
             assert set(s.cancellations()[-1]) == {"0", "1", "2"}
             assert s.launcher.closed
-            assert {job.state for job in s.loop.state.jobs.values()} == {JobState.ENDED}
+            assert {job.state for job in s.pool.jobs.values()} == {JobState.ENDED}
 
     asyncio.run(main())
 
@@ -301,18 +316,14 @@ def test_jobs_whose_cancellation_is_refused_are_not_taken_for_ended(
 
     async def main() -> None:
         async with running() as s:
-            s.loop.scale(1)
+            s.scale(1)
             await eventually(lambda: len(s.jobs) == 1)
             monkeypatch.setattr(s.launcher, "cancel", refuse)
             assert not await s.loop.close()
-            [job] = s.loop.state.jobs.values()
+            [job] = s.pool.jobs.values()
             assert job.state is not JobState.ENDED
 
     asyncio.run(main())
-
-
-PAIRS = JobSize(workers=2, threads=2, cores=2, memory=0)
-"""Jobs of two workers."""
 
 
 def test_a_pool_follows_its_load_until_it_is_scaled(
@@ -332,32 +343,32 @@ def test_a_pool_follows_its_load_until_it_is_scaled(
                 await eventually(lambda: s.scheduler.looks > before)
 
             s.scheduler.backlog = [Backlog(b"f", 5, 100.0)]
-            s.loop.adapt(Policy(minimum=1, maximum=9, idle=60.0), PAIRS)
+            s.loop.adapt("default", Policy(minimum=1, maximum=9, idle=60.0))
             await eventually(lambda: len(s.jobs) == 3)
             for n in "012":
                 for w in "ab":
                     s.scheduler.present[n + w] = worker(n + w, n, processing=int(n + w != "2b"))
-                    s.loop.worker_joined(n, n + w)
+                    s.joined(n, n + w)
             s.scheduler.backlog = []
             for _ in range(3):
                 await look(60.0)
-                assert s.loop.state.wanted == 3
+                assert s.pool.wanted == 3
             assert s.scheduler.retired == []
             for each in s.scheduler.present.values():
                 each.processing = 0
             await look(30.0)
-            assert s.loop.state.wanted == 3
+            assert s.pool.wanted == 3
             await look(30.0)
-            assert s.loop.state.wanted == 1
+            assert s.pool.wanted == 1
             await eventually(lambda: len(s.scheduler.retired) == 4)
             assert s.submissions() == [3]
-            s.loop.scale(2)
+            s.scale(2)
             s.scheduler.backlog = [Backlog(b"f", 50, 100.0)]
             await eventually(lambda: s.submissions() == [3, 1])
             now += 60.0
             s.loop._something.set()
             await eventually(lambda: not s.loop._something.is_set())
-            assert s.loop.state.wanted == 2
+            assert s.pool.wanted == 2
 
     asyncio.run(main())
 
@@ -370,30 +381,13 @@ def test_a_pool_that_adapts_stays_paused_until_it_is_resumed(running: Any, event
             s.launcher.rejection = CommandNotFound("sbatch is not on PATH")
             s.scheduler.backlog = [Backlog(b"f", 1, 1.0)]
             policy = Policy(maximum=9, interval=0.001)
-            s.loop.adapt(policy, PAIRS)
+            s.loop.adapt("default", policy)
             await eventually(lambda: s.outages)
             looks = s.scheduler.looks
             await eventually(lambda: s.scheduler.looks > looks + 5)
             assert s.submissions() == [1]
             s.launcher.rejection = None
-            s.loop.adapt(policy, PAIRS)
+            s.loop.adapt("default", policy)
             await eventually(lambda: len(s.jobs) == 1)
 
     asyncio.run(main())
-
-
-def test_polling_becomes_sparse_and_starts_anew_with_each_event() -> None:
-    """Intervals grow while nothing changes; an event brings the next query near again."""
-    polling = Polling((1.0, 2.0, 60.0))
-    assert polling.due == float("inf")
-    polling.soon(0.0)
-    assert polling.due == 1.0
-    polling.asked(1.0, news=False)
-    assert polling.due == 3.0
-    polling.asked(3.0, news=False)
-    polling.asked(63.0, news=False)
-    assert polling.due == 123.0
-    polling.soon(70.0)
-    assert polling.due == 71.0
-    polling.asked(71.0, news=True)
-    assert polling.due == 72.0

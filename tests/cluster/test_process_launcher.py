@@ -30,7 +30,7 @@ def run(launcher: ProcessLauncher, test: Any) -> None:
 
 
 async def phase_of(launcher: ProcessLauncher, job_id: str) -> JobReport:
-    [report] = await launcher.query([job_id])
+    [report] = await launcher.read(await launcher.look([job_id]), [job_id])
     return report
 
 

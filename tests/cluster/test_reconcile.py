@@ -416,8 +416,8 @@ def test_scaling_down_ends_those_who_stand_in() -> None:
 def test_a_job_that_hands_over_by_itself_is_left_to_it() -> None:
     """Its agent knows the end best: the replacement is due, and nobody drains it once more."""
     pool = short_lived(1)
-    assert pool.worker_drains("0", "walltime")
-    assert not pool.worker_drains("77", "walltime")
+    assert pool.worker_drains("0", "its walltime is nearly over: the job ends in 40 s", 20.0)
+    assert not pool.worker_drains("77", "its walltime is nearly over", 20.0)
     assert decide(pool, {}, 20.0) == Actions(submit=1)
     assert len(pool.standing_in()) == 1
     [job] = pool.snapshot(20.0)
@@ -433,10 +433,20 @@ def test_a_job_that_hands_over_by_itself_is_left_to_it() -> None:
 
 def test_a_job_that_hands_over_for_another_reason_is_not_replaced_before_it_has_ended() -> None:
     """It may have to make room for another job, and come back."""
-    pool = short_lived(1)
-    pool.worker_drains("0", "asked to end by SIGTERM")
+    pool = running_pool(1)
+    pool.worker_joined("0", "w0", 3.0, 3600.0)
+    pool.worker_drains("0", "asked to end by SIGTERM", 20.0)
     assert decide(pool, {}, 20.0).submit == 0
     assert str(pool.snapshot(20.0)[0]) == "0 CONNECTED (asked to end by SIGTERM)"
+
+
+def test_a_warning_of_the_batch_system_near_the_end_is_of_the_end() -> None:
+    """It may come a minute earlier than it was asked for."""
+    pool = running_pool(1)
+    pool.worker_joined("0", "w0", 3.0, 3600.0)
+    pool.worker_drains("0", "warned of the job's end by SIGUSR1", 3430.0)
+    assert decide(pool, {}, 3430.0).submit == 1
+    assert str(pool.snapshot(3430.0)[0]) == "0 DRAINING (walltime in 3 min)"
 
 
 def test_a_slow_queue_does_not_make_jobs_be_replaced_as_soon_as_they_come() -> None:

@@ -124,7 +124,7 @@ class PoolMachine(RuleBasedStateMachine):
     def hand_over(self, number: int, reason: str) -> None:
         """The agent of a job has its workers hand over."""
         if job_id := self.pick(number, Phase.RUNNING, connected=True):
-            self.pool.worker_drains(job_id, reason)
+            self.pool.worker_drains(job_id, reason, self.now)
             self.act()
 
     @rule()

@@ -172,7 +172,7 @@ def test_a_worker_command_that_dies_at_once_pauses_the_pool(
     """Exit code and the end of the log are known; waiting for workers would be in vain."""
     with SLURMCluster(**JOB, worker_command="nosuchmodule") as cluster:
         told: list[Any] = []
-        cluster._core.pool._on_outage = told.append
+        cluster._core.pools._on_outage = told.append
         cluster.scale(jobs=3)
         wait_until(lambda: told, 60, "the outage")
         [error] = told
