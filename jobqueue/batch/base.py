@@ -146,6 +146,9 @@ class BatchAdapter(ABC):
         How many jobs one submission may start; 1 where there are no arrays.
     option_aliases
         Short option -> long option, for directives that have two names.
+    node_script
+        Whether `launcher` starts a script, which the template writes, and not the words after it:
+        where processes on other nodes begin without the job's environment.
     """
 
     name: ClassVar[str]
@@ -156,6 +159,7 @@ class BatchAdapter(ABC):
     keywords: ClassVar[tuple[str, ...]] = ()
     probe_argv: ClassVar[Argv] = ()
     option_aliases: ClassVar[Mapping[str, str]] = {}
+    node_script: ClassVar[bool] = True
     array_limit: int
 
     @property
@@ -196,6 +200,21 @@ class BatchAdapter(ABC):
     def advice(self, values: Mapping[str, Any]) -> str:
         """Return what is probably not meant in these keywords, "" if nothing is."""
         return ""
+
+    def launcher(self, nodes: int, cores: int) -> str:
+        """Return the shell words that start something on each node of a job.
+
+        Parameters
+        ----------
+        nodes, cores
+            Nodes of the job, from 2, and cores of each.
+
+        Raises
+        ------
+        ConfigError
+            There are no such jobs here.
+        """
+        return '/bin/bash "$JOBQUEUE_NODE_SCRIPT"'
 
     @abstractmethod
     def submit_argv(

@@ -58,16 +58,25 @@ class CommandLine:
 
     groups: tuple[tuple[str, ...], ...]
 
-    def shell_lines(self, *, execute: bool = False) -> tuple[str, ...]:
+    def shell_lines(self, *, execute: bool = False, launcher: str = "") -> tuple[str, ...]:
         """Return the command as lines for a shell, to be joined by backslashes.
 
         Parameters
         ----------
         execute
             Let the command take the shell's place (`exec`), so that signals reach it.
+        launcher
+            Shell text that starts the command, on other nodes perhaps.
+
+        Examples
+        --------
+        >>> CommandLine(((Raw("A=1 python"), "x.py"),)).shell_lines(launcher="mpiexec -n 2")
+        ('A=1 mpiexec -n 2', 'python x.py')
         """
         first, *rest = (" ".join(map(shell_word, group)) for group in self.groups)
-        return (with_exec(first) if execute else first, *rest)
+        before, command = split_command(first)
+        before += "exec " if execute else ""
+        return (*([before + launcher, command] if launcher else [before + command]), *rest)
 
     def argv(self, environ: Mapping[str, str] = os.environ) -> list[str]:
         """Return the command's words as a shell would see them, to be started without one.
@@ -104,14 +113,14 @@ def shell_word(word: str) -> str:
     return shlex.quote(word)
 
 
-def with_exec(command: str) -> str:
-    """Put `exec` before a command, behind what stands before the command proper.
+def split_command(text: str) -> tuple[str, str]:
+    """Return what stands before the command proper in a line of shell text, and the command.
 
     Examples
     --------
-    >>> with_exec("srun -n 1 python"), with_exec("cd /x && OMP_NUM_THREADS=1 python")
-    ('exec srun -n 1 python', 'cd /x && OMP_NUM_THREADS=1 exec python')
+    >>> split_command("srun -n 1 python"), split_command("cd /x && OMP_NUM_THREADS=1 python")
+    (('', 'srun -n 1 python'), ('cd /x && OMP_NUM_THREADS=1 ', 'python'))
     """
-    match = _BEFORE_COMMAND.match(command)
+    match = _BEFORE_COMMAND.match(text)
     before = match[0] if match else ""
-    return f"{before}exec {command[len(before) :]}"
+    return before, text[len(before) :]

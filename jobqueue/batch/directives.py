@@ -38,6 +38,18 @@ def option_value(directives: Iterable[str], option: str, aliases: Mapping[str, s
     return value
 
 
+def options_of(directives: Iterable[str], aliases: Mapping[str, str]) -> frozenset[str]:
+    """Return the (long) options that some directives give.
+
+    Examples
+    --------
+    >>> sorted(options_of(["-t 10", "--signal=USR1@60"], {"-t": "--time"}))
+    ['--signal', '--time']
+    """
+    names = (split(directive)[0] for directive in directives)
+    return frozenset(aliases.get(name, name) for name in names)
+
+
 def without(
     lines: Sequence[str], skip: Sequence[str], *, prefix: str, aliases: Mapping[str, str]
 ) -> list[str]:

@@ -26,7 +26,7 @@ from jobqueue.batch.base import (
     problem_but,
 )
 from jobqueue.batch.ids import whole_line
-from jobqueue.errors import BatchSystemError
+from jobqueue.errors import BatchSystemError, ConfigError
 
 STATES: Mapping[str, Meaning] = {
     "1": (BatchState.PENDING, None),
@@ -96,6 +96,13 @@ class HTCondorAdapter(BatchAdapter):
     def with_directives(self, directives: Sequence[str]) -> Self:
         """No line of a description concerns condor_q or condor_rm."""
         return self
+
+    def launcher(self, nodes: int, cores: int) -> str:
+        """Refuse: a job of the vanilla universe runs on one machine."""
+        raise ConfigError(
+            f"nodes={nodes}: a job of HTCondor's runs on one machine; leave nodes out, and ask for "
+            "more jobs"
+        )
 
     def job_values(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """Write attributes as lines of a description, and their names as such lines' beginning.

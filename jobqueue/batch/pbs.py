@@ -108,6 +108,15 @@ class PBSAdapter(BatchAdapter):
         """No directive concerns qstat or qdel: the server's name is part of each id."""
         return self
 
+    def launcher(self, nodes: int, cores: int) -> str:
+        """Return pbsdsh, which TORQUE has to be told to count nodes, and not their cores.
+
+        Slurm's wrappers come without one.
+        """
+        if self._wrappers:
+            return 'srun --ntasks-per-node=1 --export=ALL /bin/bash "$JOBQUEUE_NODE_SCRIPT"'
+        return f'pbsdsh {"-u " if self._torque else ""}/bin/bash "$JOBQUEUE_NODE_SCRIPT"'
+
     def submit_argv(
         self, script: str, *, count: int = 1, tag: str = "", log_directory: str | None = None
     ) -> Argv:

@@ -5,6 +5,7 @@ Son of Grid Engine and Univa's, as far as they speak alike; an ended job is gone
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from jobqueue.batch.base import (
     problem_but,
 )
 from jobqueue.batch.ids import runs, whole_line
-from jobqueue.errors import BatchSystemError
+from jobqueue.errors import BatchSystemError, ConfigError
 
 _PENDING: Meaning = (BatchState.PENDING, None)
 _RUNNING: Meaning = (BatchState.RUNNING, None)
@@ -82,6 +83,8 @@ class SGEAdapter(BatchAdapter):
     ----------
     project
         The project that jobs are charged to.
+    parallel
+        Whether jobs ask for a parallel environment.
     array_limit
         Jobs in one array; `max_aj_tasks` is 75,000 unless configured.
     """
@@ -95,11 +98,22 @@ class SGEAdapter(BatchAdapter):
     keywords: ClassVar[tuple[str, ...]] = ("project",)
 
     project: str | None = None
+    parallel: bool = False
     array_limit: int = 10_000
 
     def with_directives(self, directives: Sequence[str]) -> Self:
-        """No directive concerns qstat or qdel."""
-        return self
+        """See whether there is a parallel environment; none concerns qstat or qdel."""
+        return dataclasses.replace(self, parallel=any(map(_PARALLEL_ENVIRONMENT.match, directives)))
+
+    def launcher(self, nodes: int, cores: int) -> str:
+        """Start the script, which asks for the other nodes by `qrsh -inherit`."""
+        if not self.parallel:
+            raise ConfigError(
+                f"nodes={nodes}: Grid Engine gives a job several nodes by a parallel environment, "
+                "whose name is your site's (qconf -spl lists them), and whose allocation rule has "
+                f'to be {cores}: job_extra_directives=["-pe NAME {nodes * cores}"]'
+            )
+        return super().launcher(nodes, cores)
 
     def advice(self, values: Mapping[str, Any]) -> str:
         """Tell of cores that nobody asks Grid Engine for: parallel environments are the site's."""

@@ -106,9 +106,21 @@ class SlurmAdapter(BatchAdapter):
         "-t": "--time",
     }
 
+    node_script: ClassVar[bool] = False
+
     clusters: str = ""
     comment: str = ""
     array_limit: int = 1000
+
+    def launcher(self, nodes: int, cores: int) -> str:
+        """Return srun, which takes nothing over from the directives but the memory.
+
+        It hands USR1 and USR2 on to the agents. A TERM would make it kill them at once.
+        """
+        return (
+            f"srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --cpus-per-task={cores} "
+            "--kill-on-bad-exit=1 --export=ALL"
+        )
 
     def with_directives(self, directives: Sequence[str]) -> Self:
         """Take over the federation's clusters and a comment of the user's own."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from jobqueue.batch.base import BatchAdapter
-from jobqueue.batch.command_line import CommandLine, Expanded, Raw
+from jobqueue.batch.command_line import CommandLine, Expanded, Raw, shell_word
+from jobqueue.batch.directives import options_of
 from jobqueue.batch.units import mebibytes
 from jobqueue.config.units import format_walltime
 from jobqueue.config.warn import warn
@@ -29,6 +30,7 @@ JOB_ID_VARIABLE = "JOBQUEUE_JOB_ID"
 _DIRECTIVE = re.compile(r"(#([A-Z]+|\$)\s+)?-|#[A-Z]+\s+\w")
 _DIRECTIVE_PREFIX = re.compile(r"\s*#([A-Z]+|\$)\s+(?=-)")
 _SHELL_SPECIAL = re.compile(r"""["'$`\\]""")
+_LAUNCHER = re.compile(r"(?:.*[;&]\s*)?(?:\w+=\S*\s+)*((?:srun|mpirun|mpiexec|jsrun|aprun)\b)")
 _OTHER_SHELLS = re.compile(r"#!.*\b(t?csh|fish|python\S*|perl)\b")
 
 
@@ -138,6 +140,11 @@ class JobSpec:
                     f"job_directives_skip: {entry!r} drops nothing: write the directive's whole "
                     "option, '--mem' for instance"
                 )
+        if self.nodes > 1 and self.launcher is None and (found := _LAUNCHER.match(self.python)):
+            raise ConfigError(
+                f"python: {self.python!r} has a launcher of its own, and nodes={self.nodes} brings "
+                f"one; write {found[1]} as launcher, or leave it to the batch system"
+            )
         if self.template is None and (shell := _OTHER_SHELLS.match(self.shebang)):
             raise ConfigError(
                 f"shebang: {self.shebang!r}: job scripts are written for bash and its relatives, "
@@ -293,6 +300,10 @@ class JobSpec:
             name=Expanded(f"{self.job_name}-{adapter.job_label_expression}"),
             exit_records=exit_records,
         )
+        own_launcher = self.launcher or (
+            adapter.launcher(self.nodes, self.cores // self.nodes) if self.nodes > 1 else ""
+        )
+        by_script = self.nodes > 1 and adapter.node_script and not self.launcher
         variables = {
             **adapter.variables(),
             "shebang": self.shebang,
@@ -309,6 +320,8 @@ class JobSpec:
             "walltime_seconds": self.walltime,
             "margin_seconds": self.margin and round(self.margin),
             "nodes": self.nodes,
+            "cores_per_node": self.cores // self.nodes,
+            "memory_per_node": self.memory // self.nodes,
             "pool": self.pool,
             "log_directory": self.log_directory,
             "log_pattern": adapter.log_pattern(array=array),
@@ -317,10 +330,15 @@ class JobSpec:
             "option_aliases": adapter.option_aliases,
             "directives_skip": self.job_directives_skip,
             "extra_directives": self.job_extra_directives,
+            "extra_options": options_of(self.job_extra_directives, adapter.option_aliases),
             "prologue": self.job_script_prologue,
             "epilogue": self.job_script_epilogue,
             "job_id_expression": adapter.job_id_expression,
-            "worker_lines": command.shell_lines(execute=True),
+            "node_lines": command.shell_lines(execute=True) if by_script else (),
+            "node_script": shell_word(Expanded(f"{exit_records or '$HOME'}/${JOB_ID_VARIABLE}.sh")),
+            "worker_lines": (f"exec {own_launcher}",)
+            if by_script
+            else command.shell_lines(execute=True, launcher=own_launcher),
         }
         # Imported late: Jinja takes longer than anything else that a cluster needs.
         from jobqueue.batch.render import render

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobqueue.batch.command_line import CommandLine, Expanded, Raw, with_exec
+from jobqueue.batch.command_line import CommandLine, Expanded, Raw
 
 ENVIRON = {"TMPDIR": "/tmp/job 5", "USER": "ada", "HOME": "/home/ada"}
 PRINT = ("printf", "%s\\0")
@@ -71,4 +71,4 @@ def test_nasty_words_pass_through_a_shell() -> None:
 )
 def test_exec_stands_before_the_command_proper(command: str, result: str) -> None:
     """Only the last command takes the shell's place."""
-    assert with_exec(command) == result
+    assert CommandLine(((Raw(command),),)).shell_lines(execute=True) == (result,)

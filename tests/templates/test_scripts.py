@@ -45,8 +45,21 @@ FULL: Mapping[str, Any] = {
     "local_directory": "$TMPDIR/$USER",
     "interface": "ib0",
     "death_timeout": 90,
-    "resources": {"GPU": 2},
+    "resources": {"GPU": 6},
 }
+NODES: Mapping[str, Any] = {
+    **SMALLEST,
+    "cores": 96,
+    "memory": 384 * 2**30,
+    "processes": 8,
+    "nodes": 4,
+    "resources": {"GPU": 8},
+    "pool": "mpi",
+    "walltime": 7200,
+    "walltime_margin": 300,
+    "log_directory": "/home/ada/logs",
+}
+RECORDS = {"exit_records": "/home/ada/.jobqueue/ada-1/exit"}
 EPILOGUE = {**SMALLEST, "job_script_epilogue": ["rm -rf /scratch/$USER/jobqueue", "echo done"]}
 SITE = str(HERE / "site" / "slurm.sh.j2")
 
@@ -149,6 +162,27 @@ CASES: dict[str, tuple[BatchAdapter, Mapping[str, Any], dict[str, Any]]] = {
         {"array": True},
     ),
     "htcondor-epilogue": (HTCondorAdapter(), EPILOGUE, {}),
+    "slurm-nodes": (SlurmAdapter(), NODES, {"array": True, **RECORDS}),
+    "slurm-launcher": (
+        SlurmAdapter(),
+        {
+            **NODES,
+            "launcher": "mpiexec -ppn 1",
+            "python": "OMP_NUM_THREADS=1 python",
+            "job_extra_directives": ["--signal=B:USR2@600"],
+        },
+        RECORDS,
+    ),
+    "pbs-nodes": (PBSAdapter(), NODES, RECORDS),
+    "torque-nodes": (PBSAdapter(dialect=Dialect.TORQUE), NODES, RECORDS),
+    "wrappers-nodes": (PBSAdapter(dialect=Dialect.SLURM_WRAPPERS), NODES, RECORDS),
+    "sge-nodes": (
+        SGEAdapter(),
+        {**NODES, "job_extra_directives": ["-pe mpi24 96"], "job_script_epilogue": ["echo done"]},
+        RECORDS,
+    ),
+    "lsf-nodes": (LSFAdapter(), NODES, RECORDS),
+    "oar-nodes": (OARAdapter(), NODES, RECORDS),
 }
 
 
@@ -188,7 +222,7 @@ def test_order_of_a_script(name: str) -> None:
         f"\n{adapter.directive_prefix} ",
         *(f"{adapter.directive_prefix} {extra}" for extra in spec.job_extra_directives),
         *spec.job_script_prologue,
-        "exec ",
+        *(["exec "] if spec.nodes == 1 else []),
         "-m jobqueue.worker",
         *spec.job_script_epilogue,
     ]

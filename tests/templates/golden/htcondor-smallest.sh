@@ -9,6 +9,9 @@
 #CONDOR stream_error = True
 #CONDOR periodic_remove = (JobStatus == 2) && ((time() - EnteredCurrentStatus) > 1800)
 
+# When the job began: its walltime counts from here.
+export JOBQUEUE_JOB_STARTED=$(date +%s)
+
 JOBQUEUE_JOB_ID=$1
 exec /opt/python/bin/python -m jobqueue.worker \
     tls://10.1.2.3:40123,tls://192.168.0.5:40123 \
@@ -18,4 +21,7 @@ exec /opt/python/bin/python -m jobqueue.worker \
     --memory-limit 16320MiB \
     --name "jobqueue-$JOBQUEUE_JOB_ID" \
     --job-id "$JOBQUEUE_JOB_ID" \
+    --pool default \
+    --walltime 1800 \
+    --walltime-margin 120 \
     --death-timeout 60

@@ -8,6 +8,9 @@
 #PBS -l walltime=12:00:00
 #PBS -r n
 
+# When the job began: its walltime counts from here.
+export JOBQUEUE_JOB_STARTED=$(date +%s)
+
 # PBS starts jobs in the home folder.
 cd "${PBS_O_WORKDIR:-.}"
 
@@ -23,8 +26,11 @@ exec srun -n 1 -c 20 python -m jobqueue.worker \
     --memory-limit 15883MiB \
     --name "dask-worker-$JOBQUEUE_JOB_ID" \
     --job-id "$JOBQUEUE_JOB_ID" \
+    --pool default \
+    --walltime 43200 \
+    --walltime-margin 120 \
     --death-timeout 90 \
     --local-directory "$TMPDIR/$USER" \
     --interface ib0 \
-    --resources GPU=2 \
+    --resources GPU=1 \
     --preload site_setup.py

@@ -4,6 +4,9 @@
 #PBS -l mem=16GB
 #PBS -l walltime=00:30:00
 
+# When the job began: its walltime counts from here.
+export JOBQUEUE_JOB_STARTED=$(date +%s)
+
 # PBS starts jobs in the home folder.
 cd "${PBS_O_WORKDIR:-.}"
 
@@ -16,4 +19,7 @@ exec /opt/python/bin/python -m jobqueue.worker \
     --memory-limit 16320MiB \
     --name "jobqueue-$JOBQUEUE_JOB_ID" \
     --job-id "$JOBQUEUE_JOB_ID" \
+    --pool default \
+    --walltime 1800 \
+    --walltime-margin 120 \
     --death-timeout 60

@@ -1,6 +1,10 @@
 #!/usr/bin/env bash
 #OAR -n jobqueue
 #OAR -l /nodes=1/core=4,walltime=00:30:00
+#OAR --checkpoint 120
+
+# When the job began: its walltime counts from here.
+export JOBQUEUE_JOB_STARTED=$(date +%s)
 
 JOBQUEUE_JOB_ID=$OAR_JOB_ID
 exec /opt/python/bin/python -m jobqueue.worker \
@@ -11,4 +15,7 @@ exec /opt/python/bin/python -m jobqueue.worker \
     --memory-limit 16320MiB \
     --name "jobqueue-$JOBQUEUE_JOB_ID" \
     --job-id "$JOBQUEUE_JOB_ID" \
+    --pool default \
+    --walltime 1800 \
+    --walltime-margin 120 \
     --death-timeout 60

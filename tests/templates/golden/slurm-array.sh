@@ -9,6 +9,10 @@
 #SBATCH --cpus-per-task=24
 #SBATCH --mem=94G
 #SBATCH -t 12:00:00
+#SBATCH --signal=B:USR1@120
+
+# When the job began: its walltime counts from here.
+export JOBQUEUE_JOB_STARTED=$(date +%s)
 
 JOBQUEUE_JOB_ID=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
 exec srun -n 1 -c 20 python -m jobqueue.worker \
@@ -19,8 +23,11 @@ exec srun -n 1 -c 20 python -m jobqueue.worker \
     --memory-limit 15883MiB \
     --name "dask-worker-$JOBQUEUE_JOB_ID" \
     --job-id "$JOBQUEUE_JOB_ID" \
+    --pool default \
+    --walltime 43200 \
+    --walltime-margin 120 \
     --death-timeout 90 \
     --local-directory "$TMPDIR/$USER" \
     --interface ib0 \
-    --resources GPU=2 \
+    --resources GPU=1 \
     --preload site_setup.py

@@ -7,6 +7,9 @@
 #SBATCH --cpus-per-task=4
 #SBATCH --mem=16G
 
+# When the job began: its walltime counts from here.
+export JOBQUEUE_JOB_STARTED=$(date +%s)
+
 JOBQUEUE_JOB_ID=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
 cd /x && OMP_NUM_THREADS=1 exec apptainer exec image.sif python -m jobqueue.worker \
     tls://10.1.2.3:40123,tls://192.168.0.5:40123 \
@@ -16,5 +19,6 @@ cd /x && OMP_NUM_THREADS=1 exec apptainer exec image.sif python -m jobqueue.work
     --memory-limit 16320MiB \
     --name "my job-$JOBQUEUE_JOB_ID" \
     --job-id "$JOBQUEUE_JOB_ID" \
+    --pool default \
     --death-timeout 60 \
     --local-directory "$HOME/scratch dir/$USER"

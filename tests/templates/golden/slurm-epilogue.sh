@@ -5,11 +5,18 @@
 #SBATCH --cpus-per-task=4
 #SBATCH --mem=16G
 #SBATCH -t 00:30:00
+#SBATCH --signal=B:USR1@120
+
+# When the job began: its walltime counts from here.
+export JOBQUEUE_JOB_STARTED=$(date +%s)
 
 JOBQUEUE_JOB_ID=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
-# The shell stays for the last lines: it passes TERM on and waits until the agent has ended.
+# The shell stays for the last lines: it passes signals on and waits until the agent has ended.
 agent= stopping=
-trap 'stopping=1; kill -TERM $agent 2>/dev/null || :' TERM
+pass_on() { stopping=$1; kill -"$1" $agent 2>/dev/null || :; }
+trap 'pass_on TERM' TERM
+trap 'pass_on USR1' USR1
+trap 'pass_on USR2' USR2
 exec /opt/python/bin/python -m jobqueue.worker \
     tls://10.1.2.3:40123,tls://192.168.0.5:40123 \
     --credentials /home/ada/.jobqueue/ada-1/credentials \
@@ -18,9 +25,12 @@ exec /opt/python/bin/python -m jobqueue.worker \
     --memory-limit 16320MiB \
     --name "jobqueue-$JOBQUEUE_JOB_ID" \
     --job-id "$JOBQUEUE_JOB_ID" \
+    --pool default \
+    --walltime 1800 \
+    --walltime-margin 120 \
     --death-timeout 60 &
 agent=$!
-[ -z "$stopping" ] || kill -TERM "$agent"
+[ -z "$stopping" ] || kill -"$stopping" "$agent"
 while :; do
     stopping=
     wait "$agent" && status=0 || status=$?

@@ -7,8 +7,12 @@
 #SBATCH --cpus-per-task=12
 #SBATCH --mem=36gb
 #SBATCH -t 12:00:00
+#SBATCH --signal=B:USR1@120
 #SBATCH -C haswell
 #SBATCH --exclusive
+
+# When the job began: its walltime counts from here.
+export JOBQUEUE_JOB_STARTED=$(date +%s)
 
 module load python
 echo "on $(hostname)"
@@ -22,9 +26,12 @@ exec srun -n 1 -c 20 python -m jobqueue.worker \
     --memory-limit 15883MiB \
     --name "dask-worker-$JOBQUEUE_JOB_ID" \
     --job-id "$JOBQUEUE_JOB_ID" \
+    --pool default \
+    --walltime 43200 \
+    --walltime-margin 120 \
     --death-timeout 90 \
     --local-directory "$TMPDIR/$USER" \
     --interface ib0 \
-    --resources GPU=2 \
+    --resources GPU=1 \
     --exit-record "/home/ada/.jobqueue/ada-1/exits/$JOBQUEUE_JOB_ID.json" \
     --preload site_setup.py

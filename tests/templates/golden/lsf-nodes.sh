@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+#BSUB -J jobqueue
+#BSUB -o /home/ada/logs/jobqueue-%J.out
+#BSUB -e /home/ada/logs/jobqueue-%J.err
+#BSUB -n 96
+#BSUB -R "span[ptile=24]"
+#BSUB -M 103079216
+#BSUB -W 02:00
+
+# When the job began: its walltime counts from here.
+export JOBQUEUE_JOB_STARTED=$(date +%s)
+
+export JOBQUEUE_JOB_ID=$LSB_JOBID$([ "${LSB_JOBINDEX:-0}" = 0 ] || echo "[$LSB_JOBINDEX]")
+# What runs on each node: there, processes begin without the environment of this script.
+JOBQUEUE_NODE_SCRIPT="/home/ada/.jobqueue/ada-1/exit/$JOBQUEUE_JOB_ID.sh"
+(
+umask 077
+{
+cat <<'END_OF_BEGINNING'
+if [ $# = 0 ]; then
+    # Warnings are for the agents, which know by themselves when the job ends.
+    trap "" USR1 USR2
+    rank=0
+    for host in $(printf "%s %s\n" $LSB_MCPU_HOSTS | cut -d " " -f 1); do
+        blaunch "$host" /bin/bash "$0" "$rank" &
+        rank=$((rank + 1))
+    done
+    # The job ends with the first that fails.
+    while [ "$rank" -gt 0 ]; do
+        wait -n || { kill $(jobs -p); exit 1; }
+        rank=$((rank - 1))
+    done
+    exit
+fi
+rank=$1
+END_OF_BEGINNING
+export -p
+cat <<'END_OF_SCRIPT'
+cd "$PWD"
+export JOBQUEUE_NODE_RANK=$rank
+exec /opt/python/bin/python -m jobqueue.worker \
+    tls://10.1.2.3:40123,tls://192.168.0.5:40123 \
+    --credentials /home/ada/.jobqueue/ada-1/credentials \
+    --nworkers 2 \
+    --nthreads 12 \
+    --memory-limit 49120MiB \
+    --name "jobqueue-$JOBQUEUE_JOB_ID" \
+    --job-id "$JOBQUEUE_JOB_ID" \
+    --pool mpi \
+    --nodes 4 \
+    --walltime 7200 \
+    --walltime-margin 300 \
+    --death-timeout 60 \
+    --resources GPU=1 \
+    --exit-record "/home/ada/.jobqueue/ada-1/exit/$JOBQUEUE_JOB_ID.json"
+END_OF_SCRIPT
+} >"$JOBQUEUE_NODE_SCRIPT"
+)
+exec /bin/bash "$JOBQUEUE_NODE_SCRIPT"
