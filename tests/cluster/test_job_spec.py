@@ -5,13 +5,17 @@ from __future__ import annotations
 import itertools
 import shlex
 import sys
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobqueue.batch.base import BatchAdapter
 from jobqueue.batch.command_line import CommandLine
+from jobqueue.batch.htcondor import HTCondorAdapter
 from jobqueue.batch.pbs import PBSAdapter
+from jobqueue.batch.sge import SGEAdapter
 from jobqueue.batch.slurm import SlurmAdapter
 from jobqueue.cluster.job_spec import JobSpec
 from jobqueue.config.resolve import resolve
@@ -42,7 +46,8 @@ def test_command_of_a_job() -> None:
         processes=6,
         local_directory="$TMPDIR/x",
         interface="ib0",
-        resources={"GPU": 2, "licence": 0.5},
+        resources={"GPU": 6, "licence": 3},
+        pool="gpu",
     )
     command = spec.agent_command(ADDRESSES, credentials="/c", exit_records="/e")
     assert command.argv({})[:4] == [sys.executable, "-m", "jobqueue.worker", ",".join(ADDRESSES)]
@@ -53,10 +58,13 @@ def test_command_of_a_job() -> None:
         "--memory-limit": "15883MiB",
         "--name": "",
         "--job-id": "5_3",
+        "--pool": "gpu",
+        "--walltime": "1800",
+        "--walltime-margin": "120",
         "--death-timeout": "60",
         "--local-directory": "/tmp/5/x",
         "--interface": "ib0",
-        "--resources": "GPU=2,licence=0.5",
+        "--resources": "GPU=1,licence=0.5",
         "--exit-record": "/e/5_3.json",
     }
 
@@ -166,4 +174,78 @@ def test_no_secret_in_a_script() -> None:
     spec = JobSpec(cores=1, memory=2**30)
     script = spec.render(SlurmAdapter(), ADDRESSES, credentials="/home/ada/c")
     assert script.count("/home/ada/c") == 1
-    assert "export" not in script
+    exported = [line for line in script.splitlines() if "export" in line]
+    assert exported == ["export JOBQUEUE_JOB_STARTED=$(date +%s)"]
+
+
+NODES: dict[str, Any] = {
+    "cores": 96,
+    "memory": 384 * 2**30,
+    "processes": 8,
+    "nodes": 4,
+    "resources": {"GPU": 8},
+    "pool": "mpi",
+}
+
+
+def test_a_job_of_several_nodes_shares_everything_among_them() -> None:
+    """Totals are the job's; each node's agent is told its part, and that there are others."""
+    spec = JobSpec(**NODES)
+    said = options(spec.agent_command(ADDRESSES, credentials=None))
+    assert (said["--nodes"], said["--nworkers"], said["--nthreads"]) == ("4", "2", "12")
+    assert (said["--memory-limit"], said["--resources"]) == ("49120MiB", "GPU=1")
+    assert said["--pool"] == "mpi"
+
+
+@given(st.integers(1, 8), st.integers(1, 8), st.integers(1, 8), st.integers(10**8, 10**13))
+def test_nodes_never_give_more_than_the_job_has(
+    nodes: int, each: int, threads: int, memory: int
+) -> None:
+    """What workers of all nodes take together is at most the job's."""
+    spec = JobSpec(cores=nodes * each * threads, memory=memory, processes=nodes * each, nodes=nodes)
+    assert spec.threads_per_worker == threads
+    assert spec.processes_per_node == each
+    assert 0.9 * memory - spec.processes <= spec.memory_per_worker * spec.processes < memory
+
+
+@pytest.mark.parametrize(
+    ("walltime", "margin", "said"),
+    [(60, None, "10"), (1000, None, "100"), (86400, None, "120"), (60, 30, "30"), (None, 9, "9")],
+)
+def test_when_a_job_hands_over(walltime: int | None, margin: float | None, said: str) -> None:
+    """A tenth of the walltime, within limits, or what the user says."""
+    spec = JobSpec(cores=1, memory=2**30, walltime=walltime, walltime_margin=margin)
+    command = options(spec.agent_command(ADDRESSES, credentials=None))
+    assert command["--walltime-margin"] == said
+    assert command.get("--walltime") == (walltime and str(walltime))
+
+
+def test_without_a_walltime_there_is_no_margin() -> None:
+    """The agent asks its environment then."""
+    command = options(
+        JobSpec(cores=1, memory=2**30, walltime=None).agent_command(ADDRESSES, credentials=None)
+    )
+    assert not {"--walltime", "--walltime-margin"} & command.keys()
+
+
+@pytest.mark.parametrize("adapter", [SGEAdapter(), HTCondorAdapter()])
+def test_several_nodes_where_there_are_none(adapter: BatchAdapter) -> None:
+    """One error says what the batch system wants instead, unless the user has a launcher."""
+    with pytest.raises(ConfigError, match="nodes=4"):
+        JobSpec(**NODES).render(adapter, ADDRESSES, credentials=None)
+    script = JobSpec(**NODES, launcher="mpirun -npernode 1").render(
+        adapter, ADDRESSES, credentials=None
+    )
+    assert "exec mpirun -npernode 1 \\\n" in script
+
+
+def test_a_launcher_of_the_users_own_is_taken_for_one_node_as_well() -> None:
+    """It is a command before the worker's, wherever there is one."""
+    spec = JobSpec(cores=1, memory=2**30, launcher="numactl -N 0")
+    assert "exec numactl -N 0 \\\n" in spec.render(SlurmAdapter(), ADDRESSES, credentials=None)
+
+
+def test_python_with_a_launcher_in_a_job_of_several_nodes() -> None:
+    """Two launchers would start steps within steps."""
+    with pytest.raises(ConfigError, match="'srun -n 1 python' has a launcher of its own"):
+        JobSpec(**NODES, python="srun -n 1 python")
