@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from jobqueue.worker.arguments import AgentOptions
 
 RANKS = (
+    "JOBQUEUE_NODE_RANK",  # job scripts that start themselves on each node
     "OMPI_COMM_WORLD_RANK",  # Open MPI
     "PMIX_RANK",
     "PMI_RANK",  # MPICH, Intel MPI, Cray

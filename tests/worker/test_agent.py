@@ -291,6 +291,15 @@ def test_a_broken_log_and_a_missing_folder(tmp_path: Path) -> None:
         assert Agent(options, argv=argv, policy=PATIENT, log=Log(full.fileno())).run() == 3
 
 
+def test_a_requeued_job_does_not_end_by_what_its_first_run_left(
+    run_agent: RunAgent, tmp_path: Path
+) -> None:
+    """It runs under the same id, so the exit record of the run before goes when the next begins."""
+    (tmp_path / "record.json").write_text("of the first run")
+    outcome = run_agent("sys.exit(os.path.exists(sys.argv[1] + '/record.json'))")
+    assert outcome.code == 0
+
+
 def test_a_missing_folder_is_named(run_agent: RunAgent, tmp_path: Path) -> None:
     """The log says where the record could not be written, and why."""
     path = str(tmp_path / "missing" / "record.json")

@@ -25,6 +25,7 @@ def no_file(path: str) -> str:
         ({"PMI_RANK": "1", "SLURM_NODEID": "0"}, 1),  # mpiexec within srun's own step
         ({"OMPI_COMM_WORLD_RANK": "3", "PBS_NODENUM": "0"}, 3),
         ({"PMIX_RANK": "1"}, 1),
+        ({"JOBQUEUE_NODE_RANK": "2", "PMI_RANK": "0"}, 2),  # the script's own environment is older
         ({"PBS_NODENUM": "1"}, 1),
         ({"SLURM_NODEID": "7", "SLURM_JOB_NODELIST": "n[1-4]"}, 2),  # no node of this job
         ({"SLURM_JOB_NODELIST": "n[1-4]"}, 2),
@@ -51,7 +52,7 @@ def test_a_node_that_nobody_knows() -> None:
     """One line that names what was looked for."""
     found = at_this_node(FOUR, {"SLURM_JOB_NODELIST": "m[1-4]"}, "n1", read=no_file)
     assert isinstance(found, str)
-    assert found.startswith("which of the job's 4 nodes n1 is, nothing tells: none of OMPI_COMM")
+    assert found.startswith("which of the job's 4 nodes n1 is, nothing tells: none of JOBQUEUE_NODE_RANK,")
 
 
 @pytest.mark.parametrize(
