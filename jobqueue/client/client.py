@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobqueue.client.control import Control
 from jobqueue.client.future import Future
+from jobqueue.client.mpi import submit_mpi
 from jobqueue.client.nested import futures_in
 from jobqueue.client.options import scatter_options, task_options
 from jobqueue.client.session import Told
@@ -67,6 +68,7 @@ class Client(Control):
         workers: str | Collection[str] | None = None,
         allow_other_workers: bool = False,
         resources: Mapping[str, float] | None = None,
+        pool: str | None = None,
         actor: bool = False,
         tags: Mapping[str, Any] | None = None,
         fifo_timeout: object = None,
@@ -96,6 +98,8 @@ class Client(Control):
             Whether others may, too, if none of those is there.
         resources
             What it takes of its worker's resources while it runs, such as ``{"GPU": 1}``.
+        pool
+            Name of the pool whose workers may run it: short for ``workers="pool:NAME"``.
         actor
             Whether the result is an object that stays on its worker and is used from here by
             calling its methods: a `jobqueue.client.actor.Actor`.
@@ -119,7 +123,7 @@ class Client(Control):
         1024
         """
         options = task_options(
-            priority, retries, workers, allow_other_workers, resources, actor, tags
+            priority, retries, workers, allow_other_workers, resources, actor, tags, pool
         )
         if actor:
             function = _creation(function)
@@ -138,6 +142,7 @@ class Client(Control):
         workers: str | Collection[str] | None = None,
         allow_other_workers: bool = False,
         resources: Mapping[str, float] | None = None,
+        pool: str | None = None,
         actor: bool = False,
         tags: Mapping[str, Any] | None = None,
         fifo_timeout: object = None,
@@ -156,7 +161,9 @@ class Client(Control):
         key
             Prefix of the tasks' names, by default the function's name; or a list with the name of
             each.
-        pure, priority, retries, workers, allow_other_workers, resources, actor, tags, fifo_timeout
+        pure, priority, retries, workers, allow_other_workers, resources, pool
+            As for `submit`.
+        actor, tags, fifo_timeout
             As for `submit`.
         batch_size
             Tasks that are sent at a time, so that workers begin while others are pickled.
@@ -179,7 +186,7 @@ class Client(Control):
         [1024, 9]
         """
         options = task_options(
-            priority, retries, workers, allow_other_workers, resources, actor, tags
+            priority, retries, workers, allow_other_workers, resources, actor, tags, pool
         )
         if actor:
             function = _creation(function)
@@ -187,6 +194,8 @@ class Client(Control):
             self, function, iterables, kwargs, key, pure, options, batch_size
         )
         return [Future(self, state) for state in states]
+
+    submit_mpi = submit_mpi
 
     def get_executor(self, **options: Any) -> ClientExecutor:
         """Return a `concurrent.futures.Executor` whose calls run as tasks.

@@ -26,6 +26,7 @@ def task_options(
     resources: Mapping[str, float] | None,
     actor: bool,
     tags: Mapping[str, Any] | None,
+    pool: str | None = None,
 ) -> dict[str, Any] | None:
     """Return the options of a task as they travel; None if all are as usual.
 
@@ -47,13 +48,14 @@ def task_options(
         and not priority
         and not retries
         and workers is None
+        and pool is None
         and not (allow_other_workers or resources or actor or tags)
     ):
         return None
     given = {
         "priority": priority,
         "retries": retries,
-        "workers": workers,
+        "workers": _places(workers, pool),
         "allow_other_workers": allow_other_workers,
         "resources": resources,
         "actor": actor,
@@ -76,6 +78,7 @@ def annotate(
     workers: str | Collection[str] | None = None,
     allow_other_workers: bool = False,
     resources: Mapping[str, float] | None = None,
+    pool: str | None = None,
     **tags: Any,
 ) -> Iterator[None]:
     """Give options to all that is submitted in a ``with`` block, by this thread or coroutine.
@@ -85,7 +88,7 @@ def annotate(
 
     Parameters
     ----------
-    priority, retries, workers, allow_other_workers, resources
+    priority, retries, workers, allow_other_workers, resources, pool
         As for `Client.submit`.
     **tags
         Whatever you like to find again in the scheduler's event log.
@@ -103,7 +106,7 @@ def annotate(
     given = {
         "priority": priority,
         "retries": retries,
-        "workers": workers,
+        "workers": _places(workers, pool),
         "allow_other_workers": allow_other_workers,
         "resources": resources,
         "tags": tags,
@@ -113,6 +116,20 @@ def annotate(
         yield
     finally:
         _annotations.reset(token)
+
+
+def _places(workers: Any, pool: Any) -> Any:
+    """Return the workers that are meant by names of them, or by a pool's name."""
+    if pool is None:
+        return workers
+    if workers is not None:
+        raise ConfigError(
+            f"workers={workers!r} and pool={pool!r}: give one of them; a pool is one of the names "
+            f"of its workers, too: workers='pool:{pool}'"
+        )
+    if not isinstance(pool, str) or not pool:
+        raise ConfigError(f"pool={pool!r}: it is the name of one of the cluster's pools")
+    return [f"pool:{pool}"]
 
 
 def _merge(around: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,9 +48,21 @@ def test_what_differs_travels():
     assert options(tags=tags) == {"tags": {**tags, "sizes": [1, 2.5, None]}}
 
 
+def test_a_pool_is_a_name_of_its_workers():
+    """The innermost of pool= and workers= counts."""
+    assert options(pool="gpu") == {"workers": ["pool:gpu"]}
+    with annotate(pool="gpu"):
+        assert options() == {"workers": ["pool:gpu"]}
+        assert options(workers="node7") == {"workers": ["node7"]}
+        assert options(pool="fat") == {"workers": ["pool:fat"]}
+    with pytest.raises(ConfigError, match="workers='n' and pool='gpu': give one of them"):
+        options(workers="n", pool="gpu")
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
+        ({"pool": ["gpu"]}, r"pool=\['gpu'\]: it is the name of one of the cluster's pools"),
         ({"priority": "high"}, "priority='high': it is a finite number"),
         ({"priority": True}, "priority=True"),
         ({"priority": math.nan}, "priority=nan"),

@@ -17,7 +17,6 @@ from jobqueue.cluster.pool import FAILURES_IN_A_ROW
 from jobqueue.errors import BatchSystemError, CommandNotFound, WorkersUnavailable
 from jobqueue.scheduler.load import Backlog
 
-
 PAIRS = JobSize(workers=2, threads=2, cores=2, memory=0)
 """Jobs of two workers."""
 
