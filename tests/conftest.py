@@ -36,7 +36,8 @@ class Lab:
     name
         What people call it.
     variable
-        In the environment: which one to use, or ``none: reason``.
+        In the environment: which one to use, or ``none: reason``. Where tests run side by side:
+        one for each process of pytest's, as in ``1,2,3``.
     remedy
         How to bring it up.
     in_ci
@@ -57,6 +58,14 @@ class Lab:
     def choice(self) -> str:
         """What the environment says, "" if nothing."""
         return os.environ.get(self.variable, "")
+
+    def take_own(self, process: int) -> None:
+        """Keep to one of several, for the process of this number among those side by side."""
+        several = self.choice.split(",")
+        if process >= len(several) > 1:
+            raise pytest.UsageError(f"{self.variable}={self.choice}: too few for -n {process + 1}")
+        if len(several) > 1:
+            os.environ[self.variable] = several[process]
 
     @property
     def is_up(self) -> bool:
@@ -94,6 +103,13 @@ class WaitUntil(Protocol):
 
     def __call__(self, condition: Callable[[], T], timeout: float = ..., message: str = ...) -> T:
         """Give the first truthy value of `condition()`."""
+
+
+def pytest_configure() -> None:
+    """Let no two processes that run tests side by side share a batch system."""
+    process = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    for lab in LABS:
+        lab.take_own(int(process))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -27,11 +27,14 @@ def start_munge(lab: Lab) -> None:
 def start_database(lab: Lab) -> None:
     """Start the accounting database, empty, reachable through its Unix socket only."""
     data = lab.folder / "db" / "data"
+    temporary = lab.folder / "db" / "tmp"  # in /tmp, two that start at once take each other's files
+    temporary.mkdir()
     run(
         "mariadb-install-db",
         "--no-defaults",
         "--user=root",
         f"--datadir={data}",
+        f"--tmpdir={temporary}",
         "--auth-root-authentication-method=socket",
         "--auth-root-socket-user=root",
         "--skip-test-db",
@@ -44,6 +47,7 @@ def start_database(lab: Lab) -> None:
             "--no-defaults",
             "--user=root",
             f"--datadir={data}",
+            f"--tmpdir={temporary}",
             f"--socket={lab.database_socket}",
             f"--pid-file={lab.folder}/run/mariadbd.pid",
             "--skip-networking",
