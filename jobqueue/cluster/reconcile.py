@@ -84,9 +84,8 @@ def decide(pool: PoolState, load: Mapping[str, Load], now: float) -> Actions:
     now
         Time in seconds, on the clock the pool's other times are on.
     """
-    for job in pool.live():
-        due = pool.renewal.due(job)
-        job.expiring = due is not None and now >= due
+    for job in pool.renewal.over(pool.live(), now):
+        job.expiring = True
     cancel, retire = _shrink(pool, load, now)
     cancel += _overdue(pool, now)
     submit = _shortage(pool)

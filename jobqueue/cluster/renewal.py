@@ -7,14 +7,21 @@ submitted. That is so long before its end:
     but no more than half of the job's time: where the queue is slower than that, jobs would
     be submitted in place of those that have hardly begun
   + the margin, in which it hands over and takes no more tasks
+
+Jobs that came together end together: with the first of them those go that would follow soon, so
+that what takes their place is one submission.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections import deque
+from collections.abc import Iterable
 
 from jobqueue.cluster.jobs import JobRecord
+
+TOGETHER = 0.05
+"""The part of its time by which a job may be replaced early, together with others."""
 
 REMEMBERED = 9
 """So many of the last jobs tell how long the next will take to come."""
@@ -49,22 +56,37 @@ class Renewal:
     def __init__(self, margin: float | None = None) -> None:
         self._margin = margin
         self._took: deque[float] = deque(maxlen=REMEMBERED)
+        self._to_come = 0.0
 
     def came(self, job: JobRecord) -> None:
         """Take note that a job's first worker has connected."""
         if job.joined_at is not None and not job.restarts:
             self._took.append(job.joined_at - job.submitted_at)
+            self._to_come = statistics.median(self._took)
 
     def due(self, job: JobRecord) -> float | None:
         """Return when the job in its place is to be submitted; None if it has no known end."""
-        if job.expires_at is None or job.started_at is None:
+        if job.expires_at is None:
             return None
-        total = max(0.0, job.expires_at - job.started_at)
+        total = _total(job)
         margin = default_margin(total) if self._margin is None else self._margin
-        to_come = statistics.median(self._took) if self._took else 0.0
-        return job.expires_at - min(to_come, total / 2) - margin
+        return job.expires_at - min(self._to_come, total / 2) - margin
+
+    def over(self, jobs: Iterable[JobRecord], now: float) -> list[JobRecord]:
+        """Return those of some jobs whose time is nearly over: others are to be submitted now."""
+        dues = [(job, due) for job in jobs if (due := self.due(job)) is not None]
+        if all(due > now for _, due in dues):
+            return []
+        return [job for job, due in dues if due <= now + TOGETHER * _total(job)]
 
     def ends_soon(self, job: JobRecord, now: float) -> bool:
         """Return whether a job that hands over now may do so because its time is nearly over."""
         due = self.due(job)
         return due is not None and now >= due - WARNED_AHEAD
+
+
+def _total(job: JobRecord) -> float:
+    """Return how long a job may run in all, from when it was seen to have begun."""
+    if job.expires_at is None or job.started_at is None:
+        return 0.0
+    return max(0.0, job.expires_at - job.started_at)

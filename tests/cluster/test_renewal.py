@@ -47,6 +47,14 @@ def test_what_a_requeued_job_waited_is_no_guide() -> None:
     assert renewal.due(job(took=0.0)) == 3600.0
 
 
+def test_jobs_that_end_soon_after_each_other_are_replaced_together() -> None:
+    """What takes their place is one submission; nobody goes before the first has to."""
+    renewal = Renewal(margin=0.0)
+    jobs = [job(took=took) for took in (0.0, 1.0, 100.0, 1000.0)]  # each ends an hour later
+    assert renewal.over(jobs, 3599.0) == []
+    assert renewal.over(jobs, 3600.0) == jobs[:3]
+
+
 @pytest.mark.parametrize(("walltime", "margin"), [(60, 10), (600, 60), (1200, 120), (86400, 120)])
 def test_the_margin_grows_with_the_walltime(walltime: float, margin: float) -> None:
     """A tenth of it, at least 10 s and at most two minutes; what was said counts instead."""
