@@ -20,6 +20,7 @@ The tree:
     │   ├── TaskCancelled        it was cancelled (also a concurrent.futures.CancelledError)
     │   ├── KilledWorker         it was running on too many workers that died
     │   └── DataLost             its value existed only on workers that are gone
+    ├── ProgramFailed            a program that ran over the nodes of a job ended badly
     ├── CoordinationError        a lock, semaphore or queue that cannot be used like this
     └── ClientClosed             the client behind a future is closed
         └── ConnectionLost       its connection to the scheduler was lost (also a CommError)
@@ -195,6 +196,41 @@ class KilledWorker(TaskError):
 
 class DataLost(TaskError):
     """The value existed only on workers that are gone, and cannot be computed again."""
+
+
+class ProgramFailed(JobQueueError):
+    """A program that ran over the nodes of a job could not be started, or ended badly.
+
+    Parameters
+    ----------
+    message
+        Fact and remedy, with the end of what it wrote.
+    argv
+        The command as it was run, its launcher included.
+    returncode
+        Its exit status; None if it did not end by itself.
+    stdout, stderr
+        What it wrote, or the end of that.
+    hosts
+        The nodes that it ran on.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        argv: tuple[str, ...] = (),
+        returncode: int | None = None,
+        stdout: str = "",
+        stderr: str = "",
+        hosts: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.argv = argv
+        self.returncode = returncode
+        self.stdout = stdout
+        self.stderr = stderr
+        self.hosts = hosts
 
 
 class CoordinationError(JobQueueError, RuntimeError):
