@@ -62,6 +62,15 @@ def _parser() -> argparse.ArgumentParser:
             description="Submit jobs, watch them come up, compute something on them, and end them.",
         )
     )
+    _add_doctor(
+        commands.add_parser(
+            "doctor",
+            help="submit one small job, and say what is wrong where it runs",
+            description="Submit one small job, and say what it finds where it runs, with "
+            "remedies: versions, network, shared folder, clock, disk, limits. "
+            "Status 0: all is well; 1: something has to be put right.",
+        )
+    )
     config = commands.add_parser(
         "config",
         help="show what jobqueue.yaml says, and from which file and line",
@@ -109,23 +118,28 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_demo(demo: argparse.ArgumentParser) -> None:
-    demo.add_argument(
+def _add_choice(command: argparse.ArgumentParser) -> None:
+    """Add what says where jobs go."""
+    command.add_argument(
         "--cluster",
         choices=("auto", *systems.SYSTEMS),
         default="auto",
         help="auto: the batch system whose commands are on PATH and which answers, else the "
         "embedded one, which runs job scripts as processes of this machine",
     )
+    command.add_argument("--config-name", metavar="SECTION", help="section of jobqueue.yaml to use")
+    command.add_argument("--queue", metavar="Q", help="queue or partition")
+    command.add_argument("--account", metavar="A", help="account to charge")
+
+
+def _add_demo(demo: argparse.ArgumentParser) -> None:
+    _add_choice(demo)
     demo.add_argument("--jobs", type=_count, default=4, metavar="N", help="jobs to submit (4)")
-    demo.add_argument("--queue", metavar="Q", help="queue or partition")
-    demo.add_argument("--account", metavar="A", help="account to charge")
     demo.add_argument("--cores", type=_count, default=1, metavar="N", help="cores of a job (1)")
     demo.add_argument("--memory", default="1GB", metavar="M", help="memory of a job (1GB)")
     demo.add_argument(
         "--walltime", default="00:10:00", metavar="T", help="time limit of a job (00:10:00)"
     )
-    demo.add_argument("--config-name", metavar="SECTION", help="section of jobqueue.yaml to use")
     demo.add_argument(
         "--timeout",
         type=float,
@@ -135,6 +149,19 @@ def _add_demo(demo: argparse.ArgumentParser) -> None:
     )
     demo.add_argument("--verbose", action="store_true", help="show the log as well")
     demo.set_defaults(run=_demo)
+
+
+def _add_doctor(doctor: argparse.ArgumentParser) -> None:
+    _add_choice(doctor)
+    doctor.add_argument(
+        "--timeout",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="give up if the job has not come up by then (600)",
+    )
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+    doctor.set_defaults(run=_doctor)
 
 
 def _add_jobs(jobs: argparse.ArgumentParser) -> None:
@@ -181,6 +208,20 @@ def _config(options: argparse.Namespace) -> int:
 
     print(explain(options.section or systems.find("auto").section or "slurm"))
     return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from jobqueue.cli import doctor
+    from jobqueue.cli.answering import choose
+
+    choice = options.cluster
+    if choice == "auto" and options.config_name:
+        choice = systems.of_section(options.config_name) or choice
+    system, notes = choose(systems.candidates(choice))
+    if choice == "auto" and not system.command and not notes:
+        notes = ("No batch system's commands are on PATH: what follows is about this machine.",)
+    keywords = doctor.small(system, vars(options))
+    return doctor.run(system, keywords, timeout=options.timeout, as_json=options.json, notes=notes)
 
 
 def _jobs(options: argparse.Namespace) -> int:

@@ -144,6 +144,21 @@ def candidates(
     return [SYSTEMS[name] for name in (*names, "embedded")]
 
 
+def of_section(section: str) -> str:
+    """Return the batch system that a section of jobqueue.yaml is for, "" if it does not tell.
+
+    It does by its own name, or by that of a section that it extends.
+    """
+    from jobqueue.config.keywords import SYSTEMS as SECTIONS
+    from jobqueue.config.load import load
+    from jobqueue.config.merge import chain
+    from jobqueue.config.sections import section_key
+
+    name = section_key(section)
+    names = chain(section, name if name in SECTIONS else None, load())
+    return next((name for name in names if name in SECTIONS), "")
+
+
 def keywords(system: System, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a cluster is told, from what was typed.
 
