@@ -11,6 +11,8 @@ From low to high, the later winning value by value:
 4. `jobqueue.config.set` in code;
 5. keywords of a constructor.
 
+In a file, what stands below ``sites:`` and a pattern of this machine's name wins over the rest.
+
 The files ``*.yaml``, ``*.yml`` and ``*.json`` of a folder are read in alphabetical order. All is
 read anew for each cluster (a few milliseconds), so an edited file counts at once.
 ``JOBQUEUE_IGNORE_DASK=1`` leaves step 2 out, for whoever is given a faulty file by a site and can't
@@ -27,6 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobqueue.config import overlay
+from jobqueue.config.hosts import Host
 from jobqueue.config.keywords import SYSTEMS
 from jobqueue.config.nodes import Node, parse_json, parse_yaml
 from jobqueue.config.sections import (
@@ -60,12 +63,15 @@ class Places:
         The folder of the machine's configuration.
     prefix
         The folder of the Python installation.
+    host
+        The machine.
     """
 
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     home: Path = field(default_factory=lambda: Path(os.path.expanduser("~")))
     etc: Path = Path("/etc")
     prefix: Path = field(default_factory=lambda: Path(sys.prefix))
+    host: Host = field(default_factory=Host)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,8 @@ def load(places: Places | None = None) -> Config:
             continue
         for path, named_by in _paths(places, lenient):
             looked.append(path)
-            sources += _read_path(path, named_by, lenient)
+            for source in _read_path(path, named_by, lenient, places.host):
+                sources += [source, *source.here]
         sources += _variables(places.environ, lenient)
     sources += overlay.sources()
     return Config((*sources, *_unknown_sections(sources)), tuple(looked), places)
@@ -119,11 +126,11 @@ def _paths(places: Places, lenient: bool) -> Iterator[tuple[Path, str]]:
         yield Path(named).expanduser(), variable
 
 
-def _read_path(path: Path, named_by: str, lenient: bool) -> Iterator[Source]:
+def _read_path(path: Path, named_by: str, lenient: bool, host: Host) -> Iterator[Source]:
     try:
         names = sorted(os.listdir(path))
     except NotADirectoryError:
-        yield _read_file(path, lenient)
+        yield _read_file(path, lenient, host)
     except FileNotFoundError:
         if named_by:
             yield _unreadable(path, f"does not exist, though ${named_by} names it", lenient)
@@ -132,10 +139,10 @@ def _read_path(path: Path, named_by: str, lenient: bool) -> Iterator[Source]:
     else:
         for name in names:
             if name.endswith(_SUFFIXES) and not name.startswith("."):
-                yield _read_file(path / name, lenient)
+                yield _read_file(path / name, lenient, host)
 
 
-def _read_file(path: Path, lenient: bool) -> Source:
+def _read_file(path: Path, lenient: bool, host: Host) -> Source:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -143,7 +150,7 @@ def _read_file(path: Path, lenient: bool) -> Source:
     except UnicodeDecodeError as error:
         return _unreadable(path, f"is not UTF-8 text (byte {error.start})", lenient)
     parse = parse_json if path.suffix == ".json" else parse_yaml
-    return source_of_file(parse(text, str(path)), str(path), lenient=lenient)
+    return source_of_file(parse(text, str(path)), str(path), lenient=lenient, host=host)
 
 
 def _unreadable(path: Path, fact: str, lenient: bool) -> Source:

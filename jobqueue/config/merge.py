@@ -105,6 +105,7 @@ def chain(section: str, system: str | None, config: Config) -> list[str]:
             there = f"sections: {', '.join(known)}" if known else "there are none"
             raise ConfigError(
                 f"{asked_by}no section {names[-1]!r} in the configuration{hint} ({there})"
+                f"{_elsewhere(names[-1], config)}"
             )
         base = _extends(names[-1], config)
         if base is None:
@@ -117,6 +118,17 @@ def chain(section: str, system: str | None, config: Config) -> list[str]:
             circle = " → ".join(names)
             raise ConfigError(f"{asked_by}sections extend each other in a circle: {circle}")
         may_lack = set(SYSTEMS)
+
+
+def _elsewhere(name: str, config: Config) -> str:
+    """Tell where a section stands that is for other machines only."""
+    strays = [
+        f"`{stray.path}:` at {stray.origin}"
+        for source in config.sources
+        for stray in source.strays
+        if section_key(stray.path.rpartition(".")[2]) == name
+    ]
+    return f"; found, but not for this machine: {', '.join(strays[:3])}" if strays else ""
 
 
 def _extends(name: str, config: Config) -> Entry | None:

@@ -1,6 +1,7 @@
 """The tree of one file → its sections, and what is wrong with its shape.
 
-The shape that counts is ``jobqueue:`` at the top, sections below it, keys below those. Real files
+The shape that counts is ``jobqueue:`` at the top, sections below it, keys below those. Sections
+that are for some machines only stand below ``sites:`` and a pattern of host names. Real files
 miss it in a few ways (a section's keys beside it instead of below, no ``jobqueue:``, host names on
 top), and then values that somebody wrote down would be lost without a word. So each deviation is
 found here and told with file, line and remedy.
@@ -19,10 +20,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from jobqueue.config.hosts import Host
 from jobqueue.config.keywords import ALL_NAMES, SYSTEMS
 from jobqueue.config.nodes import Item, Node
 
 ROOT = "jobqueue"
+SITES = "sites"
 
 # Top levels that other programs own and that real files hold beside ours.
 _FOREIGN = frozenset(
@@ -105,12 +108,17 @@ class Stray:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What one place (a file, the variables, `jobqueue.config.set`) holds."""
+    """What one place (a file, the variables, `jobqueue.config.set`) holds.
+
+    `here` is what a file has for this machine alone, from low to high; the paths of the sections
+    that are for other machines only are among the `strays`.
+    """
 
     label: str
     sections: dict[str, Section] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     strays: tuple[Stray, ...] = ()
+    here: tuple[Source, ...] = ()
 
 
 def normal(name: str) -> str:
@@ -131,7 +139,7 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     return f"; did you mean {near!r}?" if near else ""
 
 
-def source_of_file(root: Node, path: str, *, lenient: bool) -> Source:
+def source_of_file(root: Node, path: str, *, lenient: bool, host: Host | None = None) -> Source:
     """Find the sections of a file and the faults of its shape.
 
     Parameters
@@ -142,17 +150,27 @@ def source_of_file(root: Node, path: str, *, lenient: bool) -> Source:
         For messages.
     lenient
         Whether the file lies in a folder shared with dask.
+    host
+        The machine for which the file is read.
     """
-    reader = _FileReader(path, lenient)
+    reader = _FileReader(path, lenient, host or Host())
     reader.read(root)
-    return Source(path, reader.sections, tuple(reader.problems), tuple(reader.strays))
+    return Source(
+        path,
+        reader.sections,
+        tuple(reader.problems),
+        tuple(reader.strays),
+        tuple(Source(path, sections) for sections in reader.here),
+    )
 
 
 class _FileReader:
-    def __init__(self, path: str, lenient: bool) -> None:
+    def __init__(self, path: str, lenient: bool, host: Host) -> None:
         self._path = path
         self._lenient = lenient
+        self._host = host
         self.sections: dict[str, Section] = {}
+        self.here: list[dict[str, Section]] = []
         self.problems: list[Problem] = []
         self.strays: list[Stray] = []
 
@@ -165,9 +183,20 @@ class _FileReader:
         for item in root.items:
             if normal(item.key) == ROOT:
                 self._read_root(item)
-            else:
+            elif not self._read_named_after_machines(item):
                 self.strays += self._strays(item, item.key)
                 self._top_level(item)
+
+    def _read_named_after_machines(self, item: Item) -> bool:
+        """Read an entry that begins this machine's name, and tell whether it is one.
+
+        In files of dask's folders, sites have names of machines at the top, which code of their own
+        reads.
+        """
+        if not self._lenient or not _holds_systems(item) or not self._host.matches(f"{item.key}*"):
+            return False
+        self.here.append(self._sections_of(item))
+        return True
 
     def _top_level(self, item: Item) -> None:
         """An entry beside ``jobqueue:``."""
@@ -180,13 +209,14 @@ class _FileReader:
                 f"'{item.key}' stands at the top level and is not read; put it below {below}",
             )
         elif name in _FOREIGN or (self._lenient and not misspelt):
-            return  # host names on top, in dask's folders: a site's own code reads them
+            return
         elif not misspelt and (meant := self._strays(item, item.key)):
             inner = meant[0].path.rpartition(".")[2]
             self._problem(
                 item.line,
-                f"'{item.key}' is not '{ROOT}'; write its section {inner!r} below '{ROOT}:' under "
-                "a name of its own, and choose it by config_name",
+                f"'{item.key}' is not '{ROOT}'; if it is a name of machines, write it below "
+                f"'{ROOT}:' and '{SITES}:', as '{item.key}*:'; else write its section {inner!r} "
+                f"below '{ROOT}:' under a name of its own, and choose it by config_name",
             )
         else:
             hint = did_you_mean(item.key, [ROOT]) or f"; only '{ROOT}' is read here"
@@ -202,6 +232,8 @@ class _FileReader:
         for item in root.node.items:
             if normal(item.key) in ALL_NAMES:
                 misplaced.append(item)
+            elif normal(item.key) == SITES:
+                self._read_sites(item)
             elif item.node.items is not None or item.node.written is None:
                 self._read_section(item)
             else:
@@ -209,6 +241,38 @@ class _FileReader:
                 self._problem(item.line, f"'{item.key}' below '{ROOT}:' is not a section{hint}")
         if misplaced:
             self._misplaced(root.node.items, misplaced)
+
+    def _read_sites(self, sites: Item) -> None:
+        """Sections for some machines: a mapping from patterns of host names to sections."""
+        if sites.node.items is None and sites.node.written is not None:
+            self._problem(
+                sites.line, f"'{SITES}:' must hold patterns of host names, such as 'login*:'"
+            )
+        for site in sites.node.items or ():
+            if site.node.items is None or any(normal(i.key) in ALL_NAMES for i in site.node.items):
+                self._problem(
+                    site.line,
+                    f"'{site.key}' below '{SITES}:' must be a pattern of host names, and hold "
+                    "sections such as 'slurm:'",
+                )
+            elif self._host.matches(site.key):
+                self.here.append(self._sections_of(site))
+            else:
+                self.strays += [
+                    Stray(f"{SITES}.{site.key}.{inner.key}", self._origin(inner.line))
+                    for inner in site.node.items
+                ]
+
+    def _sections_of(self, item: Item) -> dict[str, Section]:
+        """Read the sections of one site, apart from those for all."""
+        general, self.sections = self.sections, {}
+        for inner in item.node.items or ():
+            if inner.node.items is not None or inner.node.written is None:
+                self._read_section(inner)
+            else:
+                self._problem(inner.line, f"'{inner.key}' below '{item.key}:' is not a section")
+        own, self.sections = self.sections, general
+        return own
 
     def _misplaced(self, items: tuple[Item, ...], misplaced: list[Item]) -> None:
         """Keys of a section that stand beside it."""

@@ -11,6 +11,7 @@ import pytest
 
 from jobqueue.config import Config, Places, Resolved, load, resolve
 from jobqueue.config import warn as config_warn
+from jobqueue.config.hosts import Host
 
 
 class Site:
@@ -20,6 +21,7 @@ class Site:
         self.home = root / "home"
         self.etc = root / "etc"
         self.prefix = root / "prefix"
+        self.host = Host("login1", "login1.site.edu")
         self.environ: dict[str, str] = {"USER": "ada"}
 
     def write(self, folder: str, text: str, name: str = "jobqueue.yaml") -> Path:
@@ -39,7 +41,7 @@ class Site:
 
     def load(self) -> Config:
         """Read everything."""
-        return load(Places(self.environ, self.home, self.etc, self.prefix))
+        return load(Places(self.environ, self.home, self.etc, self.prefix, self.host))
 
     def resolve(
         self, section: str | None = None, system: str = "slurm", **keywords: Any
