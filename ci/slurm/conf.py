@@ -90,7 +90,12 @@ PriorityTier=1 State=UP
 
 
 def cgroup_conf() -> str:
-    """Let Slurm hold jobs to the memory they asked for, through version 1 control groups."""
+    """Let Slurm hold jobs to the memory they asked for, where version 1 control groups are.
+
+    Elsewhere slurmd only has to be kept from version 2, which it would look for systemd to set up.
+    """
+    if not CGROUP_V1:
+        return "CgroupPlugin=cgroup/v1\n"
     return """\
 CgroupPlugin=cgroup/v1
 CgroupMountpoint=/sys/fs/cgroup

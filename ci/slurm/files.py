@@ -24,8 +24,7 @@ def write_files(lab: Lab, *, host: str) -> None:
     (etc / "slurm.conf").write_text(conf.slurm_conf(lab, host))
     (etc / "gres.conf").write_text(conf.gres_conf(lab))
     (etc / "hosts").write_text(conf.hosts(lab, host))
-    if conf.CGROUP_V1:
-        (etc / "cgroup.conf").write_text(conf.cgroup_conf())
+    (etc / "cgroup.conf").write_text(conf.cgroup_conf())
     _write_secret(etc / "slurmdbd.conf", conf.slurmdbd_conf(lab, host).encode())
     _write_secret(lab.munge_key, os.urandom(1024))
     for index in range(GPUS):
