@@ -53,7 +53,7 @@ from jobqueue.worker.orders import (
     Spawn,
 )
 from jobqueue.worker.overuse import KernelKills, Overuse
-from jobqueue.worker.shares import staggered_lifetime, worker_options
+from jobqueue.worker.shares import PLACE, staggered_lifetime, worker_options
 from jobqueue.worker.signals import wakeup_pipe
 from jobqueue.worker.supervise import Supervisor
 from jobqueue.worker.watch import Watch
@@ -117,7 +117,11 @@ class Agent:
         self._log = log or Log()
         self._chronicle = Chronicle(options, self._log)
         self._workers = worker_options(
-            options, cpus=available_cpus(), memory=available_memory(), each=process_limit()
+            options,
+            cpus=available_cpus(),
+            memory=available_memory(),
+            each=process_limit(),
+            place=int(os.environ.pop(PLACE, "0")),  # nobody else's
         )
         policy = policy or Policy()
         if not options.nanny:

@@ -29,7 +29,7 @@ _NONE = ("", "-1", "NoDevFiles")  # how they say that there is no device
 
 
 def device_shares(
-    environ: Mapping[str, str], amount: float, workers: int
+    environ: Mapping[str, str], amount: float, workers: int, place: int = 0
 ) -> list[dict[str, tuple[str, ...]]]:
     """Share the devices of a job among its workers, in their order.
 
@@ -41,6 +41,8 @@ def device_shares(
         Devices of each worker; workers with a part of one share it.
     workers
         How many workers.
+    place
+        As many agents, with as many workers each, have taken devices before this one.
 
     Returns
     -------
@@ -57,10 +59,11 @@ def device_shares(
         return [{} for _ in range(workers)]
     lists = {name: _devices(environ[name]) for name in VARIABLES if name in environ}
     if not lists:
-        lists = {VARIABLES[0]: tuple(map(str, range(math.ceil(amount * workers))))}
+        count = math.ceil(amount * workers * (place + 1))
+        lists = {VARIABLES[0]: tuple(map(str, range(count)))}
     return [
-        {name: _part(devices, amount, slot, workers) for name, devices in lists.items()}
-        for slot in range(workers)
+        {name: _part(devices, amount, workers, slot) for name, devices in lists.items()}
+        for slot in range(place * workers, (place + 1) * workers)
     ]
 
 
@@ -68,10 +71,13 @@ def _devices(text: str) -> tuple[str, ...]:
     return tuple(name for part in text.split(",") if (name := part.strip()) not in _NONE)
 
 
-def _part(devices: tuple[str, ...], amount: float, slot: int, workers: int) -> tuple[str, ...]:
+def _part(devices: tuple[str, ...], amount: float, workers: int, slot: int) -> tuple[str, ...]:
+    if not devices:
+        return ()
     each = min(amount, len(devices) / workers)
-    first, last = slot * each + _TINY, (slot + 1) * each - _TINY
-    return devices[math.floor(first) : math.ceil(last)]
+    first = slot * each % len(devices)
+    places = range(math.floor(first + _TINY), math.ceil(first + each - _TINY))
+    return tuple(devices[place % len(devices)] for place in places)
 
 
 _TINY = 1e-6  # less than any part that somebody asks for, and more than what rounding adds up to

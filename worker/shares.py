@@ -9,6 +9,10 @@ from jobqueue.worker.arguments import AUTO, AgentOptions
 from jobqueue.worker.limits import balanced, memory_per_worker
 from jobqueue.worker.options import WorkerOptions
 
+PLACE = "JOBQUEUE_PLACE"
+"""The variable that tells an agent its place, from 0, among those of a cluster on one machine. They
+see the same devices, of which each takes its own."""
+
 
 def worker_options(
     options: AgentOptions,
@@ -17,6 +21,7 @@ def worker_options(
     memory: int,
     each: int | None = None,
     environ: Mapping[str, str] = os.environ,
+    place: int = 0,
 ) -> list[WorkerOptions]:
     """Share what the agent was given among its workers.
 
@@ -32,6 +37,8 @@ def worker_options(
         Bytes that one process may use, or None.
     environ
         The agent's environment.
+    place
+        As for `jobqueue.worker.devices.device_shares`.
     """
     count = balanced(cpus) if options.nworkers == AUTO else options.nworkers
     limit = options.memory_limit
@@ -59,7 +66,7 @@ def worker_options(
             pool=options.pool,
             devices=part,
         )
-        for slot, part in enumerate(_devices(options, count, environ))
+        for slot, part in enumerate(_devices(options, count, environ, place))
     ]
 
 
@@ -71,14 +78,14 @@ def _resources(options: AgentOptions, slot: int) -> dict[str, float]:
 
 
 def _devices(
-    options: AgentOptions, count: int, environ: Mapping[str, str]
+    options: AgentOptions, count: int, environ: Mapping[str, str], place: int
 ) -> list[dict[str, tuple[str, ...]]]:
     amount = options.resources.get("GPU", 0.0)
     if not amount:
         return [{} for _ in range(count)]
     from jobqueue.worker.devices import device_shares  # imported late: most jobs have none
 
-    return device_shares(environ, amount, count)
+    return device_shares(environ, amount, count, place)
 
 
 def staggered_lifetime(options: AgentOptions) -> float | None:

@@ -339,10 +339,8 @@ class Worker:
 
     async def _pause(self, seconds: float) -> None:
         """Sleep, unless told to end."""
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ended.wait(), seconds)
-        except TimeoutError:
-            return
 
     @staticmethod
     async def _first_of(*events: asyncio.Event) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from jobqueue.cluster.jobs import JobReport, Phase
 from jobqueue.cluster.launcher import tail_logs
 from jobqueue.cluster.pool import Submission
 from jobqueue.cluster.threads import off_loop
+from jobqueue.worker.shares import PLACE
 
 TERM_GRACE = 15.0
 """Seconds a job agent has to end after SIGTERM before it is killed, together with its workers."""
@@ -45,6 +47,7 @@ class ProcessLauncher:
         self._argv = argv
         self._folder = folder
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._places: dict[str, int] = {}  # by job: the lowest that was free
         self._count = 0
         self._cancelled: set[str] = set()
 
@@ -69,14 +72,19 @@ class ProcessLauncher:
         return Submission(tuple(started))
 
     def _start(self, job_id: str) -> subprocess.Popen[bytes]:
+        taken = set(self._places.values())
+        place = next(n for n in itertools.count() if n not in taken)
         with open(self.log_files(job_id)[0], "wb") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 self._argv(job_id),
+                env={**os.environ, PLACE: str(place)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C in the terminal is the cluster's to answer
             )
+        self._places[job_id] = place
+        return process
 
     @property
     def source(self) -> ProcessLauncher:
@@ -135,7 +143,7 @@ class ProcessLauncher:
         for job_id in job_ids:
             process = self._processes.get(job_id)
             if process is not None and process.poll() is not None:
-                del self._processes[job_id]
+                del self._processes[job_id], self._places[job_id]
                 self._cancelled.discard(job_id)
 
     def log_files(self, job_id: str) -> tuple[Path, ...]:

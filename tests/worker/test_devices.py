@@ -40,6 +40,22 @@ def test_workers_share_a_jobs_devices(
     assert shares(listed, amount, workers) == found
 
 
+@pytest.mark.parametrize(
+    ("listed", "place", "found"),
+    [
+        ("4,5,6,7", 1, [("6",), ("7",)]),
+        ("4,5,6,7", 2, [("4",), ("5",)]),  # more agents than devices
+        (None, 1, [("2",), ("3",)]),
+    ],
+)
+def test_agents_on_one_machine_take_devices_of_their_own(
+    listed: str | None, place: int, found: list[tuple[str, ...]]
+) -> None:
+    """Each those that come after those of the agents before it, and round again."""
+    environ = {} if listed is None else {CUDA: listed}
+    assert [share[CUDA] for share in device_shares(environ, 1.0, 2, place)] == found
+
+
 def test_all_variables_are_cut_alike() -> None:
     """Slurm sets several; those that are not set stay so, and without GPUs all are left alone."""
     environ = {CUDA: "2,3", "ROCR_VISIBLE_DEVICES": "2,3", "HOME": "/"}

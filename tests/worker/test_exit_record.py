@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobqueue.batch.base import EndCause
+from jobqueue.worker.exit_codes import Kind
 from jobqueue.worker.exit_record import (
     MAX_ENDS,
     TAIL_BYTES,
@@ -17,6 +19,12 @@ from jobqueue.worker.exit_record import (
     describe_status,
     write_atomically,
 )
+
+
+def test_kinds_are_those_of_batch_systems() -> None:
+    """A cluster compares them; what only the batch system can know is nothing."""
+    words = {cause.value for cause in EndCause}
+    assert {kind.value for kind in Kind} - words == {""}
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,9 @@ def test_a_node_that_nobody_knows() -> None:
     """One line that names what was looked for."""
     found = at_this_node(FOUR, {"SLURM_JOB_NODELIST": "m[1-4]"}, "n1", read=no_file)
     assert isinstance(found, str)
-    assert found.startswith("which of the job's 4 nodes n1 is, nothing tells: none of JOBQUEUE_NODE_RANK,")
+    assert found.startswith(
+        "which of the job's 4 nodes n1 is, nothing tells: none of JOBQUEUE_NODE_RANK,"
+    )
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,24 @@ def test_results_go_where_temporary_files_do(monkeypatch: pytest.MonkeyPatch) ->
     assert worker_options(named, cpus=1, memory=2**33)[0].local_directory == "/local"
 
 
+def test_gpus_are_shared() -> None:
+    """Each worker has those that it offers; where none are offered, all see what there is."""
+    environ = {"CUDA_VISIBLE_DEVICES": "2,3,4,5"}
+    gpus = FOUR._replace(resources={"GPU": 1.0})
+    workers = worker_options(gpus, cpus=4, memory=2**33, environ=environ)
+    assert [w.devices["CUDA_VISIBLE_DEVICES"] for w in workers] == [("2",), ("3",), ("4",), ("5",)]
+    assert worker_options(FOUR, cpus=4, memory=2**33, environ=environ)[0].devices == {}
+
+
+def test_the_first_worker_of_several_nodes_offers_the_job() -> None:
+    """Beside what each worker offers; those of the other nodes, and other slots, do not."""
+    first = FOUR._replace(resources={"MEM": 2.0}, nodes=3)
+    offers = [w.resources for w in worker_options(first, cpus=4, memory=2**33)]
+    assert offers == [{"MEM": 2.0, "nodes": 3.0}, *[{"MEM": 2.0}] * 3]
+    other = first._replace(rank=1)
+    assert worker_options(other, cpus=4, memory=2**33)[0].resources == {"MEM": 2.0}
+
+
 def test_agents_do_not_end_all_at_once() -> None:
     """A lifetime is changed at random, within bounds; without one there is nothing to change."""
     options = ONE._replace(lifetime=100.0, lifetime_stagger=20.0)
