@@ -50,6 +50,10 @@ class Draining:
     def __contains__(self, worker: WorkerRecord) -> bool:
         return worker in self._drains
 
+    def reasons(self) -> dict[WorkerRecord, str]:
+        """Return who drains, and why."""
+        return {worker: drain.reason for worker, drain in self._drains.items()}
+
     def begin(self, worker: WorkerRecord, reason: str, seconds: float) -> None:
         """Let a worker go within a time; once more, with less time, shortens it.
 
