@@ -49,10 +49,13 @@ _NAMES = {
     "7": "SUSPENDED",
 }
 
+# Where the reason for a state stands; a job that waits was perhaps offered no machine so far.
+_REASONS = {"1": "LastRejMatchReason", "3": "RemoveReason", "4": "RemoveReason"}
+
 _SUBMITTED = re.compile(r"(?P<cluster>\d+)\.(?P<first>\d+) - (?P=cluster)\.(?P<last>\d+)", re.ASCII)
 _ATTRIBUTES = (
-    "ClusterId,ProcId,JobStatus,HoldReason,RemoveReason,RemoteHost,LastRemoteHost,ExitCode,"
-    "ExitBySignal,ExitSignal,JobCurrentStartDate,JobqueueTag"
+    "ClusterId,ProcId,JobStatus,HoldReason,LastRejMatchReason,RemoveReason,RemoteHost,"
+    "LastRemoteHost,ExitCode,ExitBySignal,ExitSignal,JobCurrentStartDate,JobqueueTag"
 )
 _JOB_ID = re.compile(r"\d+\.\d+", re.ASCII)
 # The walltime of the template is a condition under which HTCondor removes a job by itself.
@@ -184,7 +187,7 @@ class HTCondorAdapter(BatchAdapter):
     def _status(self, ad: Mapping[str, Any]) -> JobStatus:
         number = str(ad["JobStatus"])
         state, cause = self.meaning(number, STATES)
-        held, removed = str(ad.get("HoldReason") or ""), str(ad.get("RemoveReason") or "")
+        removed = str(ad.get("RemoveReason") or "")
         host = str(ad.get("RemoteHost") or ad.get("LastRemoteHost") or "")
         code, signal = None, None
         if state is BatchState.ENDED:
@@ -197,7 +200,7 @@ class HTCondorAdapter(BatchAdapter):
             f"{ad['ClusterId']}.{ad['ProcId']}",
             state,
             _NAMES.get(number, number),
-            reason=removed if state is BatchState.ENDED else held,
+            reason=str(ad.get(_REASONS.get(number, "HoldReason")) or "").strip(),
             node=host.rpartition("@")[2],  # `slot1_1@node1`
             cause=cause,
             exit_code=code,
