@@ -1,4 +1,4 @@
-"""The real Grid Engine that `ci/check` brings up, as the `sge` fixture.
+"""The real Grid Engine that `ci/check` brings up, for the tests of this folder.
 
 By hand: ``python3 ci/sge up; eval "$(python3 ci/sge env)"``, then pytest.
 """
@@ -7,48 +7,80 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+from jobqueue.batch.base import EndCause
+from jobqueue.batch.sge import SGEAdapter
+
 CHOICE = "JOBQUEUE_TEST_SGE"  # the number of the cluster to use (tests/conftest.py)
 WORK = Path("/tmp/jobqueue-ci")
+Ending = tuple[EndCause | None, int | None, int | None]
 
 
-@dataclass
+@dataclass(frozen=True)
 class GridEngine:
-    """A running cluster of one host with 16 slots; its commands are on PATH."""
+    """A running cluster of one host with 16 slots, and what `tests/real` has to know of it."""
 
-    number: str
+    adapter: SGEAdapter = field(default_factory=SGEAdapter)
+    cluster_class: str = "SGECluster"
+    node: str = "localhost"
+    many: int = 50
+    two_cores: Mapping[str, Any] = field(
+        default_factory=lambda: {"job_extra_directives": ["-pe smp 2"]}
+    )
+    # Words of a refusal, and of why a job cannot start → keywords that provoke them
+    refused: Mapping[str, Any] = field(
+        default_factory=lambda: {
+            'requests unknown queue "nosuch.q"': {"queue": "nosuch.q"},
+            "cannot start with a digit": {"job_name": "1abc"},
+            'unknown resource "nosuch"': {"resource_spec": "nosuch=1"},
+            "nosuch": {"job_extra_directives": ("-pe nosuch 4",)},
+        }
+    )
+    unstartable: Mapping[str, Any] = field(
+        default_factory=lambda: {
+            "only offers": {"job_extra_directives": ("-pe smp 999",)},
+            "/dev/null/logs": {"job_extra_directives": ("-o /dev/null/logs",)},
+        }
+    )
+    # Cause, exit code and signal of jobs that have ended. The script asks for a notice ahead, which
+    # is SIGUSR2: a plain shell dies of it.
+    cancelled: Ending = (None, None, 12)
+    endings: Mapping[str, Ending] = field(
+        default_factory=lambda: {
+            "completed": (EndCause.COMPLETED, 0, None),
+            "failed": (EndCause.CRASHED, 3, None),
+            "killed": (None, None, 9),
+            "walltime": (EndCause.WALLTIME, None, 12),
+        }
+    )
 
-    def run(self, *argv: str, timeout: float = 30.0) -> str:
-        """Run a command that must succeed; give what it prints."""
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout)
-        assert done.returncode == 0, f"{argv}: {done.returncode}: {done.stderr}{done.stdout}"
-        return done.stdout
-
-    def qstat(self) -> dict[str, str]:
+    def jobs(self) -> dict[str, str]:
         """Give the states of the jobs that have not ended, each task of an array by itself."""
-        listed = ElementTree.fromstring(self.run("qstat", "-xml", "-g", "d", "-u", "*"))
+        argv = ["qstat", "-xml", "-g", "d", "-u", "*"]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, done.stderr
         return {
             ".".join(filter(None, (job.findtext("JB_job_number"), job.findtext("tasks")))): (
                 job.findtext("state") or ""
             )
-            for job in listed.iter("job_list")
+            for job in ElementTree.fromstring(done.stdout).iter("job_list")
         }
 
-    def qdel(self, jobs: Sequence[str]) -> None:
+    def delete(self, jobs: Sequence[str]) -> None:
         """End jobs."""
         if jobs:
             subprocess.run(["qdel", *jobs], capture_output=True)  # fails on ended ones
 
 
 @pytest.fixture
-def sge(monkeypatch: pytest.MonkeyPatch, wait_until: Any) -> Iterator[GridEngine]:
+def real(monkeypatch: pytest.MonkeyPatch, wait_until: Any) -> Iterator[GridEngine]:
     """The real Grid Engine, with its commands on PATH; what the test leaves there is cleared."""
     number = os.environ[CHOICE]
     folder = WORK / f"sge-{number}"
@@ -58,15 +90,7 @@ def sge(monkeypatch: pytest.MonkeyPatch, wait_until: Any) -> Iterator[GridEngine
     monkeypatch.setenv("SGE_QMASTER_PORT", str(port))
     monkeypatch.setenv("SGE_EXECD_PORT", str(port + 1))
     monkeypatch.setenv("PATH", f"{folder / 'commands'}:{os.environ['PATH']}")
-    engine = GridEngine(number)
+    engine = GridEngine()
     yield engine
-    engine.qdel(list(engine.qstat()))
-    wait_until(lambda: not engine.qstat(), 60, "what the test left to end")
-
-
-@pytest.fixture
-def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What a cluster writes is in the test's own folder."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("JOBQUEUE_STATE_DIRECTORY", str(tmp_path / "state"))
-    return tmp_path
+    engine.delete(list(engine.jobs()))
+    wait_until(lambda: not engine.jobs(), 60, "what the test left to end")
