@@ -80,6 +80,7 @@ def begin(client: Client, places: Path, tasks: int, wait_until: Any) -> list[Any
 
 
 @pytest.mark.nodes(4)
+@pytest.mark.usefixtures("without_pauses")
 def test_each_end_of_a_job_is_told_for_what_it_is_and_costs_no_task_anything(
     slurm: Any, start: Any, places: Path, wait_until: Any
 ) -> None:
