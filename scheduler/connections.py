@@ -142,6 +142,8 @@ class Connections:
             self._log.write("client-joined", client=client.name, address=comm.peer_address)
         if self._scheduler.outage is not None:
             client.say((m.OUTAGE, self._scheduler.outage))
+        if self._scheduler.judge is not None:
+            client.say((m.STRANDED, True))
         comm.start(
             partial(self._on_messages, client, self._client_handlers),
             partial(self._on_client_closed, client),

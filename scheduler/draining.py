@@ -89,8 +89,9 @@ class Draining:
         state = self._state
         state.deadlines.look(now)
         for worker in state.workers.values():
-            if now >= worker.due - FORGOTTEN and worker not in self._drains:
-                self.begin(worker, "its job's time is nearly over", worker.due + 1.0 - now)
+            ends_at = worker.ends_at
+            if ends_at is not None and now >= worker.due - FORGOTTEN and worker not in self._drains:
+                self.begin(worker, "its job's time is nearly over", ends_at - now)
         said = []
         for worker, drain in self._drains.items():
             if now >= worker.due and not drain.over:

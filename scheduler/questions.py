@@ -23,6 +23,7 @@ from jobqueue.scheduler.explain import explain
 from jobqueue.scheduler.info import workers_named
 from jobqueue.scheduler.records import ASSIGNED, ClientRecord, WorkerRecord
 from jobqueue.scheduler.spreading import Then
+from jobqueue.scheduler.stranded import in_vain
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.server import Scheduler
@@ -70,6 +71,7 @@ class Questions:
             "has-what": lambda names: _keys(self._named(names), lambda w: w.holds),
             "processing": lambda names: _keys(self._named(names), lambda w: w.tasks),
             "explain": self._explain,
+            "in-vain": self._in_vain,
             "replicate": self._replicate,
             "rebalance": self._rebalance,
             "retire-workers": self._retire,
@@ -145,6 +147,10 @@ class Questions:
     def _explain(self, key: str) -> str:
         scheduler = self._scheduler
         return explain(self._state, key, supply=scheduler.describe_supply(), now=scheduler.time())
+
+    def _in_vain(self, keys: list[str]) -> tuple[int, Failure | None]:
+        judge = self._scheduler.judge
+        return (0, None) if judge is None else in_vain(self._state, keys, judge)
 
     def _named(self, names: Iterable[str] | None) -> list[WorkerRecord]:
         return workers_named(self._state.workers, names)

@@ -31,10 +31,11 @@ from jobqueue.protocol.hello import PYTHON
 from jobqueue.scheduler.calls import Calls
 from jobqueue.scheduler.connections import Connections
 from jobqueue.scheduler.event_log import EventLog
-from jobqueue.scheduler.info import WorkerEvent, WorkerInfo
+from jobqueue.scheduler.info import WorkerDrains, WorkerEvent, WorkerInfo
 from jobqueue.scheduler.load import Load, load_of
 from jobqueue.scheduler.questions import Questions
 from jobqueue.scheduler.state import ALLOWED_FAILURES, WORKER_TTL, SchedulerState
+from jobqueue.scheduler.stranded import Judge
 
 logger = logging.getLogger("jobqueue.scheduler")
 
@@ -101,6 +102,7 @@ class Scheduler:
         self.local_address = ""
         self.outage: Failure | None = None
         self.shortage: Failure | None = None
+        self.judge: Judge | None = None
         self.describe_supply: Callable[[], str] = lambda: ""
         workers_only = WORKER_SIDE if listen_clients else SCHEDULER_PEERS
         self._listen_on = [(address, workers_only) for address in listen]
@@ -241,6 +243,13 @@ class Scheduler:
             client.say((m.OUTAGE, self.outage))
         self._flush()  # now: when the call that ends an outage returns, the clients here know
 
+    def set_stranded(self, judge: Judge | None) -> None:
+        """Let whoever waits know that workers will come for some tasks only; None: for all."""
+        self.judge = judge
+        for client in self.state.clients.values():
+            client.say((m.STRANDED, judge is not None))
+        self._flush()
+
     def set_shortage(self, error: WorkersUnavailable | None) -> None:
         """Let whoever waits for more workers than there are know that no more will come."""
         self.shortage = None if error is None else Failure.of(error)
@@ -307,8 +316,12 @@ class Scheduler:
         state = self.state
         state.look_at_silence(now)
         state.judge(now)
+        known = state.draining.reasons()
         for fact in state.draining.look(now):
             logger.warning("%s", fact)
+        for worker, reason in state.draining.reasons().items():
+            if worker not in known:
+                self.publish(WorkerDrains(WorkerInfo.of(worker), reason))
         for worker in state.losses.aside:
             self.calls.forget_worker(worker, "it does not say anything any more")
         state.rebalance()

@@ -45,6 +45,8 @@ class Connection:
     ----------
     on_outage
         Called with an outage (`Failure.to_wire`), or None when it is over.
+    on_stranded
+        Called with whether some tasks, but not all, wait in vain.
     on_closed
         Called when the connection has ended.
 
@@ -62,6 +64,7 @@ class Connection:
         self,
         *,
         on_outage: Callable[[Sequence[Any] | None], object],
+        on_stranded: Callable[[bool], object] = lambda some: None,
         on_closed: Callable[[CommError], object],
     ) -> None:
         self.book = Book()
@@ -89,6 +92,7 @@ class Connection:
             m.FETCHED: self._fetched,
             m.FETCH_FAILED: lambda key, failure: self._fetched(key, Failure(*failure)),
             m.OUTAGE: on_outage,
+            m.STRANDED: on_stranded,
             m.ANSWER: self._answered,
             m.REFUSED: self._refused,
             m.CALLED: self._answered,

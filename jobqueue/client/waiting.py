@@ -311,6 +311,10 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
             with suppress(RuntimeError):  # that event loop is closed
                 loop.call_soon_threadsafe(sleeper.set)
 
+    def _pending_states(self) -> list[State]:
+        with self._changed:
+            return list(self._waiting)
+
     def _stay(self, guard: Countdown) -> bool:
         """Return whether there is nothing to do but to wait."""
         if self._done or not self._waiting:
@@ -322,7 +326,7 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
     def _block(self, waits: Waits) -> None:
         """Wait in this thread until there may be something to yield."""
         waits.check_thread()
-        with giving_way(), waits.guard(self._notify) as guard, self._changed:
+        with giving_way(), waits.guard(self._notify, self._pending_states) as guard, self._changed:
             pause = EXPLAIN_AFTER
             while self._stay(guard):
                 left = self._time_left()
@@ -334,7 +338,7 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
     async def _sleep(self, waits: Waits) -> None:
         """Wait in an event loop, the client's or another, until there may be something to yield."""
         loop = asyncio.get_running_loop()
-        with giving_way(), waits.guard(self._notify) as guard:
+        with giving_way(), waits.guard(self._notify, self._pending_states) as guard:
             while True:
                 sleeper = asyncio.Event()
                 with self._changed:

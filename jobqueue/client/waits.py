@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Final
 
 from jobqueue.client.connection import Connection
-from jobqueue.client.states import Book, Countdown, State
+from jobqueue.client.states import PENDING, Book, Countdown, State
 from jobqueue.errors import ClientClosed, CommError, ConnectionLost, JobQueueError
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized
@@ -47,9 +47,10 @@ class Waits:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.book: Book = connection.book
-        self._running: set[Countdown] = set()
+        self._running: dict[Countdown, Callable[[], Sequence[State]]] = {}  # what is waited for
         self._loop_tasks: set[asyncio.Future[None]] = set()
         self.outage: JobQueueError | None = None
+        self._stranded = False  # some tasks wait in vain, and others do not
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -73,6 +74,14 @@ class Waits:
         """Take in that no workers will come, or that they may again."""
         error = None if failure is None else Failure(*failure).to_exception()
         self.set_outage(error if isinstance(error, JobQueueError) else None)
+
+    def on_stranded(self, some: bool) -> None:
+        """Take in that workers will come for some tasks only, or for all."""
+        with self.book.lock:
+            self._stranded = some
+            waits = list(self._running.items()) if some else []
+        for countdown, states in waits:
+            self._doubt(countdown, states)
 
     def on_closed(self, reason: CommError) -> None:
         """Take in that the connection has ended."""
@@ -211,8 +220,17 @@ class Waits:
     # -- while iterating ---------------------------------------------------------------------------
 
     @contextmanager
-    def guard(self, on_abort: Callable[[], object]) -> Iterator[Countdown]:
+    def guard(
+        self, on_abort: Callable[[], object], states: Callable[[], Sequence[State]] = tuple
+    ) -> Iterator[Countdown]:
         """Have `on_abort` called, once, if a wait that somebody else manages cannot end well.
+
+        Parameters
+        ----------
+        on_abort
+            What to call.
+        states
+            Returns the tasks, one of which has to end; none if it is not for tasks.
 
         Yields
         ------
@@ -229,12 +247,12 @@ class Waits:
         with self.book.lock:
             if self.outage is not None:
                 raise copy(self.outage)  # one object would pile up the traceback of each wait
-            self._running.add(countdown)
+            self._add(countdown, states)
         try:
             yield countdown
         finally:
             with self.book.lock:
-                self._running.discard(countdown)
+                self._running.pop(countdown, None)
 
     def explain(self, count: int) -> None:
         """Log, soon, what is waited for, if nothing is happening. From any thread."""
@@ -253,12 +271,36 @@ class Waits:
                 raise copy(self.outage)
             if enough:
                 countdown.left = enough - (len(states) - pending)
-            self._running.add(countdown)
+            self._add(countdown, lambda: states)
             return True
+
+    def _add(self, countdown: Countdown, states: Callable[[], Sequence[State]]) -> None:
+        self._running[countdown] = states
+        if self._stranded:
+            self._connection.loop.call_soon_threadsafe(self._doubt, countdown, states)
+
+    def _doubt(self, countdown: Countdown, states: Callable[[], Sequence[State]]) -> None:
+        """Find out whether a wait is in vain; in the event loop."""
+        self._loop_tasks.add(task := asyncio.ensure_future(self._find_out(countdown, states())))
+        task.add_done_callback(self._loop_tasks.discard)
+
+    async def _find_out(self, countdown: Countdown, states: Sequence[State]) -> None:
+        keys = [state.key for state in states if state.status is PENDING]
+        if not keys:
+            return
+        with suppress(JobQueueError):  # then other news will end the wait
+            count, failure = await self._connection.ask("in-vain", keys)
+            if failure is None:
+                return
+            error = Failure(*failure).to_exception()
+            pending = sum(state.status is PENDING for state in states)
+            with self.book.lock:
+                if pending - count < countdown.left and isinstance(error, JobQueueError):
+                    countdown.abort(error)
 
     def _end(self, countdown: Countdown, states: Sequence[State]) -> None:
         with self.book.lock:
-            self._running.discard(countdown)
+            self._running.pop(countdown, None)
             if countdown.left != 0 or countdown.error is not None:
                 self.book.stop_waiting(states, countdown)
 
@@ -266,7 +308,7 @@ class Waits:
         countdown = Countdown(callback)
         countdown.left = len(keys)
         with self.book.lock:
-            self._running.add(countdown)
+            self._running[countdown] = tuple
         return countdown
 
     def _fetch(self, keys: Sequence[str], values: Values, countdown: Countdown) -> None:

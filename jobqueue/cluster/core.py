@@ -108,6 +108,7 @@ class Core:
                 limits=self.plan.limits,
                 on_outage=scheduler.set_outage,
                 on_shortage=scheduler.set_shortage,
+                on_stranded=scheduler.set_stranded,
                 on_change=self._on_change,
             )
             for pool in self.plan.pools.values():

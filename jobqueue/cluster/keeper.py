@@ -226,11 +226,12 @@ class Keeper:
         """Return why this pool will get no more workers than it has; None if it may."""
         return shortage(self.state, system=self.launcher.system, script=self.launcher.script)
 
-    def tell_pause(self) -> None:
-        """Say in the log, once, why this pool brings no workers."""
+    def told_outage(self) -> WorkersUnavailable | None:
+        """Return the outage, and say in the log, once, why this pool brings no workers."""
         error = self.outage()
         text = None if error is None else str(error)
         if text != self._told:
             self._told = text
             if text is not None:
                 logger.error("pool=%s %s", self.name, text)
+        return error

@@ -16,7 +16,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 
 from jobqueue.cluster.adapt import Policy
 from jobqueue.cluster.amounts import JobSize
@@ -24,13 +24,14 @@ from jobqueue.cluster.errands import Errands
 from jobqueue.cluster.keeper import CANCEL, QUERY, SUBMIT, Keeper, SchedulerView, WorkerView
 from jobqueue.cluster.launcher import Launcher, Source
 from jobqueue.cluster.limits import UNLIMITED, Limits, Quota
-from jobqueue.cluster.outages import outage_of, shortage_of
+from jobqueue.cluster.outages import judge_of, outage_of, shortage_of
 from jobqueue.cluster.polling import Polling
 from jobqueue.cluster.pool import PoolState
 from jobqueue.cluster.reconcile import Load
 from jobqueue.cluster.sharing import Adapting, shares
 from jobqueue.errors import BatchSystemError, WorkersUnavailable
 from jobqueue.scheduler.load import Load as SchedulerLoad
+from jobqueue.scheduler.stranded import Judge
 
 logger = logging.getLogger("jobqueue.cluster")
 
@@ -48,6 +49,9 @@ class ClusterLoop:
         Called with the reason whenever it changes whether workers may come.
     on_shortage
         The same, of more workers than there are.
+    on_stranded
+        Called whenever pools have become unable to bring workers, or able again, while others go
+        on: with what judges for which tasks nobody will come; None for none.
     on_change
         Called whenever something about the jobs may have changed.
     clock
@@ -61,6 +65,7 @@ class ClusterLoop:
         limits: Limits = UNLIMITED,
         on_outage: Callable[[WorkersUnavailable | None], None],
         on_shortage: Callable[[WorkersUnavailable | None], None] = lambda error: None,
+        on_stranded: Callable[[Judge | None], None] = lambda judge: None,
         on_change: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -69,6 +74,7 @@ class ClusterLoop:
         self._quota = Quota(limits)
         self._on_outage = on_outage
         self._on_shortage = on_shortage
+        self._on_stranded = on_stranded
         self._on_change = on_change
         self._clock = clock
         self._something = asyncio.Event()
@@ -77,6 +83,7 @@ class ClusterLoop:
         self._look_at_load = float("inf")  # when to do so next
         self._unanswered: set[Source] = set()
         self._outage: str | None = None
+        self._out: list[str] = []  # pools that bring no workers, and why
         self._main: asyncio.Task[None] | None = None
 
     # --- from outside --------------------------------------------------------------------
@@ -345,8 +352,7 @@ class ClusterLoop:
 
     def _tell_outage(self) -> None:
         keepers = list(self.pools.values())
-        for keeper in keepers:
-            keeper.tell_pause()
+        self._tell_stranded(keepers)
         self._on_shortage(shortage_of(keepers))
         error = outage_of(keepers)
         if error is not None and self._scheduler.workers():
@@ -355,6 +361,12 @@ class ClusterLoop:
         if text != self._outage:
             self._outage = text
             self._on_outage(error)
+
+    def _tell_stranded(self, keepers: list[Keeper]) -> None:
+        out = [f"{keeper.name}: {error}" for keeper in keepers if (error := keeper.told_outage())]
+        if out != self._out:
+            self._out = out
+            self._on_stranded(partial(judge_of, self.pools.values()) if out else None)
 
 
 class _Look:

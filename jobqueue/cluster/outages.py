@@ -1,17 +1,21 @@
 """Several pools in words: one line, and what is told whoever waits for workers in vain. Pure.
 
-A pool that is paused is no reason to despair while another may serve whoever waits: it is told when
-no pool may bring a worker any more.
+A pool that is paused is no reason to despair for whoever another pool may serve. So there are two
+kinds of news: that no pool brings workers any more, which concerns everybody who waits; and that
+some do not, which concerns those who wait for tasks that no other could run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.jobs import JobState
 from jobqueue.cluster.pool import PoolState
 from jobqueue.errors import WorkersUnavailable
+
+Resources = Sequence[tuple[str, float]]
 
 
 class Member(Protocol):
@@ -19,6 +23,8 @@ class Member(Protocol):
 
     @property
     def state(self) -> PoolState: ...  # noqa: D102
+    @property
+    def size(self) -> JobSize: ...  # noqa: D102
 
     def describe(self, workers: int | None = None) -> str:
         """Return one line about why it has as many workers as it has."""
@@ -41,6 +47,29 @@ def describe_pools(pools: Sequence[Member], workers: int | None) -> str:
         told = pool.describe() or f"{connected} job{'' if connected == 1 else 's'} connected"
         parts.append(f"pool {pool.state.name}: {told}")
     return "; ".join(parts)
+
+
+def judge_of(
+    pools: Iterable[Member], names: frozenset[str] | None, resources: Resources
+) -> WorkersUnavailable | None:
+    """Return why nobody comes for a task, if a pool that could run it is out; None if one may.
+
+    Parameters
+    ----------
+    pools
+        All pools.
+    names
+        Names of workers that the task demands, among them ``pool:NAME``; None if any will do.
+    resources
+        Amounts that it needs, by name.
+    """
+    able = [
+        pool
+        for pool in pools
+        if (names is None or f"pool:{pool.state.name}" in names)
+        and all(amount <= pool.size.of_worker(name) for name, amount in resources)
+    ]
+    return outage_of(able)
 
 
 def outage_of(pools: Sequence[Member]) -> WorkersUnavailable | None:

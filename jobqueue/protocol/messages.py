@@ -133,6 +133,10 @@ FETCH_FAILED = "fetch-failed"
 OUTAGE = "outage"
 """(OUTAGE, failure or None): no worker will come, and why; None once that is over."""
 
+STRANDED = "stranded"
+"""(STRANDED, bool): whether some tasks wait for workers that will not come, while others do not:
+the question ``in-vain`` tells. Said again when it may concern others."""
+
 ANSWER = "answer"
 """(ANSWER, number, answer)."""
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from jobqueue import Client, LocalCluster
+from jobqueue import Client, LocalCluster, as_completed, wait
 from jobqueue.cluster.embedded import EmbeddedCluster
 from jobqueue.cluster.jobs import JobState
 from jobqueue.cluster.slurm import SLURMCluster
-from jobqueue.errors import ConfigError
+from jobqueue.errors import ConfigError, WorkersUnavailable
 
 SLEEPING = {"cores": 1, "memory": "1GB", "python": "sleep 600;"}
 
@@ -170,3 +170,32 @@ def test_gpu_tasks_bring_up_jobs_with_gpus_only(wait_until: Any) -> None:
             wait_until(lambda: not client.submit(abs, -1, pool="default").result(timeout=60) - 1)
             assert [job.pool for job in cluster.jobs].count("gpu") == gpus
             assert [job.pool for job in cluster.jobs].count("default") == 1
+
+
+def test_who_waits_for_a_pool_that_is_out_is_told_and_others_are_served(
+    monkeypatch: pytest.MonkeyPatch, places: Path
+) -> None:
+    """In any kind of wait, and through any number of tasks between; until it goes on."""
+    monkeypatch.setattr("jobqueue.cluster.pool.DELAYS", (0.0,) * 6)
+    pools = {"gpu": {"resources": {"GPU": 1}, "queue": "nosuch"}}
+    with EmbeddedCluster(cores=1, memory="500MB", pools=pools) as cluster, Client(cluster) as c:
+        waiting = c.submit(abs, -1, resources={"GPU": 1})
+        further = c.submit(abs, c.submit(abs, waiting))
+        cluster.scale(1)
+        cluster.scale(1, pool="gpu")
+        with pytest.raises(WorkersUnavailable, match="invalid partition specified: nosuch"):
+            further.result(timeout=60)  # it began before that was known
+        assert c.submit(abs, -2).result(timeout=60) == 2
+        with pytest.raises(WorkersUnavailable, match="nosuch"):
+            c.submit(abs, -3, pool="gpu").result(timeout=60)
+        with pytest.raises(WorkersUnavailable, match="nosuch"):
+            c.gather([c.submit(abs, -4), further])
+        plain = c.submit(abs, -5)
+        completed = as_completed([waiting, plain])
+        assert next(completed) is plain
+        with pytest.raises(WorkersUnavailable, match="nosuch"):
+            next(completed)
+        assert wait([waiting, c.submit(abs, -6)], return_when="FIRST_COMPLETED").done
+        assert "pool gpu: paused after 3 failed submissions" in cluster.describe()
+        cluster.add_pool("other", resources={"GPU": 1}, queue="debug").scale(1)
+        assert further.result(timeout=60) == 1
