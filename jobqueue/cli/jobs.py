@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jobqueue.cli.view import COLOURS, duration, reason
+from jobqueue.cluster.jobs import JobState
 from jobqueue.cluster.snapshot import JobRow
 from jobqueue.cluster.survey import Fate, Seen, ask, look
 
@@ -41,7 +42,7 @@ def _since(line: Line) -> str:
 
 
 def _why(line: Line) -> str:
-    text = reason(line.row)
+    text = line.row.reason if line.row.state is JobState.CONNECTED else reason(line.row)
     if line.seen.fate is Fate.GONE and not line.row.over:
         return f"left behind; {text}" if text else "left behind"
     return text

@@ -54,7 +54,8 @@ class JobRow:
     state
         Where it is on its way.
     reason, estimated_start
-        Why it is there, and when it is to start, in the batch system's words.
+        Why it is there, and when it is to start, in the batch system's words; once it has ended,
+        more about the cause.
     node
         Where it runs, or ran.
     workers
@@ -63,8 +64,11 @@ class JobRow:
         Why it ended.
     logs
         The files its output goes to.
-    submitted, ended
-        When it was submitted, and when its end was noticed.
+    submitted, started, expires, ended
+        When it was submitted, when it was first seen to run, when its time is over, and when its
+        end was noticed.
+    restarts
+        How often it was requeued.
     """
 
     job_id: str
@@ -78,7 +82,10 @@ class JobRow:
     exit_code: int | None = None
     logs: tuple[str, ...] = ()
     submitted: float | None = None
+    started: float | None = None
+    expires: float | None = None
     ended: float | None = None
+    restarts: int = 0
 
     @property
     def over(self) -> bool:
@@ -267,16 +274,22 @@ class SnapshotWriter:
             job_id=job.job_id,
             pool=job.pool,
             state=job.state,
-            reason=job.reason,
+            reason=_reason(job),
             estimated_start=job.estimated_start,
             node=job.node,
             workers=tuple(sorted(job.workers)),
             cause=job.cause,
             exit_code=job.exit_code,
             logs=tuple(str(path) for path in self._logs(job)),
-            submitted=round(job.submitted_at + self._since_epoch, 1),
+            submitted=self._date(job.submitted_at),
+            started=self._date(job.started_at),
+            expires=self._date(job.expires_at),
             ended=self._ended.get(job.job_id),
+            restarts=job.restarts,
         )
+
+    def _date(self, clock: float | None) -> float | None:
+        return None if clock is None else round(clock + self._since_epoch, 1)
 
     def _complain(self, error: OSError) -> None:
         if not self._complained:
@@ -285,6 +298,14 @@ class SnapshotWriter:
 
     def _copies(self) -> list[JobRecord]:
         return [job.copy() for job in self._jobs()]
+
+
+def _reason(job: JobRecord) -> str:
+    """Return why a job is where it is: of one that works, why it will not go on doing so."""
+    if job.state not in (JobState.CONNECTED, JobState.DRAINING):
+        return job.reason
+    expires = "its time is nearly over" if job.expiring else ""
+    return job.leaves or expires or ("no longer wanted" if job.unwanted else "")
 
 
 def _keep_newest(folder: Path) -> None:

@@ -21,7 +21,10 @@ NOW = time.time()
 WAITS = JobRow(
     "7_1", "gpu", JobState.PENDING, "PENDING Resources", "2030-05-04T14:05:00", submitted=NOW - 75
 )
-WORKS = JobRow("7_0", "default", JobState.CONNECTED, node="n1", workers=("a", "b"), submitted=NOW)
+WORKS = JobRow(
+    "7_0", "default", JobState.CONNECTED, "its time is nearly over", node="n1",
+    workers=("a", "b"), submitted=NOW,
+)  # fmt: skip
 ENDED = JobRow(
     "6", "default", JobState.ENDED, cause="walltime", exit_code=143, submitted=0.0, ended=7300.0
 )
@@ -41,6 +44,7 @@ def test_lines_for_a_pipe(cluster_files, capsys):
     title, works, waits, ended = lines
     assert title.lower().split() == [name for name, _ in COLUMNS]
     assert works.split()[:6] == ["grid", "7_0", "default", "connected", "n1", "2"]
+    assert works.endswith("its time is nearly over")
     assert waits.split()[:6] == ["grid", "7_1", "gpu", "pending", "-", "-"]
     assert waits.endswith("Resources, estimated start 2030-05-04T14:05:00")
     assert ended.split()[-6:] == ["-", "2:01:40", "walltime,", "exit", "code", "143"]

@@ -51,6 +51,7 @@ def test_a_reader_finds_each_job_as_the_cluster_knows_it(
     jobs[0].state, jobs[0].reason, jobs[0].estimated_start = JobState.PENDING, "Resources", "14:05"
     jobs[1].state, jobs[1].cause, jobs[1].exit_code = JobState.ENDED, "crashed", 3
     jobs.append(JobRecord("6", "gpu", 0.0, JobState.CONNECTED, node="n1", workers=frozenset("ba")))
+    jobs[2].started_at, jobs[2].expires_at = 10.0, 70.0
     writer.finish_now()
     found = read_snapshot(ledger.folder / FILE)
     assert found is not None
@@ -63,8 +64,29 @@ def test_a_reader_finds_each_job_as_the_cluster_knows_it(
     assert (connected.pool, connected.node, connected.workers) == ("gpu", "n1", ("a", "b"))
     assert connected.logs == (str(ledger.folder.parent.parent / "6.out"),)
     assert waiting.submitted is not None
-    assert waiting.ended is None
+    assert (waiting.started, waiting.expires, waiting.ended) == (None, None, None)
+    assert connected.expires == pytest.approx(connected.started + 60.0)
     assert ended.ended == pytest.approx(found.written, abs=60)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"reason": "Resources"}, ""),  # an answer from when it waited
+        ({"reason": "Resources", "expiring": True}, "its time is nearly over"),
+        ({"leaves": "SIGTERM"}, "SIGTERM"),
+        ({"unwanted": True}, "no longer wanted"),
+    ],
+)
+def test_of_a_job_that_works_is_told_why_it_will_not_go_on(
+    ledger: Ledger, writer: SnapshotWriter, jobs: list[JobRecord], fields: Any, reason: str
+) -> None:
+    """And nothing else: that it works needs no reason."""
+    jobs[:] = [JobRecord("5", "default", 0.0, JobState.CONNECTED, **fields)]
+    writer.finish_now()
+    found = read_snapshot(ledger.folder / FILE)
+    assert found is not None
+    assert [row.reason for row in found.jobs] == [reason]
 
 
 def test_only_its_owner_can_read_it(ledger: Ledger, writer: SnapshotWriter) -> None:
