@@ -15,5 +15,6 @@ Not part of the installed package; run from the checkout with ``python -m benchm
 ``simulate``        the scheduler's core by itself, with simulated workers
 ``profile``         where the time of one task goes
 ``stages``          the clocks that it puts around the stages
+``neighbour``       what many jobs cost the batch system and the login node
 ====================  ==============================================================
 """
