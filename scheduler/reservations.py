@@ -97,18 +97,25 @@ class Reservations:
         task, lead = reservation.task, reservation.lead
         if self._state.workers.get(lead.name) is not lead:
             return True
-        if reservation.begun:
-            # A program that was cancelled may run on, and keeps what it has taken until it ends.
-            taken = lead.free_resources[NODES] < lead.resources[NODES]
-            return task.worker is not lead and not taken and lead.silent is None
-        assert task.function is not None
-        in_time = self._state.deadlines.has_time(lead, task.function)
-        return task.state is not READY or lead.retiring or lead.silent is not None or not in_time
+        if not reservation.begun:
+            unfit = lead.retiring or lead.silent or lead.paused
+            return bool(unfit) or task.state is not READY or not self._has_time(lead, task)
+        if task.worker is lead:
+            return False
+        if self.by_task.get(task) is reservation:
+            del self.by_task[task]  # it may have another job, while this one cannot be used yet:
+        # A program that was cancelled, or whose worker is silent, may run on.
+        return lead.silent is None and lead.free_resources[NODES] >= lead.resources[NODES]
 
     def _is_idle(self, reservation: Reservation) -> bool:
-        if reservation.lead.paused:
-            return False
         return not any(worker.load for worker in self.members(reservation.job))
+
+    def _has_time(self, lead: WorkerRecord, task: Task) -> bool:
+        """Return whether a task is expected to end in time once a job is idle."""
+        assert task.function is not None
+        waits = (w.occupancy / w.nthreads for w in self.members(job_of(lead)) if w.assigned)
+        now = self._state.deadlines.now
+        return now + max(waits, default=0.0) + task.function.duration <= lead.due
 
     def _end(self, reservation: Reservation) -> None:
         """Let a job go; a task that has not had it stands in line again."""
@@ -119,7 +126,7 @@ class Reservations:
         for worker in self.members(reservation.job):
             worker.reserved = False
             self._state.load_changed(worker)
-        if task.state is READY and task.demand is not None:
+        if not reservation.begun and task.state is READY and task.demand is not None:
             task.demand.push(task)
 
     # -- whose turn it is --------------------------------------------------------------------------
@@ -160,12 +167,10 @@ class Reservations:
 
     def _choose(self, demand: Demand, task: Task) -> WorkerRecord | None:
         """Return the lead of the least loaded job that will do."""
-        assert task.function is not None
-        in_time = self._state.deadlines.has_time
         leads = [
             lead
             for lead in demand.eligible
-            if lead.available and demand.fits(lead) and in_time(lead, task.function)
+            if lead.available and demand.fits(lead) and self._has_time(lead, task)
         ]
         return min(leads, key=lambda lead: (*self._load(lead), lead.name), default=None)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from jobqueue.client.future import Future
@@ -15,6 +16,7 @@ from jobqueue.errors import ConfigError
 
 if TYPE_CHECKING:
     from jobqueue.client.client import Client
+    from jobqueue.client.program import Program
 
 
 def submit_mpi(
@@ -80,18 +82,15 @@ def submit_mpi(
     >>> future.result().hosts  # doctest: +SKIP
     ('node1', 'node2')
     """
-    from jobqueue.client.program import run_program  # few programs start others
-
     _check_count("processes_per_node", processes_per_node)
     if nodes is not None:
         _check_count("nodes", nodes)
     if timeout is not None and not timeout > 0:
         raise ConfigError(f"timeout={timeout!r}: it is seconds, more than 0, or None")
+    path, *arguments = _words(argv)
     return self.submit(
-        run_program,
-        _words(argv),
-        nodes=nodes,
-        processes_per_node=processes_per_node,
+        _program(path, nodes, processes_per_node),
+        arguments,
         env={str(name): str(value) for name, value in (env or {}).items()},
         cwd=None if cwd is None else os.fspath(cwd),
         timeout=timeout,
@@ -100,6 +99,14 @@ def submit_mpi(
         resources={**(resources or {}), "nodes": nodes or 1},
         **options,
     )
+
+
+@lru_cache(maxsize=256)
+def _program(path: str, nodes: int | None, processes_per_node: int) -> Program:
+    """Return the same object for the same program: functions are forgotten with their objects."""
+    from jobqueue.client.program import Program  # few clients start programs
+
+    return Program(path, nodes, processes_per_node)
 
 
 def _words(argv: Any) -> tuple[str, ...]:

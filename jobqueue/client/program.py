@@ -97,40 +97,62 @@ class Launch(NamedTuple):
     hostfile: str = ""
 
 
-def run_program(
-    argv: Sequence[str],
-    *,
-    nodes: int | None = None,
-    processes_per_node: int = 1,
-    env: Mapping[str, str] | None = None,
-    cwd: str | None = None,
-    timeout: float | None = None,
-    check: bool = True,
-) -> ProgramResult:
-    """Run a program and return what came of it; see `Client.submit_mpi`.
+class Program:
+    """A program to be run over the nodes of a job: the function that is submitted.
 
-    Raises
-    ------
-    ConfigError
-        There is no launcher here.
-    ProgramFailed
-        It could not be started, ended with an error, or not in time.
-    TaskCancelled
-        Nobody wants it any more; it was ended.
+    Each is one of its own, so that what its runs take is learned apart from those of others.
+
+    Parameters
+    ----------
+    path
+        The program.
+    nodes
+        How many nodes; None for all that the job has.
+    processes_per_node
+        How many processes are started on each.
     """
-    env = env or {}
-    environ = {k: v for k, v in os.environ.items() if not k.startswith(OF_A_LAUNCHER)} | dict(env)
-    hosts = job_nodes(environ)
-    if nodes is not None and nodes > len(hosts):
-        raise ProgramFailed(
-            f"the program wants {nodes} nodes, but the job has {len(hosts)}: {', '.join(hosts)}",
-            hosts=hosts,
-        )
-    few = nodes is not None and nodes < len(hosts)
-    hosts = hosts[:nodes]
-    launch = launch_of(argv, hosts, processes_per_node, env, environ, named=few)
-    with _hostfile(launch) as command:
-        return _run(command, hosts, environ, cwd, timeout, check)
+
+    def __init__(self, path: str, nodes: int | None = None, processes_per_node: int = 1) -> None:
+        self.path = path
+        self.nodes = nodes
+        self.processes_per_node = processes_per_node
+        self.__name__ = os.path.basename(path)  # of which keys of its tasks are made
+
+    def __call__(
+        self,
+        arguments: Sequence[str] = (),
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        timeout: float | None = None,
+        check: bool = True,
+    ) -> ProgramResult:
+        """Run it and return what came of it; see `Client.submit_mpi`.
+
+        Raises
+        ------
+        ConfigError
+            There is no launcher here.
+        ProgramFailed
+            It could not be started, ended with an error, or not in time.
+        TaskCancelled
+            Nobody wants it any more; it was ended.
+        """
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(OF_A_LAUNCHER)}
+        environ = {**kept, **(env or {})}
+        hosts = job_nodes(environ)
+        if self.nodes is not None and self.nodes > len(hosts):
+            raise ProgramFailed(
+                f"{self.path} wants {self.nodes} nodes, but the job has {len(hosts)}: "
+                f"{', '.join(hosts)}",
+                hosts=hosts,
+            )
+        few = self.nodes is not None and self.nodes < len(hosts)
+        hosts = hosts[: self.nodes]
+        argv = (self.path, *arguments)
+        launch = launch_of(argv, hosts, self.processes_per_node, env or {}, environ, named=few)
+        with _hostfile(launch) as command:
+            return _run(command, hosts, environ, cwd, timeout, check)
 
 
 def job_nodes(environ: Mapping[str, str]) -> tuple[str, ...]:

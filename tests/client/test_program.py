@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from jobqueue.client import program
-from jobqueue.client.program import ProgramResult, job_nodes, launch_of, run_program
+from jobqueue.client.program import Program, ProgramResult, job_nodes, launch_of
 from jobqueue.errors import ConfigError, ProgramFailed, TaskCancelled
 from jobqueue.protocol.running import running
+from jobqueue.protocol.serialize import dumps
 
 QUIET = 'if [ "$1" = --version ]; then exit; fi\n'
 """The beginning of a launcher that says nothing of itself."""
@@ -59,7 +60,7 @@ def test_inside_of_slurm_srun_starts_it(commands, two_nodes, monkeypatch):
     for name, value in (("JOB_ID", "7"), ("CPUS_ON_NODE", "8"), ("NTASKS", "9")):
         monkeypatch.setenv(f"SLURM_{name}", value)
     monkeypatch.setenv("PMI_RANK", "0")
-    result = run_program(["prog", "-v"], processes_per_node=4, env={"MINE": "1"})
+    result = Program("prog", None, 4)(["-v"], env={"MINE": "1"})
     told = result.stdout.split()
     assert Path(told[0]).name == "srun"
     assert told[1:] == [
@@ -80,7 +81,7 @@ def test_on_some_nodes_of_the_job_those_are_named(commands, two_nodes, monkeypat
     """The first ones; the lead is among them."""
     commands("srun", TELLS)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    result = run_program(["prog"], nodes=1)
+    result = Program("prog", 1)()
     assert "--nodes=1 --ntasks=1 --ntasks-per-node=1 --nodelist=n1 prog" in result.stdout
     assert result.hosts == ("n1",)
 
@@ -88,7 +89,7 @@ def test_on_some_nodes_of_the_job_those_are_named(commands, two_nodes, monkeypat
 def test_more_nodes_than_there_are_is_an_error(commands, two_nodes):
     """With the nodes that there are."""
     with pytest.raises(ProgramFailed, match="wants 3 nodes, but the job has 2: n1, n2"):
-        run_program(["prog"], nodes=3)
+        Program("prog", 3)()
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ def test_elsewhere_the_mpi_at_hand_starts_it(commands, two_nodes, version, argum
     """Each in its own words."""
     tells_version = f'if [ "$1" = --version ]; then echo "{version}"; exit; fi'
     commands("mpiexec", f'{tells_version}; cat "$2" >&2; {TELLS}')
-    result = run_program(["prog"], processes_per_node=2, env={"MINE": "1"})
+    result = Program("prog", None, 2)(env={"MINE": "1"})
     assert arguments in result.stdout
     assert result.stderr == f"{hostfile}none 1\n"
 
@@ -125,30 +126,30 @@ def test_a_failed_program_is_an_error_with_the_end_of_what_it_wrote(commands, tw
     """Unless the caller wants to look at its exit status."""
     commands("mpiexec", "echo out; seq 30 >&2; exit 3")
     with pytest.raises(ProgramFailed, match="ended with status 3 on n1, n2:\n11\n") as failed:
-        run_program(["prog"])
+        Program("prog")()
     assert (failed.value.returncode, failed.value.stdout) == (3, "out\n")
     assert failed.value.stderr.startswith("1\n")
-    assert run_program(["prog"], check=False).returncode == 3
+    assert Program("prog")(check=False).returncode == 3
 
 
 def test_what_cannot_be_started_is_an_error(commands, two_nodes, tmp_path):
     """Since its folder is not there, for one."""
     commands("mpiexec", TELLS)
     with pytest.raises(ProgramFailed, match=r"cannot be started in .*absent"):
-        run_program(["prog"], cwd=str(tmp_path / "absent"))
+        Program("prog")(cwd=str(tmp_path / "absent"))
 
 
 def test_it_runs_in_its_folder(commands, two_nodes, tmp_path):
     """Which is the worker's if none is given."""
     commands("mpiexec", "pwd")
-    assert run_program(["prog"], cwd=str(tmp_path)).stdout.strip() == str(tmp_path)
+    assert Program("prog")(cwd=str(tmp_path)).stdout.strip() == str(tmp_path)
 
 
 def test_one_that_takes_too_long_is_ended(commands, two_nodes):
     """Also if it does not want to."""
     commands("mpiexec", f'{QUIET} trap "" TERM; while true; do sleep 0.1; done')
     with pytest.raises(ProgramFailed, match=r"took more than 0\.2 s") as failed:
-        run_program(["prog"], timeout=0.2)
+        Program("prog")(timeout=0.2)
     assert failed.value.returncode is None
 
 
@@ -160,7 +161,7 @@ def test_a_cancelled_one_is_ended(commands, two_nodes, no_task, tmp_path):
     )
     running.unwanted = lambda: (tmp_path / "pid").exists()
     with pytest.raises(TaskCancelled):
-        run_program(["prog"])
+        Program("prog")()
     pid = int((tmp_path / "pid").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
@@ -170,7 +171,14 @@ def test_of_very_long_outputs_the_end_is_kept(commands, two_nodes, monkeypatch):
     """And it says how much is missing."""
     monkeypatch.setattr(program, "KEPT", 10)
     commands("mpiexec", f"{QUIET} printf 0123456789abcdef")
-    assert run_program(["prog"]).stdout == "[6 bytes before this]\n6789abcdef"
+    assert Program("prog")().stdout == "[6 bytes before this]\n6789abcdef"
+
+
+def test_each_program_is_a_function_of_its_own():
+    """With its name, and known for how long it takes."""
+    one, same, other = (dumps(Program(path, 2)) for path in ("/opt/one", "/opt/one", "/opt/other"))
+    assert one == same != other
+    assert Program("/opt/one").__name__ == "one"
 
 
 def test_a_result_is_plain(commands):

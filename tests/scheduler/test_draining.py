@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jobqueue.protocol import messages as m
-from jobqueue.scheduler.info import WorkerLeft
+from jobqueue.scheduler.info import WorkerDrains, WorkerLeft
 from jobqueue.scheduler.records import MEMORY, READY
 
 
@@ -171,7 +171,23 @@ def test_a_drain_is_heard_through_the_shell(run, site, jump):
             assert (await other.hears(m.RUN))[1][0][0] == "a"
             task = here.scheduler.state.tasks["a"]
             assert task.deaths == 0
+            drains = [event for event in here.events if isinstance(event, WorkerDrains)]
+            assert [(event.worker.name, event.reason) for event in drains] == [("w", "walltime")]
             left = [event for event in here.events if isinstance(event, WorkerLeft)]
             assert [(event.reason, event.expected) for event in left] == [("walltime", True)]
+
+    run(test())
+
+
+def test_who_drains_unasked_is_told_of_as_well(run, site, jump):
+    """The cluster's owner hears of it once, whoever has looked at the clock."""
+
+    async def test() -> None:
+        async with site() as here:
+            worker = await here.worker(time_left=20.0)
+            jump(14.5)
+            await worker.hears(m.END)
+            drains = [event for event in here.events if isinstance(event, WorkerDrains)]
+            assert [event.reason for event in drains] == ["its job's time is nearly over"]
 
     run(test())

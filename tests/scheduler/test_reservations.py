@@ -120,6 +120,28 @@ def test_a_task_lost_with_its_job_has_another_one(core):
     assert core.placed(other) == ["whole"]
 
 
+def test_a_task_whose_lead_falls_silent_has_another_job(make_core):
+    """The silent one's is not touched: the program may still run there."""
+    core = make_core(worker_ttl=8)
+    client = core.client()
+    (lead, mate), (other, last) = job(core, "1"), job(core, "2")
+    core.submit(client, "a", workers=["2"])
+    core.submit(client, "whole", resources=WHOLE)
+    assert core.placed(lead) == ["whole"]
+    core.done(other if other.assigned else last, "a", b"1")
+    for now in (4.0, 8.0, 12.0):
+        for worker in (mate, other, last):
+            core.state.heard(worker, now)
+        core.happens(core.state.look_at_silence, now)
+    assert core.placed(other) == ["whole"]
+    assert mate.reserved
+    core.happens(core.state.heard, lead, 13.0)
+    core.done(lead, "whole", b"1")
+    assert not mate.reserved
+    for peer in (client, lead, other, last):
+        core.said(peer)
+
+
 def test_what_is_cancelled_keeps_its_job_until_the_program_has_ended(core):
     """A thread cannot be made to stop, and so it may go on to use all nodes."""
     client, (lead, mate) = core.client(), job(core, "17")
