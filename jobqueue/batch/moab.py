@@ -76,6 +76,10 @@ class MoabAdapter(BatchAdapter):
         """Return `nodes_and_ppn`: resources are asked for as TORQUE wants it."""
         return {"nodes_and_ppn": True}
 
+    def launcher(self, nodes: int, cores: int) -> str:
+        """Return the pbsdsh of the TORQUE below it."""
+        return f"pbsdsh -u {super().launcher(nodes, cores)}"
+
     def submit_argv(
         self, script: str, *, count: int = 1, tag: str = "", log_directory: str | None = None
     ) -> Argv:

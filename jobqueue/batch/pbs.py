@@ -114,8 +114,8 @@ class PBSAdapter(BatchAdapter):
         Slurm's wrappers come without one.
         """
         if self._wrappers:
-            return 'srun --ntasks-per-node=1 --export=ALL /bin/bash "$JOBQUEUE_NODE_SCRIPT"'
-        return f'pbsdsh {"-u " if self._torque else ""}/bin/bash "$JOBQUEUE_NODE_SCRIPT"'
+            return f"srun --ntasks-per-node=1 --export=ALL {super().launcher(nodes, cores)}"
+        return f"pbsdsh {'-u ' if self._torque else ''}{super().launcher(nodes, cores)}"
 
     def submit_argv(
         self, script: str, *, count: int = 1, tag: str = "", log_directory: str | None = None

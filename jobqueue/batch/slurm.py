@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from jobqueue.batch.base import (
     Argv,
@@ -64,6 +64,7 @@ _SACCT_FIELDS = "JobID,State,ExitCode,Reason,NodeList"
 _SCONTROL_LIMIT = 8  # one command each: with more than this, good neighbours go without
 _SCONTROL_FIELD = re.compile(r"(?:^| )([A-Z]\w+)=(\S*)")
 _ELEMENTS = re.compile(r"(?P<array>\d+)_\[(?P<indices>[\d,-]+)(%\d+)?\]")
+_BLANKS = re.compile(r",\s+(?=\S)")
 # What sbatch says when it gave up waiting for an answer. The controller may have taken the job.
 _UNCERTAIN = re.compile(
     r"timed out|timeout|unable to contact|zero bytes were transmitted|connection (refused|failure)"
@@ -129,6 +130,11 @@ class SlurmAdapter(BatchAdapter):
         return dataclasses.replace(
             self, clusters=clusters or self.clusters, comment=comment or self.comment
         )
+
+    def job_values(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Write lists as `a,b`: of `-L a, b` sbatch would take `b` for a directive, and refuse."""
+        extra = values.get("job_extra_directives") or ()
+        return {**values, "job_extra_directives": [_without_blanks(each) for each in extra]}
 
     def submit_argv(
         self, script: str, *, count: int = 1, tag: str = "", log_directory: str | None = None
@@ -328,6 +334,17 @@ def compact(job_ids: Iterable[str]) -> list[str]:
         else:
             arrays.setdefault(element["array"], []).append(int(element["index"]))
     return plain + [f"{array}_[{','.join(range_texts(i))}]" for array, i in arrays.items()]
+
+
+def _without_blanks(directive: str) -> str:
+    """Take the blanks out of a list.
+
+    Examples
+    --------
+    >>> _without_blanks("-L scratch, home -C big"), _without_blanks('--comment="a, b"')
+    ('-L scratch,home -C big', '--comment="a, b"')
+    """
+    return directive if '"' in directive or "'" in directive else _BLANKS.sub(",", directive)
 
 
 def _said(text: str) -> str:

@@ -171,6 +171,7 @@ class _FileReader:
         self._host = host
         self.sections: dict[str, Section] = {}
         self.here: list[dict[str, Section]] = []
+        self._beside_root: list[tuple[Item, str]] = []
         self.problems: list[Problem] = []
         self.strays: list[Stray] = []
 
@@ -186,6 +187,19 @@ class _FileReader:
             elif not self._read_named_after_machines(item):
                 self.strays += self._strays(item, item.key)
                 self._top_level(item)
+        if self._beside_root:
+            self._not_root(self._beside_root)
+
+    def _not_root(self, entries: list[tuple[Item, str]]) -> None:
+        """Say once what is wrong with sections that stand below other keys than the root."""
+        item, inner = entries[0]
+        also = f", nor are {len(entries) - 1} more keys" if len(entries) > 1 else ""
+        self._problem(
+            item.line,
+            f"'{item.key}' is not '{ROOT}'{also}; if it is a name of machines, write it below "
+            f"'{ROOT}:' and '{SITES}:', as '{item.key}*:'; else write its section {inner!r} "
+            f"below '{ROOT}:' under a name of its own, and choose it by config_name",
+        )
 
     def _read_named_after_machines(self, item: Item) -> bool:
         """Read an entry that begins this machine's name, and tell whether it is one.
@@ -211,13 +225,7 @@ class _FileReader:
         elif name in _FOREIGN or (self._lenient and not misspelt):
             return
         elif not misspelt and (meant := self._strays(item, item.key)):
-            inner = meant[0].path.rpartition(".")[2]
-            self._problem(
-                item.line,
-                f"'{item.key}' is not '{ROOT}'; if it is a name of machines, write it below "
-                f"'{ROOT}:' and '{SITES}:', as '{item.key}*:'; else write its section {inner!r} "
-                f"below '{ROOT}:' under a name of its own, and choose it by config_name",
-            )
+            self._beside_root.append((item, meant[0].path.rpartition(".")[2]))
         else:
             hint = did_you_mean(item.key, [ROOT]) or f"; only '{ROOT}' is read here"
             self._problem(item.line, f"unknown top level '{item.key}'{hint}")

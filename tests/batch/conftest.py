@@ -97,6 +97,12 @@ def _job(*, state: str, cause: str | None = None, **rest: Any) -> JobStatus:
 SYSTEMS = {name: _system(name) for name in ADAPTERS}
 
 
+@pytest.fixture
+def every_system() -> Mapping[str, System]:
+    """All systems, by the names of their recordings."""
+    return SYSTEMS
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a test each system, and each of its recordings of the kind that its marker names.
 
