@@ -20,6 +20,12 @@ TESTED_THROUGH = {
     "jobqueue/batch/qstat.py": "batch/test_pbs.py",
     "jobqueue/batch/bjobs.py": "batch/test_lsf.py",
     "jobqueue/batch/moab.py": "batch/test_conformance.py",
+    # graphs on a cluster, and in this process
+    "jobqueue/client/collections.py": "client/test_graphs.py",
+    "jobqueue/client/default.py": "client/test_graphs.py",
+    "jobqueue/multiprocessing.py": "client/test_graphs.py",
+    "jobqueue/sync.py": "cluster/test_in_process.py",
+    "jobqueue/threaded.py": "cluster/test_in_process.py",
     # the batch system for machines without one is driven as a user's pool drives it
     "jobqueue/batch/embedded_daemon.py": "batch/test_embedded.py",
     "jobqueue/batch/embedded_store.py": "batch/test_embedded.py",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from jobqueue.client.control import Control
+from jobqueue.client.collections import Collections
 from jobqueue.client.future import Future
 from jobqueue.client.mpi import submit_mpi
 from jobqueue.client.nested import futures_in
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jobqueue.client.executor import ClientExecutor
 
 
-class Client(Control):
+class Client(Collections):
     """Submits tasks and gathers their results.
 
     Parameters
@@ -38,6 +38,8 @@ class Client(Control):
         Seconds to reach the scheduler.
     name
         For messages.
+    set_as_default
+        Whether dask computes with it, until it is closed.
     **cluster_options
         Without an address: keywords of the `LocalCluster`, such as ``n_workers=4``.
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 
 from jobqueue.client import destination
 from jobqueue.client.connection import Connection
+from jobqueue.client.default import default
 from jobqueue.client.destination import Destination
 from jobqueue.client.protocols import ClusterLike
 from jobqueue.client.results import Results
@@ -74,6 +75,7 @@ class Session:
         asynchronous: bool = False,
         timeout: Timeout = CONNECT_TIMEOUT,
         name: str = "client",
+        set_as_default: bool = True,
         **cluster_options: Any,
     ) -> None:
         self.name = name
@@ -111,6 +113,7 @@ class Session:
         # collected, and lets its cluster be.
         connection = self._connection = Connection(
             on_outage=lambda failure: waits.on_outage(failure),
+            on_stranded=lambda some: waits.on_stranded(some),
             on_closed=lambda reason: waits.on_closed(reason),
         )
         waits = self._waits = Waits(connection)
@@ -123,6 +126,7 @@ class Session:
         self._forked = False
         self._number = next(_numbers)
         _sessions[self._number] = self
+        self._set_as_default = set_as_default
         if not asynchronous:
             self._loop_thread = LoopThread.shared()
             try:
@@ -141,6 +145,8 @@ class Session:
                 await self.cluster
             await self._connection.start(await self._connect())
             self._submission.start()
+            if self._set_as_default:
+                default.add(self)
         return self
 
     async def _connect(self) -> Comm:
@@ -199,7 +205,9 @@ class Session:
             if client is None or client._book.closed is not None:
                 where = Destination(tuple(host.scheduler_addresses), host.credentials, "task")
                 try:
-                    client = host.clients["client"] = cls(where, name=f"tasks of {host.name}")
+                    client = host.clients["client"] = cls(
+                        where, name=f"tasks of {host.name}", set_as_default=False
+                    )
                 except CommError as error:
                     raise ConnectionLost(f"no connection for tasks: {error}") from error
             return client
@@ -217,6 +225,7 @@ class Session:
         return self._sync(self._close())
 
     async def _close(self) -> None:
+        default.remove(self)
         self._waits.end(ClientClosed("the client is closed: make a new one, and submit again"))
         await self._connection.close()
         if self._owns_cluster and self.cluster is not None:

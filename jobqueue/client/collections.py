@@ -1,0 +1,240 @@
+"""A client's part about graphs: what dask and people write down, computed on the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from jobqueue.client.control import Control
+from jobqueue.client.future import Future
+from jobqueue.client.graphs import GraphSubmission, task_options_of
+from jobqueue.client.options import annotate, task_options
+from jobqueue.errors import ConfigError
+from jobqueue.graph.dask_graph import no_collection
+from jobqueue.graph.plan import nest
+from jobqueue.graph.prepare import Prepared, prepare
+
+
+class Collections(Control):
+    """Graphs and collections; see `jobqueue.client.client.Client`."""
+
+    if TYPE_CHECKING:  # the class that stands on this one has it
+
+        def gather(self, futures: Any) -> Any: ...  # noqa: D102
+
+    def get(self, dsk: Any, keys: Any, **kwargs: Any) -> Any:
+        """Compute some keys of a graph on the workers; to be awaited if asynchronous.
+
+        This is what dask calls: ``x.compute(scheduler=client.get)``.
+
+        Parameters
+        ----------
+        dsk
+            A dict of keys and tasks such as ``{"x": 1, "y": (add, "x", 2)}``, or what dask hands to
+            a scheduler.
+        keys
+            A key, or a list of keys or of such lists.
+        **kwargs
+            Of other schedulers; without effect.
+
+        Returns
+        -------
+        Any
+            The results, in the nesting of `keys`.
+
+        Raises
+        ------
+        GraphError
+            It is no graph, or has a cycle, or lacks a key: before anything is run.
+        SerializationError
+            A task cannot be pickled; the message names its key.
+        Exception
+            Whatever a task raised.
+
+        Examples
+        --------
+        >>> client.get({"x": 1, "y": (max, "x", 2)}, ["y", ["x"]])  # doctest: +SKIP
+        [2, [1]]
+        """
+        prepared, futures = self._send_graph(dsk, keys)
+        if self.asynchronous:
+            return self._get_async(prepared, futures)
+        return prepared.results(
+            dict(zip(futures, self.gather(list(futures.values())), strict=True))
+        )
+
+    async def _get_async(self, prepared: Prepared, futures: Mapping[Hashable, Future]) -> Any:
+        values = await self.gather(list(futures.values()))
+        return prepared.results(dict(zip(futures, values, strict=True)))
+
+    def _send_graph(self, dsk: Any, keys: Any) -> tuple[Prepared, dict[Hashable, Future]]:
+        self._check_open()
+        prepared = prepare(dsk, keys)
+        with no_collection():
+            sending = GraphSubmission(
+                self, prepared, task_options_of(prepared.options, _options_of)
+            )
+            return prepared, sending.send()
+
+    def _futures_of(self, dsk: Any, keys: Any, **kwargs: Any) -> Any:
+        """Answer as `get` does, with futures in place of results."""
+        prepared, futures = self._send_graph(dsk, keys)
+        small = prepared.graph.small
+        return nest(
+            keys,
+            {
+                key: small[target] if target in small else futures[target]
+                for key, target in prepared.found.items()
+            },
+        )
+
+    def compute(
+        self,
+        collections: Any,
+        *,
+        sync: bool = False,
+        optimize_graph: bool = True,
+        priority: float | None = 0,
+        retries: int | None = 0,
+        workers: str | Collection[str] | None = None,
+        allow_other_workers: bool = False,
+        resources: Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Compute dask collections; return futures of their values.
+
+        Parameters
+        ----------
+        collections
+            A collection of dask's, or a list or tuple of them. What is none is handed back as it
+            is.
+        sync
+            Whether to wait, and return the values themselves.
+        optimize_graph
+            Whether dask is to optimize the graph first.
+        priority, retries, workers, allow_other_workers, resources
+            As for `Client.submit`, for all of its tasks.
+        **kwargs
+            For dask's ``compute``.
+
+        Raises
+        ------
+        ConfigError
+            dask is not installed, or an option cannot be meant so.
+
+        Examples
+        --------
+        >>> total = client.compute(array.sum())  # doctest: +SKIP
+        >>> total.result()  # doctest: +SKIP
+        """
+        several = isinstance(collections, list | tuple)
+        with annotate(
+            priority=priority,
+            retries=retries,
+            workers=workers,
+            allow_other_workers=allow_other_workers,
+            resources=resources,
+        ):
+            found = _computed(
+                self, list(collections) if several else [collections], optimize_graph, kwargs
+            )
+        result = found if several else found[0]
+        return self.gather(result) if sync else result
+
+    def persist(
+        self,
+        collections: Any,
+        *,
+        optimize_graph: bool = True,
+        priority: float | None = 0,
+        retries: int | None = 0,
+        workers: str | Collection[str] | None = None,
+        allow_other_workers: bool = False,
+        resources: Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Compute dask collections, and keep the parts on the workers.
+
+        Returns at once, with collections whose parts are futures; they are there as long as one of
+        these collections is.
+
+        Parameters
+        ----------
+        collections
+            A collection of dask's, or a list or tuple of them.
+        optimize_graph, priority, retries, workers, allow_other_workers, resources, **kwargs
+            As for `compute`.
+
+        Raises
+        ------
+        ConfigError
+            dask is not installed, or an option cannot be meant so.
+
+        Examples
+        --------
+        >>> frame = client.persist(frame)  # doctest: +SKIP
+        """
+        dask = _dask()
+        several = isinstance(collections, list | tuple)
+        with annotate(
+            priority=priority,
+            retries=retries,
+            workers=workers,
+            allow_other_workers=allow_other_workers,
+            resources=resources,
+        ):
+            found = dask.persist(
+                *(collections if several else [collections]),
+                scheduler=lambda dsk, keys, **more: self._futures_of(dsk, keys),
+                optimize_graph=optimize_graph,
+                **kwargs,
+            )
+        return type(collections)(found) if several else found[0]
+
+
+def _dask() -> Any:
+    try:
+        import dask
+    except ImportError as error:
+        raise ConfigError(
+            f"dask is not installed ({error}): pip install 'jobqueue[dask]'"
+        ) from None
+    return dask
+
+
+def _options_of(marks: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what `dask.annotate` gave to a task as options of ours; the rest are tags."""
+    given = dict(marks)
+    return task_options(
+        **{name: given.pop(name, None) for name in _OPTIONS},
+        allow_other_workers=bool(given.pop("allow_other_workers", False)),
+        actor=False,
+        tags={name: str(one) for name, one in given.items()} or None,
+    )
+
+
+_OPTIONS = ("priority", "retries", "workers", "resources", "pool")
+
+
+def _computed(
+    client: Collections, collections: list[Any], optimize_graph: bool, kwargs: dict[str, Any]
+) -> list[Any]:
+    """Return futures of the values of collections, in their order."""
+    dask = _dask()
+    from dask import base
+
+    def futures(dsk: Any, keys: Any, **more: Any) -> Any:
+        return client._futures_of(dsk, keys)
+
+    if hasattr(base, "collections_to_expr"):  # asks for one key each, which holds all of the value
+        options = {"traverse": False, "optimize_graph": optimize_graph, **kwargs}
+        return list(dask.compute(*collections, scheduler=futures, **options))
+    ours = {place: one for place, one in enumerate(collections) if dask.is_dask_collection(one)}
+    dsk = dict(cast(Any, base).collections_to_dsk(list(ours.values()), optimize_graph))
+    last: dict[int, str] = {}
+    for place, one in ours.items():
+        finalize, extra = one.__dask_postcompute__()
+        last[place] = f"finalize-{place}-{id(one):x}"
+        dsk[last[place]] = (finalize, one.__dask_keys__(), *extra)
+    found = dict(zip(last, client._futures_of(dsk, list(last.values())), strict=True))
+    return [found.get(place, one) for place, one in enumerate(collections)]

@@ -1,0 +1,77 @@
+"""The client that dask computes with, unless it is told otherwise: the newest one that is open.
+
+dask's configuration holds one object of ours as its ``scheduler`` for as long as there is such a
+client. It does not keep any client alive.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
+
+from jobqueue.client.on_import import on_import
+from jobqueue.errors import ClientClosed
+
+if TYPE_CHECKING:
+    from jobqueue.client.session import Session
+
+_NOTHING = object()
+
+
+class Default:
+    """What stands in dask's configuration."""
+
+    def __init__(self) -> None:
+        self._clients: list[weakref.ref[Session]] = []
+        self._before: object = _NOTHING  # what stood there
+
+    @property
+    def __self__(self) -> Session | None:
+        """The client: dask looks there for a ``persist``."""
+        for ref in reversed(self._clients):
+            client = ref()
+            if client is not None and client._open:
+                return client
+        return None
+
+    def __call__(self, dsk: Any, keys: Any, **kwargs: Any) -> Any:
+        """Compute as dask asks."""
+        client = self.__self__
+        if client is None:
+            raise ClientClosed("there is no open client to compute with: make a new one")
+        return cast(Any, client).get(dsk, keys, **kwargs)
+
+    def add(self, client: Session) -> None:
+        """Make a client the default."""
+        self._clients.append(weakref.ref(client, self._forget))
+        on_import("dask.config", self._enter)
+
+    def remove(self, client: Session) -> None:
+        """Let the one before it be the default again."""
+        self._clients = [ref for ref in self._clients if ref() is not client]
+        self._leave()
+
+    def _forget(self, gone: weakref.ref[Session]) -> None:
+        if gone in self._clients:
+            self._clients.remove(gone)
+        self._leave()
+
+    def _enter(self, dask_config: ModuleType) -> None:
+        config = dask_config.config
+        if self._clients and config.get("scheduler") is not self:
+            self._before = config.get("scheduler", _NOTHING)
+            config["scheduler"] = self
+
+    def _leave(self) -> None:
+        dask_config = sys.modules.get("dask.config")
+        if self._clients or dask_config is None or dask_config.config.get("scheduler") is not self:
+            return
+        if self._before is _NOTHING:
+            del dask_config.config["scheduler"]
+        else:
+            dask_config.config["scheduler"] = self._before
+
+
+default = Default()

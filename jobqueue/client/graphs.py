@@ -1,0 +1,186 @@
+"""Graphs on the cluster: steps leave as tasks, and only what was asked for has futures here.
+
+Tasks are sent in the order in which they are to be run, which is the order in which the scheduler
+runs equals. All of them are wanted by this client until those that need them have been sent; after
+that only the ones that were asked for are, so that results go when they have been used.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, cast
+
+from jobqueue.client.calls import dumps_arguments, function_name
+from jobqueue.client.future import Future
+from jobqueue.client.submission import BATCH, Item, Options
+from jobqueue.errors import SerializationError
+from jobqueue.graph.prepare import Prepared
+from jobqueue.graph.programs import Ref
+from jobqueue.graph.programs import value as as_it_is
+from jobqueue.graph.steps import Step
+from jobqueue.protocol import messages as m
+from jobqueue.protocol import references
+
+if TYPE_CHECKING:
+    from jobqueue.client.client import Client
+    from jobqueue.client.collections import Collections
+
+
+class GraphSubmission:
+    """Sends the steps of one graph.
+
+    Parameters
+    ----------
+    client
+        Whose tasks they will be.
+    prepared
+        The graph.
+    options_of
+        The options of a task, by its key in the graph; None for none.
+    """
+
+    def __init__(
+        self,
+        client: Collections,
+        prepared: Prepared,
+        options_of: Callable[[Hashable], Options] = lambda key: None,
+    ) -> None:
+        self._own = cast("Client", client)
+        self._submission = client._submission
+        self._connection = client._connection
+        self._prepared = prepared
+        self._steps = prepared.graph.steps
+        self._options_of = options_of
+        self._outputs = set(prepared.outputs())
+        self._fids: dict[int, tuple[bytes, str]] = {}
+        self._names: dict[Hashable, str] = {}  # of tasks that are sent and wanted
+        self._futures: dict[Hashable, Future] = {}
+        self._uses = Counter(one for key in prepared.order for one in self._steps[key].inputs)
+
+    def send(self) -> dict[Hashable, Future]:
+        """Send everything; return the futures of what was asked for, by key in the graph.
+
+        Raises
+        ------
+        SerializationError
+            A function or an argument cannot be pickled; the message names the key in the graph.
+        """
+        order = self._prepared.order
+        with ExitStack() as stack:
+            try:
+                for start in range(0, len(order), BATCH):
+                    self._send_batch(order[start : start + BATCH], stack)
+            finally:
+                self._release(list(self._names))  # of what ended too early, all that was sent
+        return {key: self._futures[key] for key in self._prepared.outputs()}
+
+    def _send_batch(self, keys: list[Hashable], stack: ExitStack) -> None:
+        own_keys = self._submission._check_open()
+        messages: list[tuple[bytes, Options, list[Item]]] = []
+        outputs: list[tuple[Hashable, str]] = []
+        alive: list[Any] = []
+        for key in keys:
+            step = self._steps[key]
+            ref = self._prepared.graph.refs.get(key)
+            if step.function is as_it_is and type(step.args[0]) is Future:
+                self._stand_in(key, ref, step.args[0])
+                continue
+            fid, arguments, inputs = self._pack(key, step, stack, alive)
+            name = own_keys.new(readable(key))
+            if ref is not None:
+                ref.key = name
+            self._names[key] = name
+            if key in self._outputs:
+                outputs.append((key, name))
+            options = self._options_of(key)
+            if messages and messages[-1][0] == fid and messages[-1][1] == options:
+                messages[-1][2].append((name, arguments, inputs))
+            else:
+                messages.append((fid, options, [(name, arguments, inputs)]))
+        states = self._connection.book.open_all([name for _, name in outputs])
+        for (key, _), state in zip(outputs, states, strict=True):
+            self._futures[key] = Future(self._own, state)
+            del self._names[key]
+        self._connection.say(*((m.SUBMIT, *message) for message in messages))
+        self._release(self._used_up(keys))
+
+    def _pack(
+        self, key: Hashable, step: Step, stack: ExitStack, alive: list[Any]
+    ) -> tuple[bytes, Any, tuple[str, ...] | None]:
+        """Return what of a step travels: its function's id, its arguments, its inputs."""
+        try:
+            fid, name = self._function(step.function, stack)
+            with references.recording() as found:
+                arguments = dumps_arguments(step.args, step.kwargs or {}, name)
+        except SerializationError as error:
+            raise SerializationError(f"task {key!r}: {error}") from error.__cause__
+        if not found:
+            return fid, arguments, None
+        futures = [one for one in found if type(one) is Future]
+        inputs = dict.fromkeys(one.key for one in found if type(one) is Ref)
+        if futures:
+            alive.extend(futures)
+            inputs.update(dict.fromkeys(self._submission._input_keys(self._own, futures)))
+        return fid, arguments, tuple(inputs)
+
+    def _function(self, function: Callable[..., Any], stack: ExitStack) -> tuple[bytes, str]:
+        known = self._fids.get(id(function))
+        if known is None:
+            fid = stack.enter_context(self._submission._functions.keeping(function))
+            known = self._fids[id(function)] = (fid, function_name(function))
+        return known
+
+    def _stand_in(self, key: Hashable, ref: Ref | None, future: Future) -> None:
+        """Have a future, which the graph holds, stand for its key."""
+        [name] = self._submission._input_keys(self._own, [future])
+        if ref is not None:
+            ref.key = name
+        if key in self._outputs:
+            self._futures[key] = Future(self._own, self._submission.want(name))
+
+    def _used_up(self, keys: list[Hashable]) -> list[Hashable]:
+        """Return the tasks of which all that need them have been sent, with these."""
+        done, uses = [], self._uses
+        for key in keys:
+            for one in self._steps[key].inputs:
+                uses[one] -= 1
+                if not uses[one] and one in self._names:
+                    done.append(one)
+        return done
+
+    def _release(self, keys: list[Hashable]) -> None:
+        if keys:
+            names = [self._names.pop(key) for key in keys]
+            self._connection.say((m.RELEASE, names))
+
+
+def readable(key: Hashable) -> str:
+    """Return a key of a graph as the beginning of a task's name.
+
+    Examples
+    --------
+    >>> readable(("sum-3fa", 0, 2))
+    'sum-3fa-0-2'
+    """
+    if type(key) is str:
+        return key
+    return "-".join(map(str, key)) if type(key) is tuple else str(key)
+
+
+def task_options_of(
+    marks: Mapping[Hashable, dict[str, Any]], read: Callable[[dict[str, Any]], Options]
+) -> Callable[[Hashable], Options]:
+    """Return a function from keys to options, which are read once for each set of annotations."""
+    known: dict[int, Options] = {}
+
+    def options_of(key: Hashable) -> Options:
+        mark = marks.get(key)
+        if mark is None:
+            return None
+        if id(mark) not in known:
+            known[id(mark)] = read(mark)
+        return known[id(mark)]
+
+    return options_of

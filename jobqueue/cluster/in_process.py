@@ -1,0 +1,137 @@
+"""Graphs run in this process, by the scheduler's core itself: one worker, no network, no pickles.
+
+The core says what to run next and what nobody needs any more, as it does on a cluster; here that is
+done at once, or by some threads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import Any, NamedTuple
+
+from jobqueue.graph.prepare import Prepared
+from jobqueue.graph.programs import resolve
+from jobqueue.graph.steps import Step
+from jobqueue.protocol import messages as m
+from jobqueue.scheduler.records import ClientRecord, WorkerRecord
+from jobqueue.scheduler.state import SchedulerState
+
+FID = b"steps of a graph"
+
+
+class Ended(NamedTuple):
+    """What came of a step.
+
+    Parameters
+    ----------
+    number
+        Its place in the order.
+    value
+        What it returned.
+    error
+        What it raised, or None.
+    seconds
+        How long it took.
+    """
+
+    number: int
+    value: Any
+    error: BaseException | None
+    seconds: float
+
+
+class InProcess:
+    """Runs one graph.
+
+    Parameters
+    ----------
+    prepared
+        The graph.
+    threads
+        How many to use; 0 for the one that asks.
+    """
+
+    def __init__(self, prepared: Prepared, threads: int = 0) -> None:
+        self._prepared = prepared
+        self._threads = threads
+        self._numbers = {key: number for number, key in enumerate(prepared.order)}
+        self._values: dict[Hashable, Any] = {}
+        self._ended: SimpleQueue[Ended] = SimpleQueue()
+        self._core = SchedulerState(inline_limit=0)
+        self._client = ClientRecord("here", 0)
+        self._worker = WorkerRecord("here", max(1, threads))
+        self._core.add_client(self._client)
+        self._core.add_functions(self._client, [(FID, "step", b"")])
+        self._core.add_worker(self._worker, 0.0)
+
+    def run(self) -> Any:
+        """Run it; return the results in the nesting of what was asked for.
+
+        Raises
+        ------
+        Exception
+            Whatever a step raised, with a note that says its key in the graph.
+        """
+        prepared = self._prepared
+        steps, numbers = prepared.graph.steps, self._numbers
+        items = [
+            (str(number), b"", tuple([str(numbers[one]) for one in steps[key].inputs]))
+            for number, key in enumerate(prepared.order)
+        ]
+        self._core.submit(self._client, FID, None, items)
+        wanted = {numbers[key] for key in prepared.outputs()}
+        self._core.release(self._client, [k for k, _, _ in items if int(k) not in wanted])
+        if not self._threads:
+            return self._work(wanted, self._call)
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="jobqueue-graph") as pool:
+            try:
+                return self._work(wanted, lambda *step: pool.submit(self._call, *step))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _work(self, wanted: set[int], start: Callable[[int, Step], object]) -> Any:
+        while wanted:
+            self._begin(start)
+            number, value, error, seconds = self._ended.get()
+            key = self._prepared.order[number]
+            if error is not None:
+                error.add_note(f"in the task {key!r} of the graph")
+                raise error
+            self._values[key] = value
+            wanted.discard(number)
+            self._core.done(self._worker, [(str(number), None, 0, seconds)])
+            self._client.take_messages()
+        return self._prepared.results(self._values)
+
+    def _begin(self, start: Callable[[int, Step], object]) -> None:
+        """Do what the core says."""
+        order, steps = self._prepared.order, self._prepared.graph.steps
+        self._core.settle()
+        self._core.talking.clear()
+        for operation, *fields in self._worker.take_messages():
+            if operation == m.FREE:
+                for name in fields[0]:
+                    self._values.pop(order[int(name)], None)
+            elif operation == m.RUN:
+                for name, *_ in fields[0]:
+                    start(int(name), steps[order[int(name)]])
+
+    def _call(self, number: int, step: Step) -> None:
+        begun = time.perf_counter()
+        value, error = None, None
+        try:
+            args: Any = step.args
+            kwargs: Any = step.kwargs or {}
+            if step.inputs:
+                args = [resolve(arg, self._values) for arg in args]
+                kwargs = {name: resolve(arg, self._values) for name, arg in kwargs.items()}
+            value = step.function(*args, **kwargs)
+        except BaseException as raised:
+            if not self._threads and not isinstance(raised, Exception):
+                raise  # Ctrl-C is for whoever asked
+            error = raised
+        self._ended.put(Ended(number, value, error, time.perf_counter() - begun))

@@ -1,0 +1,1 @@
+"""Graphs of tasks: what dask and people write down, as steps that can be run anywhere."""

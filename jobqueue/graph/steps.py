@@ -1,0 +1,315 @@
+"""Graphs as people write them, read into steps.
+
+A graph is a dict. A value that is a tuple whose first element is callable is a call of that; a
+hashable that is a key of the graph means that key's result, also inside of lists and of calls in
+arguments; all else is data. (The format is dask's: https://docs.dask.org/en/stable/spec.html.)
+"""
+
+from __future__ import annotations
+
+import functools
+import pickle
+import sys
+import types
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+from jobqueue.graph.programs import Call, Program, Ref, make_list, value
+
+SMALL = (type(None), bool, int, float, complex)
+"""Data of these types stands in the arguments of who wants it, and is no step of its own."""
+
+
+class Step:
+    """One task of a graph.
+
+    Attributes
+    ----------
+    function, args, kwargs
+        The call; for what arguments may hold see `programs`.
+    inputs
+        Keys of the steps whose results it needs.
+    deep
+        Whether references may stand inside of containers.
+    """
+
+    __slots__ = ("args", "deep", "function", "inputs", "kwargs")
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None = None,
+        inputs: tuple[Hashable, ...] = (),
+        deep: bool = False,
+    ) -> None:
+        self.function = function
+        self.args = args
+        self.kwargs = kwargs
+        self.inputs = inputs
+        self.deep = deep
+
+
+class Graph:
+    """Steps by key, and what else their keys may stand for.
+
+    Attributes
+    ----------
+    steps
+        By key.
+    same
+        Keys that stand for another key.
+    small
+        Data of little size, by key.
+    refs
+        The references to each key.
+    programs
+        By what they consist of.
+    keys
+        Those of the graph as it was written.
+    callables
+        Those that were looked at, see `by_value`.
+    """
+
+    def __init__(self, keys: Any) -> None:
+        self.steps: dict[Hashable, Step] = {}
+        self.same: dict[Hashable, Hashable] = {}
+        self.small: dict[Hashable, Any] = {}
+        self.refs: dict[Hashable, Ref] = {}
+        self.programs: dict[tuple[Any, ...], Program] = {}
+        self.keys = keys
+        self.callables: dict[int, tuple[Any, bool]] = {}
+
+    def target(self, key: Hashable) -> Hashable:
+        """Return the key of the step that a key stands for in the end.
+
+        Raises
+        ------
+        KeyError
+            It stands for itself, by way of others: the argument is the whole circle.
+        """
+        if key not in self.same:
+            return key
+        path = [key]
+        while (key := self.same[path[-1]]) in self.same:
+            if key in path:
+                raise KeyError([*path[path.index(key) :], key])
+            path.append(key)
+        for one in path:
+            self.same[one] = key
+        return key
+
+
+class Slot:
+    """The result of a call, while the program that it is part of is being written."""
+
+    __slots__ = ("place",)
+
+    def __init__(self, place: int) -> None:
+        self.place = place
+
+
+class Reader:
+    """Reads one step.
+
+    Parameters
+    ----------
+    graph
+        What it is part of.
+
+    Attributes
+    ----------
+    inputs
+        Keys that were met, in order.
+    deep
+        Whether one was met inside of a container.
+    """
+
+    __slots__ = ("_calls", "_parameters", "deep", "graph", "inputs")
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.inputs: dict[Hashable, None] = {}
+        self.deep = False
+        self._calls: list[Call] = []
+        self._parameters: list[Any] = []
+
+    def ref(self, key: Hashable) -> Any:
+        """Return what stands for the result of a key."""
+        graph = self.graph
+        if key in graph.same:
+            key = graph.target(key)
+        if key in graph.small:
+            return graph.small[key]
+        self.inputs[key] = None
+        ref = graph.refs.get(key)
+        if ref is None:
+            ref = graph.refs[key] = Ref(key)
+        return ref
+
+    def data(self, one: Any) -> Any:
+        """Return a value as it stands in arguments; functions without a name are steps."""
+        if type(one) not in _FUNCTIONS or not by_value(one, self.graph.callables):
+            return one
+        key = ("function", id(one))
+        self.graph.steps.setdefault(key, Step(value, (one,)))
+        return self.ref(key)
+
+    def call(
+        self,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Slot:
+        """Add a call to the program; return what stands for its result."""
+        kwargs = kwargs or {}
+        numbers = tuple(map(self._number, (*args, *kwargs.values())))
+        self._calls.append(Call(function, numbers, tuple(kwargs)))
+        return Slot(len(self._calls) - 1)
+
+    def _number(self, arg: Any) -> int:
+        if type(arg) is Slot:
+            return ~arg.place
+        self._parameters.append(arg)
+        return len(self._parameters) - 1
+
+    def container(
+        self, make: Callable[..., Any], plain: Callable[[list[Any]], Any], items: list[Any]
+    ) -> Any:
+        """Return a container of what was read; made by a call if it holds results of calls."""
+        if any(type(item) is Slot for item in items):
+            return self.call(make, items)
+        self.deep = True
+        return plain(items)
+
+    def step(
+        self,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Step:
+        """Return the step whose arguments were read."""
+        if self._calls or any(type(arg) is Slot for arg in args):
+            self.call(function, args, kwargs)
+            return self.program()
+        return Step(
+            function, tuple(args), dict(kwargs or {}) or None, tuple(self.inputs), self.deep
+        )
+
+    def is_last(self, slot: Slot) -> bool:
+        """Return whether it stands for the result of the last call."""
+        return slot.place == len(self._calls) - 1
+
+    def program(self) -> Step:
+        """Return the step of all calls that were added."""
+        calls = self._calls
+        if len(calls) == 1:  # by the function itself, whose name says more
+            function, _, names = calls[0]
+            first = len(self._parameters) - len(names)
+            named = dict(zip(names, self._parameters[first:], strict=True))
+            args = tuple(self._parameters[:first])
+            return Step(function, args, named or None, tuple(self.inputs), self.deep)
+        signature = tuple((id(function), args, names) for function, args, names in calls)
+        program = self.graph.programs.get(signature)
+        if program is None:
+            program = self.graph.programs[signature] = Program(calls)
+        return Step(program, tuple(self._parameters), None, tuple(self.inputs), self.deep)
+
+
+_FUNCTIONS = (types.FunctionType, functools.partial, type)
+
+
+def by_value(function: Any, known: dict[int, tuple[Any, bool]]) -> bool:
+    """Return whether a function is pickled whole, rather than by its name.
+
+    Parameters
+    ----------
+    function
+        A callable.
+    known
+        Those that were looked at before.
+    """
+    seen = known.get(id(function))
+    if seen is None:
+        partial = isinstance(function, functools.partial)
+        seen = known[id(function)] = (function, _holds(function) if partial else _unnamed(function))
+    return seen[1]
+
+
+def _unnamed(function: Any) -> bool:
+    """Return whether a function or class is not to be found under its name, or in `__main__`."""
+    module = getattr(function, "__module__", None)
+    if module == "__main__":
+        return True
+    found: Any = sys.modules.get(module or "")
+    for name in function.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is not function
+
+
+def _holds(function: functools.partial[Any]) -> bool:
+    """Return whether a partial holds what has no name."""
+    try:
+        return b"__main__" in pickle.dumps(function, 5)
+    except Exception:
+        return True
+
+
+def read_graph(dsk: Mapping[Hashable, Any]) -> Graph:
+    """Read a graph that is a mapping of plain values.
+
+    Examples
+    --------
+    >>> graph = read_graph({"x": 1, "y": (abs, "x"), "z": "y"})
+    >>> graph.small, graph.same, graph.steps["y"].args
+    ({'x': 1}, {'z': 'y'}, (1,))
+    """
+    graph = Graph(dsk)
+    for key, one in dsk.items():
+        note_plain(graph, key, one)
+    for key, one in dsk.items():
+        if key not in graph.small and key not in graph.same:
+            graph.steps[key] = plain_step(graph, one)
+    return graph
+
+
+def note_plain(graph: Graph, key: Hashable, one: Any) -> None:
+    """Note a value that is no step: a small one, or the name of another."""
+    if type(one) in SMALL:
+        if one is None or not _is_key(graph, one) or one == key:
+            graph.small[key] = one
+        else:
+            graph.same[key] = one
+    elif not is_call(one) and _is_key(graph, one) and one != key:
+        graph.same[key] = one
+
+
+def is_call(one: Any) -> bool:
+    """Return whether a value means a call."""
+    return type(one) is tuple and bool(one) and callable(one[0])
+
+
+def plain_step(graph: Graph, one: Any) -> Step:
+    """Return the step that a plain value means."""
+    reader = Reader(graph)
+    if is_call(one):
+        return reader.step(one[0], [read_plain(reader, arg) for arg in one[1:]])
+    if type(one) is list:
+        return reader.step(value, [read_plain(reader, one)])
+    return Step(value, (one,))
+
+
+def read_plain(reader: Reader, one: Any) -> Any:
+    """Return what a value means that stands in arguments."""
+    if is_call(one):
+        return reader.call(one[0], [read_plain(reader, arg) for arg in one[1:]])
+    if type(one) is list:
+        return reader.container(make_list, list, [read_plain(reader, item) for item in one])
+    return reader.ref(one) if _is_key(reader.graph, one) else reader.data(one)
+
+
+def _is_key(graph: Graph, one: Any) -> bool:
+    try:
+        return one in graph.keys
+    except TypeError:  # cannot be hashed
+        return False

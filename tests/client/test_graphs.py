@@ -1,0 +1,124 @@
+"""Graphs and dask's collections on a cluster of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from operator import add
+from typing import Any
+
+import pytest
+
+from jobqueue import Client
+from jobqueue import multiprocessing as processes
+from jobqueue.client.default import default
+from jobqueue.errors import ClientClosed, GraphError, SerializationError
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with Client(n_workers=2, threads_per_worker=1) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def da() -> Any:
+    return pytest.importorskip("dask.array")
+
+
+def test_a_graph_by_hand(client: Client):
+    """Results in the nesting of the keys; data, names, lists, calls in calls."""
+    dsk = {"x": 1, "y": 2, "z": (add, "x", "y"), ("l", 0): ["z", (add, "z", "z")], "n": ("l", 0)}
+    assert client.get(dsk, ["z", ["n", ["x"]]]) == [3, [[3, 6], [1]]]
+    assert client.get(dsk, "z") == 3
+
+
+def test_nothing_is_run_of_a_graph_that_is_wrong(client: Client):
+    """A cycle, a missing key, a task that cannot be pickled: each with its keys."""
+    with pytest.raises(GraphError, match="'a' needs 'b' needs 'a'"):
+        client.get({"a": (add, "b", 1), "b": (add, "a", 1)}, "a")
+    with pytest.raises(GraphError, match="no key 'q'"):
+        client.get({"a": 1}, ["a", "q"])
+    with pytest.raises(SerializationError, match="task 'f'"):
+        client.get({"f": (id, sys._getframe())}, "f")
+    assert client.get({"a": (add, 1, 1)}, "a") == 2
+
+
+def test_a_large_graph_leaves_nothing_behind(client: Client, wait_until: Any):
+    """Thousands of tasks; the scheduler has forgotten all of them when the result is here."""
+    dsk: dict[Any, Any] = {("leaf", i): (abs, -i) for i in range(4000)}
+    dsk |= {("sum", i): (add, ("leaf", 2 * i), ("leaf", 2 * i + 1)) for i in range(2000)}
+    dsk["total"] = (sum, [("sum", i) for i in range(2000)])
+    assert client.get(dsk, "total") == sum(range(4000))
+    wait_until(lambda: not client.who_has(), message="all tasks to be forgotten")
+
+
+def test_an_exception_in_a_graph(client: Client):
+    """It arrives as itself, whatever depends on it."""
+    with pytest.raises(ZeroDivisionError):
+        client.get({"x": (divmod, 1, 0), "y": (abs, "x"), "z": ["y"]}, "z")
+
+
+def test_futures_inside_of_a_graph(client: Client):
+    """As a key's value and as an argument."""
+    future = client.submit(add, 1, 2)
+    assert client.get(
+        {"f": future, "x": (add, "f", 1), "y": (add, future, 10)}, ["f", "x", "y"]
+    ) == [
+        3,
+        4,
+        13,
+    ]
+
+
+def test_an_asynchronous_client_is_awaited():
+    """The same contract in a coroutine."""
+
+    async def main() -> Any:
+        async with Client(n_workers=1, asynchronous=True) as client:
+            return await client.get({"x": (add, 1, 2)}, ["x"])
+
+    assert asyncio.run(main()) == [3]
+
+
+def test_in_processes_for_one_graph():
+    """Without a client of one's own."""
+    assert processes.get({"x": (add, 1, 2), "y": [("x")]}, ["x", "y"], num_workers=1) == [3, [3]]
+
+
+def test_collections_become_futures(client: Client, da: Any):
+    """One, several, and what is none; with results in the same places."""
+    x = da.ones((20, 20), chunks=5)
+    assert client.compute(x.sum()).result() == 400
+    assert client.compute([x.sum(), 5, x.max()], sync=True) == [400, 5, 1]
+
+
+def test_persisted_parts_stay_on_the_workers(client: Client, da: Any, wait_until: Any):
+    """And are let go of with the collection."""
+    x = client.persist(da.ones((20, 20), chunks=10) + 1)
+    assert x.sum().compute(scheduler=client.get) == 800
+    wait_until(lambda: len(client.who_has()) == 4, message="its parts alone to be kept")
+    del x
+    wait_until(lambda: not client.who_has(), message="its parts to be let go of")
+
+
+def test_dask_computes_with_the_newest_open_client(client: Client, da: Any):
+    """Unless it was told not to; and with nobody's after the last has been closed."""
+    import dask
+
+    assert default.__self__ is client
+    with Client(client.cluster) as newer:
+        assert default.__self__ is newer
+        assert da.ones(4, chunks=2).sum().compute() == 4
+        with Client(client.cluster, set_as_default=False):
+            assert default.__self__ is newer
+    assert default.__self__ is client
+    assert dask.config.get("scheduler") is default
+
+
+def test_without_an_open_client_there_is_no_default():
+    """An error that says so to whoever kept it."""
+    if default.__self__ is None:
+        with pytest.raises(ClientClosed, match="no open client"):
+            default({}, [])

@@ -1,0 +1,96 @@
+"""Graphs in this process: the core decides, and threads or nobody else works."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable
+from operator import add
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobqueue import sync, threaded
+from jobqueue.cluster.in_process import InProcess
+from jobqueue.graph.prepare import prepare
+
+GETS = {"sync": sync.get, "threaded": threaded.get}
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> dict[Hashable, Any]:
+    """Graphs of sums: of earlier keys, numbers, lists of them and sums inside of sums."""
+    size = draw(st.integers(1, 12))
+    dsk: dict[Hashable, Any] = {0: 1}
+    for key in range(1, size):
+        earlier = st.sampled_from([f"k{i}" for i in range(key)] + [2, 3])
+        terms = draw(st.lists(earlier, min_size=1, max_size=4))
+        nested = draw(st.booleans())
+        total = (sum, terms)
+        dsk[f"k{key}"] = (add, total, (sum, [terms[0], 1])) if nested else total
+    dsk["k0"] = 0
+    return dsk
+
+
+def by_hand(dsk: dict[Hashable, Any], one: Any) -> Any:
+    """What a graph of sums comes to, by the definition."""
+    if isinstance(one, tuple):
+        return one[0](*(by_hand(dsk, arg) for arg in one[1:]))
+    if isinstance(one, list):
+        return [by_hand(dsk, item) for item in one]
+    return by_hand(dsk, dsk[one]) if one in dsk else one
+
+
+@settings(max_examples=60, deadline=None)
+@given(graphs(), st.sampled_from(sorted(GETS)))
+def test_any_graph_gives_what_it_says(dsk: dict[Hashable, Any], name: str):
+    """Compared with the definition, for all keys at once."""
+    keys = list(dsk)
+    assert GETS[name](dsk, keys) == [by_hand(dsk, key) for key in keys]
+
+
+@pytest.mark.parametrize("get", GETS.values(), ids=GETS)
+def test_an_exception_says_its_task(get: Any):
+    """It is the very one that was raised, with the key in the graph as a note."""
+    with pytest.raises(ValueError, match="invalid literal") as caught:
+        get({"x": (int, "no number"), "y": (abs, "x")}, "y")
+    assert caught.value.__notes__ == ["in the task 'x' of the graph"]
+
+
+def test_nothing_is_pickled():
+    """Values are handed over as they are."""
+    lock = threading.Lock()
+    for get in GETS.values():
+        assert get({"x": (lambda: lock,), "y": (lambda one: one, "x")}, "y") is lock
+
+
+def test_threads_work_at_the_same_time():
+    """Two tasks that wait for each other both end."""
+    barrier = threading.Barrier(2, timeout=20)
+    dsk = {"a": (lambda: barrier.wait() in (0, 1),), "b": (lambda: barrier.wait() in (0, 1),)}
+    assert threaded.get(dsk, ["a", "b"], num_workers=2) == [True, True]
+
+
+def test_results_go_when_they_have_been_used():
+    """Of a long chain, only the last few are alive."""
+    alive: list[int] = []
+
+    class Counted(int):
+        def __new__(cls, number: int) -> Counted:
+            alive.append(number)
+            return super().__new__(cls, number)
+
+        def __del__(self) -> None:
+            alive.remove(int(self))
+
+    most = 0
+
+    def link(before: int) -> Counted:
+        nonlocal most
+        most = max(most, len(alive))
+        return Counted(before + 1)
+
+    dsk = {"k0": (Counted, 0)} | {f"k{i}": (link, f"k{i - 1}") for i in range(1, 50)}
+    assert InProcess(prepare(dsk, "k49")).run() == 49
+    assert most <= 3
