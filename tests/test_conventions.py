@@ -41,7 +41,6 @@ TESTED_THROUGH = {
     "jobqueue/cluster/job_files.py": "cluster/test_batch_launcher.py",
     # what the loop has done for each pool
     "jobqueue/cluster/errands.py": "cluster/test_loop.py",
-    "jobqueue/cluster/keeper.py": "cluster/test_loop.py",
     "jobqueue/cluster/embedded.py": "cluster/test_cluster.py",
     "jobqueue/cluster/handle.py": "cluster/test_cluster.py",
     "jobqueue/cluster/local_plan.py": "cluster/test_cluster.py",

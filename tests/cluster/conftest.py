@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from jobqueue.cluster.jobs import JobReport, Phase
+from jobqueue.cluster.amounts import JobSize
+from jobqueue.cluster.jobs import JobReport, JobState, Phase
+from jobqueue.cluster.loop import ClusterLoop
 from jobqueue.cluster.pool import Submission
-from jobqueue.errors import BatchSystemError
+from jobqueue.errors import BatchSystemError, WorkersUnavailable
 from jobqueue.scheduler.load import Backlog, JobLoad, Load
 
 
@@ -156,6 +160,81 @@ def scheduler() -> type[FakeScheduler]:
 def worker() -> type[FakeWorker]:
     """The class of a worker as the loop sees it."""
     return FakeWorker
+
+
+PAIRS = JobSize(workers=2, threads=2, cores=2, memory=0)
+"""Jobs of two workers."""
+
+
+class Setup:
+    """A running loop of one pool, its fakes, and the outages it told of."""
+
+    def __init__(
+        self, launcher: Any, scheduler: Any, worker: Any, clock: Callable[[], float]
+    ) -> None:
+        self.worker = worker
+        self.launcher = launcher
+        self.scheduler = scheduler
+        self.outages: list[WorkersUnavailable | None] = []
+        self.loop = ClusterLoop(scheduler, on_outage=self.outages.append, clock=clock)
+        self.pool = self.loop.add("default", launcher, PAIRS).state
+        self.loop.start()
+
+    @property
+    def jobs(self) -> dict[str, Any]:
+        return self.pool.jobs
+
+    def scale(self, jobs: int) -> None:
+        self.loop.scale("default", jobs)
+
+    def joined(self, job_id: str, name: str) -> bool:
+        return self.loop.worker_joined(self.worker(name, job_id))
+
+    def left(self, job_id: str, name: str) -> bool:
+        return self.loop.worker_left(self.worker(name, job_id))
+
+    def states(self) -> list[JobState]:
+        return [job.state for job in self.jobs.values()]
+
+    def submissions(self) -> list[int]:
+        return [n for what, n in self.launcher.log if what == "submit"]
+
+    def cancellations(self) -> list[tuple[str, ...]]:
+        return [ids for what, ids in self.launcher.log if what == "cancel"]
+
+    def end(self, job_id: str, *, cause: str = "crashed", exit_code: int = 1) -> None:
+        self.launcher.phases[job_id] = JobReport(
+            job_id, Phase.ENDED, cause=cause, exit_code=exit_code, log_path="/l", log_tail="boom"
+        )
+
+
+@pytest.fixture
+def running(launcher: Any, scheduler: Any, worker: Any) -> Callable[..., Any]:
+    """`async with running() as setup`: a loop that is closed at the end."""
+
+    @contextlib.asynccontextmanager
+    async def run(clock: Callable[[], float] | None = None) -> AsyncIterator[Setup]:
+        loop = asyncio.get_running_loop()
+        setup = Setup(launcher, scheduler(), worker, clock or loop.time)
+        try:
+            yield setup
+        finally:
+            await setup.loop.close()
+
+    return run
+
+
+@pytest.fixture
+def two_pools(running: Any, launcher: Any) -> Callable[..., Any]:
+    """`async with two_pools() as setup`: "other" shares its launcher's source with "default"."""
+
+    @contextlib.asynccontextmanager
+    async def run(clock: Callable[[], float] | None = None) -> AsyncIterator[Setup]:
+        async with running(clock) as setup:
+            setup.loop.add("other", type(launcher)(launcher), PAIRS)
+            yield setup
+
+    return run
 
 
 @pytest.fixture
