@@ -149,13 +149,15 @@ class Watcher:
             lines += [Line(seen, row, now) for row in shown]
             notes += _notes(seen, len(rows) - len(shown))
         if not lines and not notes:
-            notes = ["No jobs: no cluster of yours has any."]
+            notes = ["No jobs: no cluster of yours is running."]
         return lines, notes
 
 
 def _concerns(seen: Seen) -> bool:
-    """Tell whether a cluster has jobs somebody may wait for, or should know about."""
-    if seen.fate in (Fate.RUNNING, Fate.ELSEWHERE):
+    """Tell whether a cluster runs, or has left something that somebody should know about."""
+    if seen.fate is Fate.RUNNING:
+        return True
+    if seen.fate is Fate.ELSEWHERE:
         return bool(seen.snapshot.jobs)
     return bool(seen.left_behind or seen.error)
 
@@ -171,6 +173,8 @@ def _most_interesting_first(jobs: Sequence[JobRow]) -> list[JobRow]:
 def _notes(seen: Seen, left_out: int) -> list[str]:
     cluster, owner = seen.snapshot.cluster, seen.snapshot.owner
     notes = []
+    if seen.fate is Fate.RUNNING and seen.snapshot.situation:
+        notes.append(f"{cluster}: {seen.snapshot.situation}")
     if left_out:
         notes.append(f"{cluster}: {left_out} more: jobqueue jobs --all")
     if seen.error is not None:
@@ -200,9 +204,7 @@ async def _ask_all(found: Sequence[Seen]) -> dict[str, Seen]:
 def as_dict(seen: Seen) -> dict[str, Any]:
     """Return a cluster as ``--json`` prints it."""
     left = {row.job_id for row in seen.left_behind}
-    jobs = [
-        {**dataclasses.asdict(row), "left_behind": row.job_id in left} for row in seen.snapshot.jobs
-    ]
+    jobs = [{**row.to_dict(), "left_behind": row.job_id in left} for row in seen.snapshot.jobs]
     return {
         "cluster": seen.snapshot.cluster,
         "system": seen.snapshot.system,
@@ -211,6 +213,7 @@ def as_dict(seen: Seen) -> dict[str, Any]:
         "pid": seen.snapshot.owner.pid,
         "created": seen.snapshot.created,
         "written": seen.snapshot.written,
+        "situation": seen.snapshot.situation,
         "error": str(seen.error) if seen.error else None,
         "jobs": jobs,
     }

@@ -154,6 +154,7 @@ class Core:
             ledger.folder,
             ledger.entry,
             self._records,
+            self.describe,
             lambda job: self.keeper(job.pool).launcher.log_files(job.job_id),
         )
         writer.start()

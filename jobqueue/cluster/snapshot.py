@@ -92,11 +92,14 @@ class JobRow:
         """Whether it has ended."""
         return self.state is JobState.ENDED
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return its fields by name; `dataclasses.asdict`, which copies, takes 20 times as long."""
+        return {name: getattr(self, name) for name in _ROW_FIELDS}
+
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> JobRow:
-        """Return what `dataclasses.asdict` has taken apart; fields of later versions are left."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        values = {name: value for name, value in fields.items() if name in known}
+        """Return what `to_dict` has taken apart; fields of later versions are left out."""
+        values = {name: value for name, value in fields.items() if name in _ROW_FIELDS}
         values["state"] = JobState(values["state"])
         return cls(**values | {name: tuple(values.get(name, ())) for name in ("workers", "logs")})
 
@@ -115,6 +118,8 @@ class Snapshot:
         When the cluster was made, and when this was written, in seconds since 1970.
     jobs
         Its jobs, oldest first.
+    situation
+        Why it has as many workers as it has, in a line (`Cluster.describe`).
     closed
         Whether the cluster had ended.
     """
@@ -125,10 +130,18 @@ class Snapshot:
     created: float
     written: float
     jobs: tuple[JobRow, ...] = ()
+    situation: str = ""
     closed: bool = False
 
     @classmethod
-    def of(cls, entry: Entry, jobs: Iterable[JobRow] = (), *, closed: bool = False) -> Snapshot:
+    def of(
+        cls,
+        entry: Entry,
+        jobs: Iterable[JobRow] = (),
+        *,
+        situation: str = "",
+        closed: bool = False,
+    ) -> Snapshot:
         """Return the snapshot of a cluster with this ledger."""
         return cls(
             cluster=entry.cluster,
@@ -137,12 +150,16 @@ class Snapshot:
             created=entry.created,
             written=time.time(),
             jobs=tuple(jobs),
+            situation=situation,
             closed=closed,
         )
 
     def to_json(self) -> str:
         """Return it as text."""
-        return json.dumps({"version": VERSION, **dataclasses.asdict(self)}, indent=1)
+        fields = {name: getattr(self, name) for name in _FIELDS}
+        fields["owner"] = dataclasses.asdict(self.owner)
+        fields["jobs"] = [row.to_dict() for row in self.jobs]
+        return json.dumps({"version": VERSION, **fields})
 
     @classmethod
     def from_json(cls, text: str) -> Snapshot:
@@ -157,6 +174,10 @@ class Snapshot:
             return cls(**fields)
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"not a snapshot: {error!r}") from error
+
+
+_ROW_FIELDS = tuple(field.name for field in dataclasses.fields(JobRow))
+_FIELDS = tuple(field.name for field in dataclasses.fields(Snapshot))
 
 
 def read_snapshot(path: Path) -> Snapshot | None:
@@ -174,6 +195,10 @@ def closed_snapshots(parent: Path | None = None) -> list[Snapshot]:
     return sorted((each for each in found if each is not None), key=lambda each: each.created)
 
 
+Picture = tuple[list[JobRecord], str]
+"""A cluster's jobs at one moment, and a line about them."""
+
+
 class SnapshotWriter:
     """Writes the snapshots of one cluster.
 
@@ -183,8 +208,8 @@ class SnapshotWriter:
         The cluster's own folder.
     entry
         Its ledger's entry.
-    jobs
-        Returns its jobs; called in the event loop.
+    jobs, situation
+        Return its jobs, and a line about them; called in the event loop.
     logs
         Returns the log files of a job; called in helper threads.
     """
@@ -193,15 +218,19 @@ class SnapshotWriter:
         self,
         folder: Path,
         entry: Entry,
-        jobs: Callable[[], Sequence[JobRecord]],
+        jobs: Callable[[], Iterable[JobRecord]],
+        situation: Callable[[], str],
         logs: Callable[[JobRecord], Sequence[Path]],
     ) -> None:
         self._folder = folder
         self._entry = entry
         self._jobs = jobs
+        self._situation = situation
         self._logs = logs
         self._lock = threading.Lock()
-        self._rows: tuple[JobRow, ...] | None = None  # as they were written last
+        self._seen: Picture | None = None  # how it was when something was written last
+        self._rows: tuple[JobRow, ...] = ()  # what was written
+        self._paths: dict[str, tuple[str, ...]] = {}  # of the log files, by job
         self._ended: dict[str, float] = {}  # when that was noticed
         self._since_epoch = time.time() - time.monotonic()  # of the clock that records go by
         self._changed = asyncio.Event()
@@ -220,7 +249,7 @@ class SnapshotWriter:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            await off_loop(self._write, self._copies())
+            await off_loop(self._write, self._picture())
             await asyncio.sleep(INTERVAL)
 
     async def finish(self) -> None:
@@ -232,11 +261,11 @@ class SnapshotWriter:
 
     def finish_now(self) -> None:
         """Do the same without an event loop."""
-        self._write(self._copies(), closed=True)
+        self._write(self._picture(), closed=True)
 
     def keep(self) -> None:
         """Keep what is known of jobs whose logs are still there, now that the folder is gone."""
-        rows = [row for row in self._rows or () if any(os.path.exists(log) for log in row.logs)]
+        rows = [row for row in self._rows if any(os.path.exists(log) for log in row.logs)]
         if not rows:
             return
         folder = self._folder.parent / "closed"
@@ -250,13 +279,14 @@ class SnapshotWriter:
 
     # --- in helper threads ---------------------------------------------------------------
 
-    def _write(self, jobs: Sequence[JobRecord], *, closed: bool = False) -> None:
+    def _write(self, picture: Picture, *, closed: bool = False) -> None:
         with self._lock:  # one after another: a write outlasts the task that asked for it
-            rows = self._newest(jobs)
-            if rows == self._rows and not closed:
+            if picture == self._seen and not closed:
                 return
-            self._rows = rows
-            text = Snapshot.of(self._entry, rows, closed=closed).to_json()
+            jobs, situation = self._seen = picture
+            self._rows = self._newest(jobs)
+            told = Snapshot.of(self._entry, self._rows, situation=situation, closed=closed)
+            text = told.to_json()
             try:
                 write_private(self._folder / FILE, text)
             except OSError as error:
@@ -267,6 +297,7 @@ class SnapshotWriter:
         over = [job.job_id for job in jobs if job.state is JobState.ENDED]
         self._ended = {job_id: self._ended.get(job_id, now) for job_id in over}
         left_out = set(over[:-ENDED])
+        self._paths = {job.job_id: self._paths_of(job) for job in jobs}
         return tuple(self._row(job) for job in jobs if job.job_id not in left_out)
 
     def _row(self, job: JobRecord) -> JobRow:
@@ -280,13 +311,17 @@ class SnapshotWriter:
             workers=tuple(sorted(job.workers)),
             cause=job.cause,
             exit_code=job.exit_code,
-            logs=tuple(str(path) for path in self._logs(job)),
+            logs=self._paths[job.job_id],
             submitted=self._date(job.submitted_at),
             started=self._date(job.started_at),
             expires=self._date(job.expires_at),
             ended=self._ended.get(job.job_id),
             restarts=job.restarts,
         )
+
+    def _paths_of(self, job: JobRecord) -> tuple[str, ...]:
+        known = self._paths.get(job.job_id)
+        return known or tuple(str(path) for path in self._logs(job))
 
     def _date(self, clock: float | None) -> float | None:
         return None if clock is None else round(clock + self._since_epoch, 1)
@@ -296,8 +331,8 @@ class SnapshotWriter:
             logger.warning("`jobqueue jobs` will not be up to date: %s", error)
         self._complained = True
 
-    def _copies(self) -> list[JobRecord]:
-        return [job.copy() for job in self._jobs()]
+    def _picture(self) -> Picture:
+        return [job.copy() for job in self._jobs()], self._situation()
 
 
 def _reason(job: JobRecord) -> str:

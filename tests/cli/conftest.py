@@ -6,6 +6,7 @@ import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -47,12 +48,12 @@ def terminal() -> Console:
 def cluster_files(places: Path) -> Callable[..., Ledger]:
     """Leave a cluster's files behind: `cluster_files(*rows, owner=..., closed=...)`."""
 
-    def leave(*rows: JobRow, owner: Owner | None = None, closed: bool = False) -> Ledger:
+    def leave(*rows: JobRow, owner: Owner | None = None, **told: Any) -> Ledger:
         ledger = Ledger.create(cluster="grid", system="slurm")
         ledger.entry.owner = owner or Owner.me()
         ledger.submitted("tag", [row.job_id for row in rows if not row.over])
-        told = Snapshot.of(ledger.entry, rows, closed=closed)
-        (ledger.folder / FILE).write_text(told.to_json())
+        snapshot = Snapshot.of(ledger.entry, rows, **told)
+        (ledger.folder / FILE).write_text(snapshot.to_json())
         return ledger
 
     return leave

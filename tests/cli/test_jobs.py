@@ -33,7 +33,7 @@ ENDED = JobRow(
 def test_nothing_there(places, capsys):
     """A friendly line, and no error."""
     assert main(["jobs"]) == 0
-    assert capsys.readouterr().out == "No jobs: no cluster of yours has any.\n"
+    assert capsys.readouterr().out == "No jobs: no cluster of yours is running.\n"
 
 
 def test_lines_for_a_pipe(cluster_files, capsys):
@@ -124,6 +124,15 @@ def test_watching_says_what_changes(cluster_files, capsys, monkeypatch):
     said = capsys.readouterr().out
     assert said.count("CLUSTER") <= 2
     assert said.count("No jobs") == 1
+
+
+def test_a_cluster_without_jobs_says_why(cluster_files, capsys):
+    """It waits for `scale`, or has paused after failures."""
+    cluster_files(situation="0 workers; paused after 3 failed submissions: no such partition")
+    assert main(["jobs"]) == 0
+    assert capsys.readouterr().out == (
+        "grid: 0 workers; paused after 3 failed submissions: no such partition\n"
+    )
 
 
 def test_json_has_everything(cluster_files, capsys):

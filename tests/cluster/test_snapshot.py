@@ -41,7 +41,7 @@ def writer(ledger: Ledger, jobs: list[JobRecord]) -> SnapshotWriter:
     def logs(job: JobRecord) -> list[Path]:
         return [ledger.folder.parent.parent / f"{job.job_id}.out"]
 
-    return SnapshotWriter(ledger.folder, ledger.entry, lambda: jobs, logs)
+    return SnapshotWriter(ledger.folder, ledger.entry, lambda: jobs, lambda: "2 workers", logs)
 
 
 def test_a_reader_finds_each_job_as_the_cluster_knows_it(
@@ -56,6 +56,7 @@ def test_a_reader_finds_each_job_as_the_cluster_knows_it(
     found = read_snapshot(ledger.folder / FILE)
     assert found is not None
     assert (found.cluster, found.system, found.owner) == ("grid", "slurm", Owner.me())
+    assert found.situation == "2 workers"
     waiting, ended, connected = found.jobs
     assert (waiting.state, waiting.reason, waiting.estimated_start) == (
         JobState.PENDING, "Resources", "14:05",
@@ -207,7 +208,7 @@ def test_of_closed_clusters_the_latest_are_remembered(
 
     later = Ledger.create(cluster="later", system="slurm")
     logs = [ledger.folder.parent.parent / "5_1.out"]
-    other = SnapshotWriter(later.folder, later.entry, lambda: jobs, lambda job: logs)
+    other = SnapshotWriter(later.folder, later.entry, lambda: jobs, lambda: "", lambda job: logs)
     other.finish_now()
     other.keep()
     assert [each.cluster for each in closed_snapshots()] == ["later"]
