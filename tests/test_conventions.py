@@ -38,7 +38,6 @@ TESTED_THROUGH = {
     # one batch system's commands, run for a launcher
     "jobqueue/cluster/batch_system.py": "cluster/test_batch_launcher.py",
     "jobqueue/cluster/dialect.py": "batch/test_stand_ins.py",
-    "jobqueue/cluster/job_files.py": "cluster/test_batch_launcher.py",
     # what the loop has done for each pool
     "jobqueue/cluster/errands.py": "cluster/test_loop.py",
     "jobqueue/cluster/embedded.py": "cluster/test_cluster.py",
