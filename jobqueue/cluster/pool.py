@@ -216,7 +216,7 @@ class PoolState:
         return before != (job.state, job.reason)
 
     def worker_joined(
-        self, job_id: str, worker: str, now: float = 0.0, expires_at: float | None = None
+        self, job_id: str, worker: str, now: float, expires_at: float | None = None
     ) -> bool:
         """Take in that a worker connected; return whether its job is one of ours.
 
@@ -307,13 +307,13 @@ class PoolState:
 
     def _missing(self, job: JobRecord, report: JobReport, now: float) -> bool:
         """Believe that a job is over when the batch system does not show it?"""
+        if job.workers:  # silence of the batch system against a living connection
+            return False
         if report.cause and job.state is not JobState.PENDING:
             # It has left word of its end: that settles it. Of one that waits, that may be of an
             # earlier run.
             self._ended(job, report, now)
             return True
-        if job.workers:  # silence of the batch system against a living connection
-            return False
         if not (job.seen or job.ever_connected) and now - job.submitted_at < NOT_YET_VISIBLE:
             return False
         job.missed += 1

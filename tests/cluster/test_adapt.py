@@ -238,8 +238,8 @@ class Simulation:
             if self.now >= due:
                 del self.ready[job_id]
                 if self.pool.jobs[job_id].live:
-                    self.pool.worker_joined(job_id, f"{job_id}-0")
-                    self.pool.worker_joined(job_id, f"{job_id}-1")
+                    self.pool.worker_joined(job_id, f"{job_id}-0", self.now)
+                    self.pool.worker_joined(job_id, f"{job_id}-1", self.now)
         hands = self.spread()
         waiting = self.tasks - sum(hands.values())
         backlog = [Backlog(b"f", waiting, 10.0)] if waiting else []

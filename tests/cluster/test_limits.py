@@ -24,7 +24,7 @@ def test_limits_of_a_cluster_hold_for_all_its_pools_together() -> None:
     assert other.allowed(9) == 1
     one.submitted(Submission(("a", "b", "c")), 0.0)
     assert other.allowed(9) == 1
-    one.worker_joined("a", "w")
+    one.worker_joined("a", "w", 1.0)
     assert other.allowed(9) == 2
 
 

@@ -34,7 +34,7 @@ class Member:
     def works(self) -> Member:
         self.state.submits(1, 0.0)
         self.state.submitted(Submission((f"{self.state.name}-1",)), 0.0)
-        self.state.worker_joined(f"{self.state.name}-1", "w")
+        self.state.worker_joined(f"{self.state.name}-1", "w", 1.0)
         return self
 
 
