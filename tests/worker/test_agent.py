@@ -230,6 +230,18 @@ sys.exit(3)"""
     assert outcome.record["kind"] == "crashed"
 
 
+def test_a_real_worker_tells_where_it_has_looked(folder: Path) -> None:
+    """All addresses, not only the last; in the time that it waits for a scheduler."""
+    addresses = (f"unix://{folder}/one", f"unix://{folder}/other")
+    options = AgentOptions(addresses, "jq", death_timeout=0.5, exit_record=f"{folder}/record")
+    with open(os.devnull, "wb") as log:
+        assert Agent(options, log=Log(log.fileno())).run() == 3
+    told = json.loads((folder / "record").read_text())
+    outcome = "no such socket; has the scheduler ended?"
+    assert told["tried"] == [[address, outcome] for address in addresses]
+    assert told["cause"] == "no scheduler within the death timeout"
+
+
 def test_the_first_node_of_several(run_agent: RunAgent, tmp_path: Path) -> None:
     """Its first worker offers the whole job, and finds the names of its nodes in a file."""
     code = """
