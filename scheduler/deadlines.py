@@ -13,6 +13,7 @@ less to do. All other tasks fit everywhere, and are placed as if no job ever end
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
@@ -46,6 +47,9 @@ class Deadlines:
         self._state = state
         self.now = 0.0  # when somebody was last heard, or the clock was looked at
         self.brief = math.inf  # seconds: a task that is expected to take no longer fits everywhere
+        self._told: weakref.WeakSet[Function] = (
+            weakref.WeakSet()
+        )  # of which there is no more to say
 
     def set_end(self, worker: WorkerRecord, seconds: float) -> None:
         """Take in that a worker's job ends in so many seconds, unless it is known to end sooner."""
@@ -68,6 +72,25 @@ class Deadlines:
             if demand.function is not None:
                 demand.seconds = demand.function.duration
 
+    def hopeless(self) -> list[str]:
+        """Say, once for each function, of whose calls no worker had enough time even when it came.
+
+        Nothing will run them until one comes that has.
+        """
+        said = []
+        for demand in self._state.demands.by_kind.values():
+            function = demand.function
+            if function is None or not demand.ready or function in self._told:
+                continue
+            longest = max(map(_time_at_first, demand.eligible), default=math.inf)
+            if function.duration > longest:
+                self._told.add(function)
+                said.append(
+                    f"tasks wait for a longer job function={function.name} "
+                    f"takes={function.duration:.0f}s longest={longest:.0f}s"
+                )
+        return said
+
     def _look_at(self, worker: WorkerRecord) -> None:
         # A worker's queue may hold `ALWAYS` tasks a thread before the one that is to fit, too.
         if worker.due - self.now < (ALWAYS + 1) * self.brief and not worker.retiring:
@@ -88,3 +111,9 @@ class Deadlines:
         if task.function.duration <= self.brief:
             return True
         return any(self.has_time(worker, task.function) for worker in workers)
+
+
+def _time_at_first(worker: WorkerRecord) -> float:
+    """Return for how long a worker could run tasks when it came."""
+    left = worker.facts.time_left if worker.facts is not None else None
+    return math.inf if left is None else left - min(RESERVE, RESERVE_PART * left)

@@ -92,7 +92,7 @@ class Draining:
             ends_at = worker.ends_at
             if ends_at is not None and now >= worker.due - FORGOTTEN and worker not in self._drains:
                 self.begin(worker, "its job's time is nearly over", ends_at - now)
-        said = []
+        said = state.deadlines.hopeless()
         for worker, drain in self._drains.items():
             if now >= worker.due and not drain.over:
                 drain.over = True

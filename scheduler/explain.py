@@ -122,7 +122,7 @@ def _at_worker(task: Task, worker: WorkerRecord, now: float) -> str:
     else:
         text = f"is running on {where}, or about to"
         if task.function is not None and task.function.seen:
-            text += f"; calls of {task.name} have taken about {task.function.duration:.2g} s"
+            text += f"; calls of {task.name} have taken about {_seconds(task.function.duration)}"
     status = status_of(worker)
     if status == PAUSED:
         return f"{text}; the worker is paused: {worker.paused}"
@@ -215,7 +215,7 @@ def _too_short(state: SchedulerState, task: Task, workers: Collection[WorkerReco
     most = "has" if len(workers) == 1 else "have at most"
     return (
         f"{most} {max(0.0, longest):.0f} s left for tasks before {its}, and calls of {task.name} "
-        f"take about {function.duration:.3g} s"
+        f"take about {_seconds(function.duration)}"
     )
 
 
@@ -269,6 +269,10 @@ def _named(workers: Collection[WorkerRecord]) -> str:
     names = ", ".join(worker.name for worker in islice(workers, SHOWN))
     more = len(workers) - SHOWN
     return f"{names} and {more} more" if more > 0 else names
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds >= 100 else f"{seconds:.2g} s"
 
 
 def _count(number: int, noun: str) -> str:

@@ -85,6 +85,7 @@ class Function:
     """A function that tasks call, still pickled, how long its calls take, and who needs it."""
 
     __slots__ = (
+        "__weakref__",
         "clients",
         "duration",
         "fid",

@@ -127,6 +127,19 @@ def test_far_ends_are_looked_at_by_nobody(core):
     assert core.state.deadlines.brief == math.inf
 
 
+def test_calls_that_no_job_is_long_enough_for_are_told_of_once(core):
+    """Nothing would ever run them, and nobody would know."""
+    client = core.client()
+    take(core, 60.0)
+    worker = core.worker("w", time_left=40.0)
+    core.submit(client, "a")
+    assert core.state.draining.look(1.0) == [
+        "tasks wait for a longer job function=f takes=60s longest=35s"
+    ]
+    assert core.state.draining.look(2.0) == []
+    assert core.placed(worker) == []
+
+
 def test_a_task_set_apart_keeps_to_its_time(make_core):
     """One thing does not undo the other."""
     core = make_core(allowed_failures=2)

@@ -221,3 +221,25 @@ def test_workers_that_take_nothing_are_told_of(core):
     core.state.open_workers.remove(worker)
     core.submit(client, "a")
     assert why(core, "a") == "a is ready to run, but the only worker is about to end."
+
+
+def test_a_pool_that_has_no_worker_is_named(core):
+    """And the pools that have some."""
+    core.worker("w1", pool="cpu"), core.worker("w2", pool="cpu"), core.worker("w3")
+    core.submit(core.client(), "a", workers=["pool:gpu"])
+    assert explain(core.state, "a", "", 0.0) == (
+        "a is ready to run, but no worker of pool 'gpu' is connected; connected: 2 workers of pool "
+        "'cpu', 1 worker of no pool."
+    )
+
+
+def test_where_all_jobs_end_too_soon_the_numbers_are_told(core):
+    """How long it takes, and how much time there is."""
+    client = core.client()
+    core.state.functions[b"f"].took(3000.0)
+    core.worker("w1", time_left=600.0), core.worker("w2", time_left=1805.0)
+    core.submit(client, "a")
+    assert explain(core.state, "a", "1 job pending", 0.0) == (
+        "a is ready to run, but all 2 workers have at most 1800 s left for tasks before their jobs "
+        "end, and calls of f take about 3000 s; 1 job pending."
+    )
