@@ -1,9 +1,20 @@
-"""Job ids: finding them in what a submit command printed, and writing many of them short."""
+"""Job ids: in what a submit command printed, written short, and in the names of logs."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+
+def filled(pattern: str, values: Mapping[str, str]) -> str:
+    """Return a log's path for a pattern, in which `%J` and its like stand for something.
+
+    Examples
+    --------
+    >>> filled("logs/%x-%J.out", {"x": "w", "J": "7"})
+    'logs/w-7.out'
+    """
+    return re.sub(r"%([A-Za-z%])", lambda match: values.get(match[1], match[0]), pattern)
 
 
 def whole_line(pattern: re.Pattern[str], output: str) -> re.Match[str] | None:

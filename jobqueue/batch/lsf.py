@@ -21,7 +21,8 @@ from jobqueue.batch.base import (
     problem_but,
 )
 from jobqueue.batch.bjobs import ENDED_BY_SIGNAL, Record, parse_json, parse_long
-from jobqueue.batch.ids import range_texts, whole_line
+from jobqueue.batch.directives import option_value
+from jobqueue.batch.ids import filled, range_texts, whole_line
 
 _PENDING: Meaning = (BatchState.PENDING, None)
 _RUNNING: Meaning = (BatchState.RUNNING, None)
@@ -86,6 +87,8 @@ class LSFAdapter(BatchAdapter):
     project, ncpus, mem, lsf_units, use_stdin
         The keywords: project to charge, slots and bytes of memory to ask for, unit of memory
         limits, and whether bsub reads the script on its standard input.
+    stdout, stderr
+        The site's or user's own `-o` and `-e`; "" for ours.
     array_limit
         Jobs in one array; MAX_JOB_ARRAY_SIZE is 1,000 unless configured.
     """
@@ -112,11 +115,14 @@ class LSFAdapter(BatchAdapter):
     mem: int | None = None
     lsf_units: str | None = None
     use_stdin: bool = True
+    stdout: str = ""
+    stderr: str = ""
     array_limit: int = 1000
 
     def with_directives(self, directives: Sequence[str]) -> Self:
-        """No directive concerns bjobs or bkill."""
-        return self
+        """Take over logs of the user's own."""
+        stdout, stderr = (option_value(directives, option, {}) for option in ("-o", "-e"))
+        return dataclasses.replace(self, stdout=stdout or self.stdout, stderr=stderr or self.stderr)
 
     def submit_argv(
         self, script: str, *, count: int = 1, tag: str = "", log_directory: str | None = None
@@ -200,9 +206,14 @@ class LSFAdapter(BatchAdapter):
         self, job_id: str, *, job_name: str, log_directory: str | None
     ) -> tuple[str, ...]:
         """Return what the template's `-o` and `-e` come to."""
-        stem = f"{job_name}-{job_id.replace('[', '.').removesuffix(']')}"
+        number, _, index = job_id.removesuffix("]").partition("[")
+        stem = f"{job_name}-{number}{'.' if index else ''}{index}"
         stem = stem if log_directory is None else f"{log_directory}/{stem}"
-        return (f"{stem}.out", f"{stem}.err")
+        own = {"J": number, "I": index or "0"}
+        return (
+            filled(self.stdout, own) if self.stdout else f"{stem}.out",
+            filled(self.stderr, own) if self.stderr else f"{stem}.err",
+        )
 
     def fallback(self, completed: Completed) -> Self | None:
         """Read the answer for readers where bjobs has no JSON, or not these fields."""

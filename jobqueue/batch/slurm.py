@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 from jobqueue.batch.base import (
     Argv,
@@ -20,7 +20,7 @@ from jobqueue.batch.base import (
     failed,
 )
 from jobqueue.batch.directives import option_value
-from jobqueue.batch.ids import range_texts, whole_line
+from jobqueue.batch.ids import filled, range_texts, whole_line
 
 _PENDING: Meaning = (BatchState.PENDING, None)
 _RUNNING: Meaning = (BatchState.RUNNING, None)
@@ -84,6 +84,8 @@ class SlurmAdapter(BatchAdapter):
         local one.
     comment
         The site's or user's own `--comment`, which our mark is appended to.
+    stdout, stderr
+        The site's or user's own `--output` and `--error`; "" for ours.
     array_limit
         Jobs in one array; where nobody has configured MaxArraySize, there may be 1001.
     """
@@ -111,6 +113,8 @@ class SlurmAdapter(BatchAdapter):
 
     clusters: str = ""
     comment: str = ""
+    stdout: str = ""
+    stderr: str = ""
     array_limit: int = 1000
 
     def launcher(self, nodes: int, cores: int) -> str:
@@ -124,12 +128,15 @@ class SlurmAdapter(BatchAdapter):
         )
 
     def with_directives(self, directives: Sequence[str]) -> Self:
-        """Take over the federation's clusters and a comment of the user's own."""
-        clusters = option_value(directives, "--clusters", self.option_aliases)
-        comment = option_value(directives, "--comment", self.option_aliases)
-        return dataclasses.replace(
-            self, clusters=clusters or self.clusters, comment=comment or self.comment
-        )
+        """Take over the federation's clusters, and comment and logs of the user's own."""
+        fields = {"clusters": "--clusters", "comment": "--comment"}
+        fields |= {"stdout": "--output", "stderr": "--error"}
+        told = {
+            field: value
+            for field, option in fields.items()
+            if (value := option_value(directives, option, self.option_aliases))
+        }
+        return cast(Self, dataclasses.replace(cast(Any, self), **told))
 
     def job_values(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """Write lists as `a,b`: of `-L a, b` sbatch would take `b` for a directive, and refuse."""
@@ -286,7 +293,13 @@ class SlurmAdapter(BatchAdapter):
         if log_directory is None:
             return (f"slurm-{job_id}.out",)
         stem = f"{log_directory}/{job_name}-{job_id}"
-        return (f"{stem}.out", f"{stem}.err")
+        array, _, index = job_id.partition("_")
+        own = {"x": job_name, "%": "%", "A": array}
+        own |= {"a": index} if index else {"j": job_id, "J": job_id}
+        return (
+            filled(self.stdout, own) if self.stdout else f"{stem}.out",
+            filled(self.stderr, own) if self.stderr else f"{stem}.err",
+        )
 
     def _cluster_option(self) -> Argv:
         return (f"--clusters={self.clusters}",) if self.clusters else ()
