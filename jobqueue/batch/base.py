@@ -136,6 +136,9 @@ class BatchAdapter(ABC):
         Shell text that yields, inside a running job, the id by which we know that job.
     job_label_expression
         Shell text that yields what its workers are named after, from `$JOBQUEUE_JOB_ID`.
+    credentials_expression
+        Shell text that yields, inside a running job, the folder with the cluster's credentials; ""
+        where that is where they were written, on a file system that the nodes see.
     keywords
         Keywords that are for this batch system alone, and that its template or its commands use.
         Each is a field of the same name, and a variable of the template.
@@ -156,6 +159,7 @@ class BatchAdapter(ABC):
     directive_prefix: ClassVar[str]
     job_id_expression: ClassVar[str]
     job_label_expression: ClassVar[str] = "$JOBQUEUE_JOB_ID"
+    credentials_expression: ClassVar[str] = ""
     keywords: ClassVar[tuple[str, ...]] = ()
     probe_argv: ClassVar[Argv] = ()
     option_aliases: ClassVar[Mapping[str, str]] = {}

@@ -57,6 +57,7 @@ _ATTRIBUTES = (
     "ClusterId,ProcId,JobStatus,HoldReason,LastRejMatchReason,RemoveReason,RemoteHost,"
     "LastRemoteHost,ExitCode,ExitBySignal,ExitSignal,JobCurrentStartDate,JobqueueTag"
 )
+_INPUTS = re.compile(r"\s*transfer_input_files\s*=\s*(?P<files>.*?)\s*", re.IGNORECASE)
 _JOB_ID = re.compile(r"\d+\.\d+", re.ASCII)
 # The walltime of the template is a condition under which HTCondor removes a job by itself.
 _BY_CONDITION = re.compile(r"PeriodicRemove.* evaluated to TRUE", re.DOTALL)
@@ -83,6 +84,7 @@ class HTCondorAdapter(BatchAdapter):
     template: ClassVar[str] = "htcondor.sh.j2"
     directive_prefix: ClassVar[str] = "#CONDOR"
     job_id_expression: ClassVar[str] = "$1"
+    credentials_expression: ClassVar[str] = "$JOBQUEUE_CREDENTIALS"
     option_aliases: ClassVar[Mapping[str, str]] = {
         "request_cpus": "requestcpus",
         "request_memory": "requestmemory",
@@ -139,7 +141,7 @@ class HTCondorAdapter(BatchAdapter):
         prefix = f"{self.directive_prefix} "
         lines = [line.removeprefix(prefix) for line in text.splitlines() if line.startswith(prefix)]
         own = (f"executable = {script}", "arguments = $(ClusterId).$(ProcId)")
-        return "\n".join((*own, *lines, f"queue {count}", ""))
+        return "\n".join((*own, *_with_all_inputs(lines), f"queue {count}", ""))
 
     def parse_job_ids(self, output: str, count: int = 1) -> tuple[str, ...]:
         """Read `23.0 - 23.9`."""
@@ -238,3 +240,10 @@ def _exit(ad: Mapping[str, Any]) -> tuple[int | None, int | None]:
 
 def _integer(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _with_all_inputs(lines: Sequence[str]) -> list[str]:
+    """Join the input files of several lines in one: of two, HTCondor would take the last alone."""
+    inputs = [match["files"] for line in lines if (match := _INPUTS.fullmatch(line))]
+    others = [line for line in lines if not _INPUTS.fullmatch(line)]
+    return [*others, f"transfer_input_files = {', '.join(inputs)}"] if inputs else others

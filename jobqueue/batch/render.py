@@ -19,6 +19,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
 from jobqueue.batch import directives, units
+from jobqueue.batch.command_line import shell_word
 from jobqueue.errors import ConfigError
 
 _SAFE_VALUE = re.compile(r"[^\s\"'\\]*")
@@ -142,6 +143,7 @@ def _environment(site_template: Path | None) -> SandboxedEnvironment:
         "kibibytes": units.kibibytes,
         "hours_minutes": units.hours_minutes,
         "directive_value": directive_value,
+        "shell_word": shell_word,
         "without_skipped": _without_skipped,
     }
     return environment

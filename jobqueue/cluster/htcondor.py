@@ -9,8 +9,11 @@ class HTCondorCluster(BatchCluster):
     """A cluster whose jobs HTCondor runs.
 
     What is not given here comes from the section ``htcondor`` of jobqueue.yaml, and what is not
-    there from the defaults. The nodes have to see the folder that holds the cluster's credentials
-    (``shared_temp_directory``), and Python. HTCondor does not let root submit.
+    there from the defaults. The nodes have to have Python, of the version here, and jobqueue: by
+    the same path, or by that which ``python`` names. Where they share no file system with this
+    machine, HTCondor takes the cluster's credentials there and brings the logs back while jobs run;
+    your own files travel as ``job_extra_directives={"transfer_input_files": ...}`` says. HTCondor
+    does not let root submit.
 
     Examples
     --------

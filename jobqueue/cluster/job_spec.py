@@ -294,9 +294,10 @@ class JobSpec:
         ConfigError
             The template is missing or has a mistake.
         """
+        carried = credentials and adapter.credentials_expression
         command = self.agent_command(
             addresses,
-            credentials=credentials,
+            credentials=Expanded(carried) if carried else credentials,
             name=Expanded(f"{self.job_name}-{adapter.job_label_expression}"),
             exit_records=exit_records,
         )
@@ -334,6 +335,7 @@ class JobSpec:
             "prologue": self.job_script_prologue,
             "epilogue": self.job_script_epilogue,
             "job_id_expression": adapter.job_id_expression,
+            "credentials": credentials,
             "node_lines": command.shell_lines(execute=True) if by_script else (),
             "node_script": shell_word(Expanded(f"{exit_records or '$HOME'}/${JOB_ID_VARIABLE}.sh")),
             "worker_lines": (f"exec {own_launcher}",)

@@ -30,6 +30,19 @@ def test_description_from_the_script() -> None:
     )
 
 
+def test_files_that_travel_with_a_job() -> None:
+    """The user's own are joined with the credentials, for HTCondor takes the last line alone."""
+    lines = ("transfer_input_files = /c/worker", "x = 1", "Transfer_Input_Files=a, b")
+    script = "".join(f"#CONDOR {line}\n" for line in lines)
+    description = HTCondorAdapter().submit_input("/x/job.sh", script)
+    assert description is not None
+    assert description.splitlines()[2:] == [
+        "x = 1",
+        "transfer_input_files = /c/worker, a, b",
+        "queue 1",
+    ]
+
+
 def test_further_arguments_of_the_commands() -> None:
     """Another schedd or pool is named to both commands."""
     told: dict[str, Any] = {

@@ -7,11 +7,15 @@
 #CONDOR log = jobqueue-$(ClusterId).log
 #CONDOR stream_output = True
 #CONDOR stream_error = True
+#CONDOR transfer_input_files = /home/ada/.jobqueue/ada-1/credentials
 #CONDOR periodic_remove = (JobStatus == 2) && ((time() - EnteredCurrentStatus) > 1800)
 
 # When the job began: its walltime counts from here.
 export JOBQUEUE_JOB_STARTED=$(date +%s)
 
+# Where machines share no files, HTCondor has put the credentials beside the script.
+JOBQUEUE_CREDENTIALS=/home/ada/.jobqueue/ada-1/credentials
+[ -d "$JOBQUEUE_CREDENTIALS" ] || JOBQUEUE_CREDENTIALS=$_CONDOR_SCRATCH_DIR/${JOBQUEUE_CREDENTIALS##*/}
 JOBQUEUE_JOB_ID=$1
 # The shell stays for the last lines: it passes signals on and waits until the agent has ended.
 agent= stopping=
@@ -21,7 +25,7 @@ trap 'pass_on USR1' USR1
 trap 'pass_on USR2' USR2
 exec /opt/python/bin/python -m jobqueue.worker \
     tls://10.1.2.3:40123,tls://192.168.0.5:40123 \
-    --credentials /home/ada/.jobqueue/ada-1/credentials \
+    --credentials "$JOBQUEUE_CREDENTIALS" \
     --nworkers 1 \
     --nthreads 4 \
     --memory-limit 16320MiB \

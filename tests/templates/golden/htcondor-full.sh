@@ -6,6 +6,7 @@
 #CONDOR error = /home/ada/logs/dask-worker-$(ClusterId).$(ProcId).err
 #CONDOR log = /home/ada/logs/dask-worker-$(ClusterId).log
 #CONDOR stream_output = True
+#CONDOR transfer_input_files = /home/ada/.jobqueue/ada-1/credentials
 #CONDOR periodic_remove = (JobStatus == 2) && ((time() - EnteredCurrentStatus) > 43200)
 #CONDOR +Project = "physics"
 #CONDOR Requirements = (OpSys == LINUX)
@@ -16,10 +17,13 @@ export JOBQUEUE_JOB_STARTED=$(date +%s)
 module load python
 echo "on $(hostname)"
 
+# Where machines share no files, HTCondor has put the credentials beside the script.
+JOBQUEUE_CREDENTIALS=/home/ada/.jobqueue/ada-1/credentials
+[ -d "$JOBQUEUE_CREDENTIALS" ] || JOBQUEUE_CREDENTIALS=$_CONDOR_SCRATCH_DIR/${JOBQUEUE_CREDENTIALS##*/}
 JOBQUEUE_JOB_ID=$1
 exec srun -n 1 -c 20 python -m jobqueue.worker \
     tls://10.1.2.3:40123,tls://192.168.0.5:40123 \
-    --credentials /home/ada/.jobqueue/ada-1/credentials \
+    --credentials "$JOBQUEUE_CREDENTIALS" \
     --nworkers 6 \
     --nthreads 4 \
     --memory-limit 15883MiB \
