@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Sequence
 from pathlib import Path
 
 from jobqueue.cluster import snapshot
@@ -72,15 +73,53 @@ def look(parent: Path | None = None) -> list[Seen]:
     parent
         The state folder; by default the usual one.
     """
-    open_ones = [_seen(ledger) for ledger in list_ledgers(parent)]
-    closed = [Seen(snapshot, Fate.CLOSED) for snapshot in closed_snapshots(parent)]
+    ledgers = list_ledgers(parent)
+    told = [read_snapshot(ledger.folder / snapshot.FILE) for ledger in ledgers]
+    open_ones = [_seen(*each) for each in _shared_out(ledgers, told)]
+    closed = [Seen(each, Fate.CLOSED) for each in closed_snapshots(parent)]
     return sorted(open_ones + closed, key=lambda seen: seen.snapshot.created)
 
 
-def _seen(ledger: Ledger) -> Seen:
-    told = read_snapshot(ledger.folder / snapshot.FILE) or Snapshot.of(ledger.entry)
+def _shared_out(
+    ledgers: Sequence[Ledger], told: Sequence[Snapshot | None]
+) -> list[tuple[Ledger, Snapshot]]:
+    """Return each ledger with the jobs that are to be asked for by it.
+
+    Pools in different batch systems have a ledger each; their cluster's one snapshot lies beside
+    the first.
+    """
+    found = [
+        (ledger, one or Snapshot.of(ledger.entry))
+        for ledger, one in zip(ledgers, told, strict=True)
+    ]
+    for place, (ledger, _) in enumerate(found):
+        if told[place] is not None:
+            continue
+        rows: list[JobRow] = []
+        for other, (neighbour, shot) in enumerate(found):
+            if told[other] is not None and _related(ledger, neighbour):
+                rows += [row for row in shot.jobs if _listed(row, ledger)]
+                left = tuple(row for row in shot.jobs if not _listed(row, ledger))
+                found[other] = neighbour, dataclasses.replace(shot, jobs=left)
+        found[place] = ledger, Snapshot.of(ledger.entry, rows)
+    return found
+
+
+def _related(one: Ledger, other: Ledger) -> bool:
+    return (one.entry.owner, one.entry.cluster) == (other.entry.owner, other.entry.cluster)
+
+
+def _listed(row: JobRow, ledger: Ledger) -> bool:
+    return row.job_id in ledger.entry.jobs and ledger.entry.pools.get(row.job_id) == row.pool
+
+
+def _seen(ledger: Ledger, told: Snapshot) -> Seen:
     known = {row.job_id for row in told.jobs}
-    unheard_of = [JobRow(job_id, "") for job_id in ledger.entry.jobs if job_id not in known]
+    unheard_of = [
+        JobRow(job_id, ledger.entry.pools.get(job_id, ""))
+        for job_id in ledger.entry.jobs
+        if job_id not in known
+    ]
     told = dataclasses.replace(told, jobs=(*told.jobs, *unheard_of))
     fate = _FATES[ledger.entry.owner.alive()]
     if fate is Fate.RUNNING and told.closed:
@@ -102,7 +141,7 @@ async def ask(seen: Seen) -> Seen:
         return dataclasses.replace(seen, error=error)
     rows = {row.job_id: row for row in seen.snapshot.jobs}
     for job_id, report in reports.items():
-        row = rows.get(job_id) or JobRow(job_id, "")
+        row = rows.get(job_id) or JobRow(job_id, seen.ledger.entry.pools.get(job_id, ""))
         rows[job_id] = row if row.over else _updated(row, report)
     told = dataclasses.replace(seen.snapshot, jobs=tuple(rows.values()))
     return dataclasses.replace(seen, snapshot=told)

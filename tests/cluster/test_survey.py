@@ -68,6 +68,21 @@ def test_jobs_that_only_the_ledger_knows_are_told_of(made: Make) -> None:
     assert [row.job_id for row in seen.left_behind] == ["5", "6"]
 
 
+def test_pools_in_two_batch_systems_are_asked_for_where_they_are(made: Make) -> None:
+    """One snapshot tells of both; each job stands at the ledger by which it can be cancelled."""
+    ended = JobRow("4", "far", JobState.ENDED)
+    here, there = JobRow("5", "default", JobState.RUNNING), JobRow("5", "far", JobState.PENDING)
+    made(GONE, here, there, ended, listed=("5",))
+    far = Ledger.create(cluster="grid", system="slurm", directives=["-M far"])
+    far.entry.owner = GONE
+    far.submitted("tag", ["5"], pool="far")
+    first, second = look()
+    assert first.snapshot.jobs == (here, ended)
+    assert second.snapshot.jobs == (there,)
+    assert second.ledger is not None
+    assert second.ledger.folder == far.folder
+
+
 def test_a_batch_system_that_does_not_answer_changes_nothing(
     made: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
