@@ -75,18 +75,18 @@ class LastWords:
     kind
         The same as one of `EndCause`'s words; "" if only the batch system can know.
     tried
-        If it found no scheduler: each address with what came of it.
+        If it found no scheduler: each address with what came of it, for people.
     """
 
     exit_code: int
     phrase: str
     kind: str = ""
-    tried: tuple[str, ...] = ()
+    tried: str = ""
 
     @property
     def words(self) -> str:
         """What it says, with the addresses it has tried in vain."""
-        return f"{self.phrase}; tried {', '.join(self.tried)}" if self.tried else self.phrase
+        return f"{self.phrase}; tried {self.tried}" if self.tried else self.phrase
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import glob
 import json
 from pathlib import Path
-from typing import Any
 
 from jobqueue.cluster.causes import COMPLETED, CRASHED, LastWords
+from jobqueue.worker.exit_record import show_tried
 
 TERMINATED = 128
 """Exit statuses above this are of agents that a signal has ended: it may come from anybody."""
@@ -40,7 +40,7 @@ def read_exit_record(path: Path) -> LastWords | None:
             exit_code,
             phrase,
             _kind_of(exit_code) if kind is None else str(kind),
-            tuple(map(_attempt, record.get("tried") or ())),
+            show_tried(record.get("tried") or ()),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -56,8 +56,3 @@ def _kind_of(exit_code: int) -> str:
     if exit_code == 0:
         return COMPLETED
     return "" if exit_code > TERMINATED else CRASHED
-
-
-def _attempt(attempt: Any) -> str:
-    """Write `[address, outcome]` as one phrase."""
-    return attempt if isinstance(attempt, str) else " ".join(map(str, attempt))

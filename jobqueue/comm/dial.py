@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections import deque
@@ -198,6 +199,8 @@ def _in_words(error: OSError) -> str:
         return "no such socket; has the scheduler ended?"
     if isinstance(error, ConnectionError):
         return f"the peer {LEFT}"
+    if error.errno and str(error.strerror).startswith("Connect call failed"):
+        return os.strerror(error.errno).lower()  # asyncio's own words are the address once more
     return error.strerror or str(error) or type(error).__name__
 
 

@@ -67,10 +67,9 @@ def test_whoever_knows_is_believed(
 
 def test_a_cause_comes_with_its_reason() -> None:
     """In the words of whoever knows; what says no more than the cause is left out."""
-    lost = LastWords(
-        3, "no scheduler within 60 s", "crashed", ("10.1.2.3:4000 refused", "10.0.0.5:4000 silent")
-    )
-    words = "no scheduler within 60 s; tried 10.1.2.3:4000 refused, 10.0.0.5:4000 silent"
+    tried = "10.1.2.3:4000 refused, 10.0.0.5:4000 timed out"
+    lost = LastWords(3, "no scheduler within the death timeout", "crashed", tried)
+    words = f"no scheduler within the death timeout; tried {tried}"
     assert judge("crashed", [lost], reason="NonZeroExitCode") == Verdict("crashed", words)
     assert judge("crashed", log_tail=f"hello\n{TIME_LIMIT}\n") == Verdict("walltime", TIME_LIMIT)
     assert judge("cancelled", reason="via condor_rm (by user ann)") == Verdict(

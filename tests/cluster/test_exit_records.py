@@ -23,10 +23,9 @@ def write(path: Path, exit_code: int, cause: str, **fields: object) -> Path:
 
 def test_what_the_agent_writes_is_understood(tmp_path: Path) -> None:
     """Both ends agree on the file: status, phrase, kind, and where nobody was found."""
-    path = write(
-        tmp_path / "5.json", 3, "no scheduler", kind="crashed", tried=[["tcp://a:1", "refused"]]
-    )
-    assert read_exit_record(path) == LastWords(3, "no scheduler", "crashed", ("tcp://a:1 refused",))
+    tried = [["tls://a:1", "refused, nobody listens there"], ["tls://b:1", "timed out"]]
+    path = write(tmp_path / "5.json", 3, "none", kind="crashed", tried=tried)
+    assert read_exit_record(path) == LastWords(3, "none", "crashed", "a:1 refused, b:1 timed out")
     path = write(tmp_path / "5.json", 143, "asked to end by SIGTERM", kind="")
     assert read_exit_record(path) == LastWords(143, "asked to end by SIGTERM", "")
 

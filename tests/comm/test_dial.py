@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from typing import Any
 
@@ -125,6 +126,12 @@ def test_the_error_lists_each_address_with_what_happened(lab: Any, refusing: str
         assert "memory://nobody: nobody listens under this name" in text
 
     lab.run(check())
+
+
+def test_what_the_kernel_says_is_told_and_not_the_address_once_more() -> None:
+    """asyncio's words for a failed connection hold nothing but that."""
+    error = OSError(errno.EHOSTUNREACH, "Connect call failed ('10.1.2.3', 4000)")
+    assert module._in_words(error) == "no route to host"
 
 
 def test_a_name_that_is_unknown_says_so(lab: Any) -> None:
