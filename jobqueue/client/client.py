@@ -125,8 +125,9 @@ class Client(Collections):
         1024
         """
         options = task_options(
-            priority, retries, workers, allow_other_workers, resources, actor, tags, pool
-        )
+            priority, retries, workers, allow_other_workers, resources, actor, tags, pool,
+            self.cluster,
+        )  # fmt: skip
         if actor:
             function = _creation(function)
         submission = self._submission
@@ -188,8 +189,9 @@ class Client(Collections):
         [1024, 9]
         """
         options = task_options(
-            priority, retries, workers, allow_other_workers, resources, actor, tags, pool
-        )
+            priority, retries, workers, allow_other_workers, resources, actor, tags, pool,
+            self.cluster,
+        )  # fmt: skip
         if actor:
             function = _creation(function)
         states = self._submission.map(

@@ -27,10 +27,12 @@ def task_options(
     actor: bool,
     tags: Mapping[str, Any] | None,
     pool: str | None = None,
+    cluster: object = None,
 ) -> dict[str, Any] | None:
     """Return the options of a task as they travel; None if all are as usual.
 
-    Those that are left at their defaults are taken from the surrounding `annotate`.
+    Those that are left at their defaults are taken from the surrounding `annotate`. If the cluster
+    is known, the pools that are named have to be among its pools.
 
     Raises
     ------
@@ -67,6 +69,8 @@ def task_options(
             "allow_other_workers=True without workers=: there are no other workers unless some "
             "are named; leave it out"
         )
+    if cluster is not None and "workers" in options:
+        _check_pools(options["workers"], getattr(cluster, "pools", None))
     return options or None
 
 
@@ -129,7 +133,23 @@ def _places(workers: Any, pool: Any) -> Any:
         )
     if not isinstance(pool, str) or not pool:
         raise ConfigError(f"pool={pool!r}: it is the name of one of the cluster's pools")
-    return [f"pool:{pool}"]
+    return [f"{_POOL}{pool}"]
+
+
+def _check_pools(workers: Collection[str], pools: Collection[str] | None) -> None:
+    """Refuse a pool that the cluster does not have: such a task would wait for ever."""
+    if pools is None:
+        return
+    for name in (name.removeprefix(_POOL) for name in workers if name.startswith(_POOL)):
+        if name not in pools:
+            raise ConfigError(
+                f"the cluster has no pool {name!r}; there are: {', '.join(pools)}; "
+                "cluster.add_pool makes one"
+            )
+
+
+_POOL = "pool:"
+"""What the names begin with by which workers are known as those of a pool."""
 
 
 def _merge(around: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+from typing import ClassVar
 
 import pytest
 
@@ -57,6 +58,22 @@ def test_a_pool_is_a_name_of_its_workers():
         assert options(pool="fat") == {"workers": ["pool:fat"]}
     with pytest.raises(ConfigError, match="workers='n' and pool='gpu': give one of them"):
         options(workers="n", pool="gpu")
+
+
+def test_a_pool_that_the_cluster_does_not_have_is_refused():
+    """However it is named; a client that was given an address cannot know."""
+
+    class Cluster:
+        pools: ClassVar = {"default": None, "gpu": None}
+
+    assert options(pool="gpu", cluster=Cluster()) == {"workers": ["pool:gpu"]}
+    assert options(workers="node7", cluster=Cluster()) == {"workers": ["node7"]}
+    assert options(pool="gup", cluster=object()) == {"workers": ["pool:gup"]}
+    for given in ({"pool": "gup"}, {"workers": ["pool:gup"]}):
+        with pytest.raises(ConfigError, match="no pool 'gup'; there are: default, gpu"):
+            options(**given, cluster=Cluster())
+    with annotate(pool="gup"), pytest.raises(ConfigError, match="no pool 'gup'"):
+        options(cluster=Cluster())
 
 
 @pytest.mark.parametrize(

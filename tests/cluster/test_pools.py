@@ -64,6 +64,8 @@ def test_a_pool_comes_while_the_cluster_runs() -> None:
         assert "--nthreads 1" in fat.job_script()
         with pytest.raises(ConfigError, match="'fat' already"):
             cluster.add_pool("fat")
+        with pytest.raises(ConfigError, match="no pool 'fit'; there are: default, fat"):
+            client.submit(abs, -1, pool="fit")
     with pytest.raises(ConfigError, match="is closed: no pool can be added"):
         cluster.add_pool("late")
 
