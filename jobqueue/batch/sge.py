@@ -66,8 +66,9 @@ _ELEMENT = re.compile(r"(?P<id>\d+)\.(?P<task>\d+)")
 _PARALLEL_ENVIRONMENT = re.compile(r"\s*(#\$\s+)?-pe\s")
 _QACCT_LIMIT = 8  # one command each, and each reads all of the site's accounting
 _NOT_THERE = re.compile(
-    r'denied: job "[\d.]+" does not exist|job [\d.]+ is already in deletion|.*has registered the '
-    r"job.* for deletion|.*has deleted job.*"
+    r'denied: job "[\d.]+" does not exist|job "\d+" task "\d+" does not exist|'
+    r'job "\d+" task id range "[\d:-]+" comprises no tasks|job [\d.]+ is already in deletion|'
+    r".*has registered the job.* for deletion|.*has deleted job.*"
 )
 # The codes of qacct's `failed`: qmaster enforced h_rt, h_cpu, or h_vmem limit.
 _LIMIT_ENFORCED = 37
@@ -96,6 +97,7 @@ class SGEAdapter(BatchAdapter):
         '$JOB_ID$([ "${SGE_TASK_ID:-undefined}" = undefined ] || echo ".$SGE_TASK_ID")'
     )
     keywords: ClassVar[tuple[str, ...]] = ("project",)
+    node_script: ClassVar[bool] = True
 
     project: str | None = None
     parallel: bool = False
@@ -215,7 +217,7 @@ class SGEAdapter(BatchAdapter):
 
     def _parse_qacct(self, completed: Completed) -> dict[str, JobStatus]:
         if completed.returncode != 0:
-            if re.search(r"job id \d+ not found", completed.words):
+            if re.search(r"job id \d+ not found|no jobs running since startup", completed.words):
                 return {}  # not yet, or deleted while it was pending
             raise failed(completed)
         jobs: dict[str, JobStatus] = {}
