@@ -53,6 +53,7 @@ SMALL: Mapping[str, Any] = {
     "ncpus": 1,
     "mem": "512MB",
     "n_workers": 0,
+    "pools": "",
 }
 """What the job asks for, whatever the configuration says; the rest is as there."""
 

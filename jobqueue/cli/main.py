@@ -188,11 +188,20 @@ def _count(text: str) -> int:
     return number
 
 
-def _demo(options: argparse.Namespace) -> int:
+def _system(options: argparse.Namespace) -> tuple[systems.System, tuple[str, ...]]:
+    """Return where jobs go, by what was chosen, and what is to be said about it."""
     from jobqueue.cli.answering import choose
+
+    choice = options.cluster
+    if choice == "auto" and options.config_name:
+        choice = systems.of_section(options.config_name) or choice
+    return choose(systems.candidates(choice))
+
+
+def _demo(options: argparse.Namespace) -> int:
     from jobqueue.cli.demo import Demo
 
-    system, notes = choose(systems.candidates(options.cluster))
+    system, notes = _system(options)
     return Demo(
         system,
         systems.keywords(system, vars(options)),
@@ -212,13 +221,9 @@ def _config(options: argparse.Namespace) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     from jobqueue.cli import doctor
-    from jobqueue.cli.answering import choose
 
-    choice = options.cluster
-    if choice == "auto" and options.config_name:
-        choice = systems.of_section(options.config_name) or choice
-    system, notes = choose(systems.candidates(choice))
-    if choice == "auto" and not system.command and not notes:
+    system, notes = _system(options)
+    if options.cluster == "auto" and not system.command and not notes:
         notes = ("No batch system's commands are on PATH: what follows is about this machine.",)
     keywords = doctor.small(system, vars(options))
     return doctor.run(system, keywords, timeout=options.timeout, as_json=options.json, notes=notes)

@@ -87,6 +87,23 @@ def test_the_job_is_small_whatever_the_configuration_says(name, places):
     assert "a" in (keywords.get("account"), keywords.get("project")) or name == "htcondor"
 
 
+def test_a_rich_configuration_yields_a_small_job_all_the_same(places):
+    """Whatever it says of sizes, processes, nodes and further pools."""
+    config = places / ".config" / "jobqueue"
+    config.mkdir(parents=True)
+    (config / "jobqueue.yaml").write_text(
+        "jobqueue:\n  ours: {extends: slurm, cores: 24, memory: 100GB, processes: 6, nodes: 2,\n"
+        "    job-cpu: 48, job-mem: 90GB, queue: long, pools: {wide: {processes: 12}}}\n"
+    )
+    keywords = doctor.small(SYSTEMS["embedded"], {"config_name": "ours"})
+    with SYSTEMS["embedded"].make(name="small", **keywords) as cluster:
+        script = cluster.job_script()
+    assert "#SBATCH --cpus-per-task=1\n" in script
+    assert "#SBATCH --mem=489M\n" in script
+    assert "#SBATCH -p long\n" in script
+    assert list(cluster.pools) == ["default"]
+
+
 def test_findings_on_a_terminal(terminal):
     """A table whose remedies stand below what they are for."""
     rows = [
