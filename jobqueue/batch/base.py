@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, cast
 
-from jobqueue.errors import BatchSystemError, SubmissionRejected
+from jobqueue.errors import BatchSystemError, ConfigError, SubmissionRejected
 
 logger = logging.getLogger("jobqueue.batch")
 
@@ -150,8 +150,8 @@ class BatchAdapter(ABC):
     option_aliases
         Short option -> long option, for directives that have two names.
     node_script
-        Whether `launcher` starts a script, which the template writes, and not the words after it:
-        where processes on other nodes begin without the job's environment.
+        Whether `launcher` starts a script, and not the words after it: where processes on other
+        nodes begin without the job's environment. The template's block `each_node` begins it.
     """
 
     name: ClassVar[str]
@@ -163,7 +163,7 @@ class BatchAdapter(ABC):
     keywords: ClassVar[tuple[str, ...]] = ()
     probe_argv: ClassVar[Argv] = ()
     option_aliases: ClassVar[Mapping[str, str]] = {}
-    node_script: ClassVar[bool] = True
+    node_script: ClassVar[bool] = False
     array_limit: int
 
     @property
@@ -218,6 +218,11 @@ class BatchAdapter(ABC):
         ConfigError
             There are no such jobs here.
         """
+        if not self.node_script:
+            raise ConfigError(
+                f"nodes={nodes}: how {self.name} starts something on several nodes is not known; "
+                "say it by launcher, or leave nodes out"
+            )
         return '/bin/bash "$JOBQUEUE_NODE_SCRIPT"'
 
     @abstractmethod

@@ -107,6 +107,7 @@ class LSFAdapter(BatchAdapter):
         "lsf_units",
         "use_stdin",
     )
+    node_script: ClassVar[bool] = True
 
     json: bool = True
     job_name: str = "dask-worker"

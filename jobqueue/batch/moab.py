@@ -65,6 +65,7 @@ class MoabAdapter(BatchAdapter):
     template: ClassVar[str] = "moab.sh.j2"
     directive_prefix: ClassVar[str] = "#PBS"
     job_id_expression: ClassVar[str] = "${MOAB_JOBID:-$PBS_JOBID}"
+    node_script: ClassVar[bool] = True
 
     array_limit: int = 1
 

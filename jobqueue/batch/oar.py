@@ -80,6 +80,7 @@ class OARAdapter(BatchAdapter):
         "-q": "--queue",
     }
     keywords: ClassVar[tuple[str, ...]] = ("project", "memory_per_core_property_name")
+    node_script: ClassVar[bool] = True
 
     project: str | None = None
     memory_per_core_property_name: str | None = None

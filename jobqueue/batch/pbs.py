@@ -99,6 +99,7 @@ class PBSAdapter(BatchAdapter):
     # `22[3].server.site` is known as `22[3]` to readers of worker names.
     job_label_expression: ClassVar[str] = "${JOBQUEUE_JOB_ID%%.*}"
     probe_argv: ClassVar[Argv] = ("qstat", "--version")
+    node_script: ClassVar[bool] = True
 
     dialect: Dialect = Dialect.PBS
     json: bool = True

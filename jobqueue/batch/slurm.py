@@ -109,8 +109,6 @@ class SlurmAdapter(BatchAdapter):
         "-t": "--time",
     }
 
-    node_script: ClassVar[bool] = False
-
     clusters: str = ""
     comment: str = ""
     stdout: str = ""

@@ -14,7 +14,7 @@ import yaml
 from jobqueue.batch.base import BatchAdapter, BatchState, Completed
 from jobqueue.batch.systems import ADAPTERS
 from jobqueue.cluster.job_spec import JobSpec
-from jobqueue.errors import BatchSystemError, SubmissionRejected
+from jobqueue.errors import BatchSystemError, ConfigError, SubmissionRejected
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adding-a-batch-system.md").read_text()
 
@@ -96,3 +96,10 @@ def test_every_batch_system_says_where_its_texts_are_from() -> None:
     for name in ADAPTERS:
         title = names.get(name, name.upper() if len(name) == 3 else name.capitalize())
         assert f"| {title} |" in table
+
+
+def test_jobs_of_several_nodes_where_nobody_has_said_how(toy: BatchAdapter) -> None:
+    """One error says so, and what would help."""
+    spec = JobSpec(cores=4, memory=2**30, nodes=2)
+    with pytest.raises(ConfigError, match="nodes=2: how toy starts something on several nodes"):
+        spec.render(toy, ["tls://h:1"], credentials=None)
