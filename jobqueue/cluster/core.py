@@ -241,7 +241,7 @@ class Core:
         """Return for each pool how many jobs are connected, and how many there are to be."""
         return {
             keeper.name: (
-                sum(job.state is JobState.CONNECTED for job in keeper.state.live()),
+                sum(job.state is JobState.CONNECTED for job in keeper.state.unended()),
                 keeper.state.goal,
             )
             for keeper in self._keepers()

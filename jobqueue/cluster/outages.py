@@ -42,8 +42,7 @@ def describe_pools(pools: Sequence[Member], workers: int | None) -> str:
         return pools[0].describe(workers)
     parts = [] if workers is None else [f"{workers} worker{'' if workers == 1 else 's'}"]
     for pool in pools:
-        live = pool.state.live()
-        connected = sum(job.state is JobState.CONNECTED for job in live)
+        connected = sum(job.state is JobState.CONNECTED for job in pool.state.unended())
         told = pool.describe() or f"{connected} job{'' if connected == 1 else 's'} connected"
         parts.append(f"pool {pool.state.name}: {told}")
     return "; ".join(parts)
