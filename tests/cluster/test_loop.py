@@ -92,6 +92,50 @@ def test_shrinking_drains_before_it_cancels(running: Any, eventually: Any, worke
     asyncio.run(main())
 
 
+def test_a_job_that_hands_over_by_itself_is_replaced_at_once(
+    running: Any, eventually: Any, worker: Any
+) -> None:
+    """Its agent knows that its time is nearly over; nobody retires its workers once more."""
+
+    async def main() -> None:
+        async with running() as s:
+            s.scale(1)
+            await eventually(lambda: len(s.jobs) == 1)
+            s.joined("0", "w")
+            assert s.loop.worker_drains(worker("w", "0"), "its walltime is nearly over")
+            assert not s.loop.worker_drains(worker("w", "77"), "its walltime is nearly over")
+            assert s.jobs["0"].state is JobState.DRAINING
+            await eventually(lambda: "1" in s.jobs)
+            s.left("0", "w")
+            s.end("0", cause="walltime", exit_code=0)
+            await eventually(lambda: s.jobs["0"].state is JobState.ENDED)
+            assert (s.scheduler.retired, s.submissions()) == ([], [1, 1])
+
+    asyncio.run(main())
+
+
+def test_a_job_is_relieved_by_the_one_in_its_place(
+    running: Any, eventually: Any, worker: Any
+) -> None:
+    """That is submitted before the old one ends, whose workers are retired when it has come."""
+
+    async def main() -> None:
+        now = 0.0
+        async with running(lambda: now) as s:
+            s.scale(1)
+            await eventually(lambda: len(s.jobs) == 1)
+            assert s.loop.worker_joined(worker("old", "0", ends_at=600.0))
+            now = 590.0
+            s.loop._something.set()
+            await eventually(lambda: "1" in s.jobs)
+            assert s.scheduler.retired == []
+            assert s.loop.worker_joined(worker("new", "1", ends_at=1200.0))
+            await eventually(lambda: s.scheduler.retired == ["old"])
+            assert s.submissions() == [1, 1]
+
+    asyncio.run(main())
+
+
 def test_jobs_that_die_at_once_end_in_an_outage_that_says_why(
     running: Any, eventually: Any
 ) -> None:
