@@ -203,17 +203,6 @@ def test_pending_jobs_of_an_ended_program_are_cancelled(
     assert list((places / "state").iterdir()) == []
 
 
-def test_a_job_that_used_up_its_walltime_is_replaced(slurm: Any, wait_until: Any) -> None:
-    """Its cause is known as walltime, and it is no failure of the pool."""
-    with SLURMCluster(**JOB) as cluster:
-        cluster.scale(jobs=1)
-        wait_until(lambda: connected(cluster) == 1, 60, "the job to connect")
-        slurm.advance_walltime(cluster.jobs[0].job_id, 1)
-        wait_until(lambda: cluster.jobs[0].state is JobState.ENDED, 120, "Slurm to end the job")
-        assert cluster.jobs[0].cause == "walltime"
-        wait_until(lambda: connected(cluster) == 1, 60, "the replacement to connect")
-
-
 def test_a_node_whose_network_is_cut_costs_one_job(slurm: Any, wait_until: Any) -> None:
     """Slurm gives the node up, and another job comes from another node.
 
