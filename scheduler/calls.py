@@ -15,8 +15,9 @@ from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized
 from jobqueue.scheduler.info import workers_named
-from jobqueue.scheduler.records import UNFINISHED, ClientRecord, WorkerRecord
+from jobqueue.scheduler.records import ClientRecord, WorkerRecord
 from jobqueue.scheduler.state import SchedulerState
+from jobqueue.scheduler.states import UNFINISHED
 
 Answer = tuple[str, Serialized | None, Any]
 """Of one worker: its name, and the value or the failure."""

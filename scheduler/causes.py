@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from jobqueue.errors import DataLost, KilledWorker, TaskCancelled, TaskError
 from jobqueue.protocol.failures import Failure
-from jobqueue.scheduler.records import CANCELLED, Task
+from jobqueue.scheduler.records import Task
+from jobqueue.scheduler.states import CANCELLED
 
 
 def unknown_input(task: Task, key: str) -> Failure:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 from jobqueue.scheduler.candidates import Candidates
 from jobqueue.scheduler.deadlines import AT_A_TIME
 from jobqueue.scheduler.placement import ReadyQueue, nearest
-from jobqueue.scheduler.records import POOL, READY, Function, Task, WorkerRecord
+from jobqueue.scheduler.records import POOL, Function, Task, WorkerRecord
+from jobqueue.scheduler.states import READY
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState

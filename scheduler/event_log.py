@@ -20,8 +20,9 @@ from jobqueue.protocol import messages as m
 from jobqueue.protocol.messages import Message
 from jobqueue.scheduler.handlers import Handlers
 from jobqueue.scheduler.info import RUNNING, WorkerDrains, WorkerEvent, WorkerJoined, status_of
-from jobqueue.scheduler.records import UNFINISHED, ClientRecord, Task, WorkerRecord
+from jobqueue.scheduler.records import ClientRecord, Task, WorkerRecord
 from jobqueue.scheduler.state import SchedulerState
+from jobqueue.scheduler.states import UNFINISHED
 
 logger = logging.getLogger("jobqueue.scheduler")
 

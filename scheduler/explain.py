@@ -20,19 +20,10 @@ from jobqueue.scheduler.info import (
     SUSPECT,
     status_of,
 )
-from jobqueue.scheduler.records import (
-    ASSIGNED,
-    CANCELLED,
-    FAILED,
-    MEMORY,
-    POOL,
-    READY,
-    WAITING,
-    Task,
-    WorkerRecord,
-)
+from jobqueue.scheduler.records import POOL, Task, WorkerRecord
 from jobqueue.scheduler.reservations import Reservation, job_of
 from jobqueue.scheduler.state import SchedulerState
+from jobqueue.scheduler.states import ASSIGNED, CANCELLED, FAILED, MEMORY, READY, WAITING
 
 SHOWN: Final = 5
 """So many inputs, or workers, are named; the others are counted."""

@@ -29,17 +29,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from jobqueue.protocol.failures import Failure
 from jobqueue.scheduler.causes import dangling_future, killed_worker
-from jobqueue.scheduler.records import (
-    ASIDE,
-    ASSIGNED,
-    MEMORY,
-    READY,
-    RELEASED,
-    SUSPECT,
-    UNFINISHED,
-    Task,
-    WorkerRecord,
-)
+from jobqueue.scheduler.records import ASIDE, SUSPECT, Task, WorkerRecord
+from jobqueue.scheduler.states import ASSIGNED, MEMORY, READY, RELEASED, UNFINISHED
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState

@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from jobqueue.scheduler.records import READY, Task, WorkerRecord
+from jobqueue.scheduler.records import Task, WorkerRecord
+from jobqueue.scheduler.states import READY
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.demands import Demand

@@ -20,7 +20,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from jobqueue.scheduler.demands import NODES, belongs_elsewhere
-from jobqueue.scheduler.records import READY, Task, WorkerRecord
+from jobqueue.scheduler.records import Task, WorkerRecord
+from jobqueue.scheduler.states import READY
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.demands import Demand

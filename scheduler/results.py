@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.payload import Serialized
-from jobqueue.scheduler.records import MEMORY, Task, WorkerRecord
+from jobqueue.scheduler.records import Task, WorkerRecord
+from jobqueue.scheduler.states import MEMORY
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState

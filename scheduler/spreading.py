@@ -12,7 +12,8 @@ from jobqueue.errors import ConfigError, TaskError
 from jobqueue.protocol.failures import Failure
 from jobqueue.scheduler.copies import FAILED, GONE, Copies
 from jobqueue.scheduler.levelling import LeastFilled, even_out, movable
-from jobqueue.scheduler.records import MEMORY, Task, WorkerRecord
+from jobqueue.scheduler.records import Task, WorkerRecord
+from jobqueue.scheduler.states import MEMORY
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState

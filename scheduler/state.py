@@ -2,7 +2,7 @@
 
 Rules of this file:
 
-- Everything that affects the state of a task lives here; `records.TRANSITIONS` lists what can
+- Everything that affects the state of a task lives here; `states.TRANSITIONS` lists what can
   happen. No sockets, no clock, no randomness: `now` comes in where it is needed, and messages to
   peers go to their records' outboxes.
 - Users' pickles pass through; they are never opened.
@@ -36,7 +36,10 @@ from jobqueue.scheduler.lingering import Lingering
 from jobqueue.scheduler.losses import Losses, Report
 from jobqueue.scheduler.placement import OpenWorkers, ReadyQueue, rank
 from jobqueue.scheduler.placing import Placing
-from jobqueue.scheduler.records import (
+from jobqueue.scheduler.records import ClientRecord, Function, Task, WorkerRecord
+from jobqueue.scheduler.reservations import Reservations
+from jobqueue.scheduler.results import HELD_BUDGET, INLINE_LIMIT, Results
+from jobqueue.scheduler.states import (
     CANCELLED,
     DEAD,
     FAILED,
@@ -46,13 +49,7 @@ from jobqueue.scheduler.records import (
     RELEASED,
     UNFINISHED,
     WAITING,
-    ClientRecord,
-    Function,
-    Task,
-    WorkerRecord,
 )
-from jobqueue.scheduler.reservations import Reservations
-from jobqueue.scheduler.results import HELD_BUDGET, INLINE_LIMIT, Results
 from jobqueue.scheduler.transfers import Transfers
 from jobqueue.scheduler.wishes import Wishes, bad_end
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from jobqueue.errors import WorkersUnavailable
 from jobqueue.protocol.failures import Failure
-from jobqueue.scheduler.records import READY, WAITING, Task
+from jobqueue.scheduler.records import Task
+from jobqueue.scheduler.states import READY, WAITING
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.demands import Demand

@@ -26,14 +26,9 @@ from jobqueue.protocol.payload import Payload, Serialized
 from jobqueue.scheduler.causes import no_value, unknown_key
 from jobqueue.scheduler.copies import FAILED, GONE, MADE, Copies
 from jobqueue.scheduler.levelling import LeastFilled, movable
-from jobqueue.scheduler.records import (
-    MEMORY,
-    UNFINISHED,
-    ClientRecord,
-    Task,
-    WorkerRecord,
-)
+from jobqueue.scheduler.records import ClientRecord, Task, WorkerRecord
 from jobqueue.scheduler.spreading import Spreading
+from jobqueue.scheduler.states import MEMORY, UNFINISHED
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from jobqueue.scheduler.demands import Demand
-from jobqueue.scheduler.records import (
-    ASIDE,
+from jobqueue.scheduler.records import ASIDE, Function, Task, WorkerRecord
+from jobqueue.scheduler.reservations import job_of
+from jobqueue.scheduler.state import SchedulerState
+from jobqueue.scheduler.states import (
     ASSIGNED,
     DEAD,
     FAILED,
@@ -14,12 +16,7 @@ from jobqueue.scheduler.records import (
     RELEASED,
     UNFINISHED,
     WAITING,
-    Function,
-    Task,
-    WorkerRecord,
 )
-from jobqueue.scheduler.reservations import job_of
-from jobqueue.scheduler.state import SchedulerState
 
 
 def validate(state: SchedulerState) -> None:

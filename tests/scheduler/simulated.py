@@ -14,17 +14,10 @@ from typing import Any
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.hello import WorkerFacts
 from jobqueue.protocol.messages import Message
-from jobqueue.scheduler.records import (
-    CANCELLED,
-    FAILED,
-    MEMORY,
-    UNFINISHED,
-    ClientRecord,
-    Task,
-    WorkerRecord,
-)
+from jobqueue.scheduler.records import ClientRecord, Task, WorkerRecord
 from jobqueue.scheduler.reservations import job_of
 from jobqueue.scheduler.state import SchedulerState
+from jobqueue.scheduler.states import CANCELLED, FAILED, MEMORY, UNFINISHED
 from jobqueue.scheduler.validation import validate
 
 INLINE_LIMIT = 20

@@ -14,8 +14,9 @@ from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.scheduler import coordination
 from jobqueue.scheduler.coordination import Coordination
-from jobqueue.scheduler.records import MEMORY, ClientRecord
+from jobqueue.scheduler.records import ClientRecord
 from jobqueue.scheduler.state import SchedulerState
+from jobqueue.scheduler.states import MEMORY
 from jobqueue.scheduler.validation import validate
 
 

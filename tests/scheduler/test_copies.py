@@ -6,7 +6,7 @@ import pytest
 
 from jobqueue.protocol import messages as m
 from jobqueue.scheduler import copies
-from jobqueue.scheduler.records import MEMORY
+from jobqueue.scheduler.states import MEMORY
 
 
 @pytest.fixture

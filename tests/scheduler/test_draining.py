@@ -6,7 +6,7 @@ from typing import Any
 
 from jobqueue.protocol import messages as m
 from jobqueue.scheduler.info import WorkerDrains, WorkerLeft
-from jobqueue.scheduler.records import MEMORY, READY
+from jobqueue.scheduler.states import MEMORY, READY
 
 
 def drain(core: Any, worker: Any, seconds: float = 60.0) -> None:

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobqueue.scheduler.levelling import LeastFilled, even_out
-from jobqueue.scheduler.records import MEMORY, Task, WorkerRecord
+from jobqueue.scheduler.records import Task, WorkerRecord
+from jobqueue.scheduler.states import MEMORY
 
 
 def filled(*sizes: int, name: str = "w") -> WorkerRecord:

@@ -7,8 +7,9 @@ import pytest
 from jobqueue.errors import DataLost, KilledWorker
 from jobqueue.protocol import messages as m
 from jobqueue.scheduler.losses import REPORT_PATIENCE, REPORT_USE, SUSPECT_AFTER
-from jobqueue.scheduler.records import ASIDE, ASSIGNED, FAILED, MEMORY, READY, SUSPECT
+from jobqueue.scheduler.records import ASIDE, SUSPECT
 from jobqueue.scheduler.state import WORKER_TTL
+from jobqueue.scheduler.states import ASSIGNED, FAILED, MEMORY, READY
 
 FAILURE = (b"", "ZeroDivisionError: division by zero", "Traceback ...")
 

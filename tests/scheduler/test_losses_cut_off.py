@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
-from jobqueue.scheduler.records import ASSIGNED, FAILED
+from jobqueue.scheduler.states import ASSIGNED, FAILED
 
 LOST = Failure(b"", "ConnectionLost: ...", "")
 

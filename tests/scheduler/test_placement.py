@@ -18,8 +18,9 @@ from jobqueue.scheduler.placement import (
     rank,
     surplus,
 )
-from jobqueue.scheduler.records import MEMORY, READY, ClientRecord, Function, Task, WorkerRecord
+from jobqueue.scheduler.records import ClientRecord, Function, Task, WorkerRecord
 from jobqueue.scheduler.state import SchedulerState
+from jobqueue.scheduler.states import MEMORY, READY
 
 FUNCTION = Function(b"f", "f", b"")
 

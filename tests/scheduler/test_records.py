@@ -8,16 +8,9 @@ import tracemalloc
 import pytest
 
 from jobqueue.protocol import messages as m
-from jobqueue.scheduler.records import (
-    FORGOTTEN,
-    TRANSITIONS,
-    UNKNOWN_DURATION,
-    WAITING,
-    ClientRecord,
-    Function,
-    WorkerRecord,
-)
+from jobqueue.scheduler.records import UNKNOWN_DURATION, ClientRecord, Function, WorkerRecord
 from jobqueue.scheduler.state import SchedulerState
+from jobqueue.scheduler.states import FORGOTTEN, TRANSITIONS, WAITING
 
 MANY = 100_000
 

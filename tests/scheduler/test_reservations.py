@@ -8,8 +8,8 @@ import pytest
 
 from jobqueue.protocol import messages as m
 from jobqueue.scheduler.explain import explain
-from jobqueue.scheduler.records import ASSIGNED, READY
 from jobqueue.scheduler.reservations import job_of
+from jobqueue.scheduler.states import ASSIGNED, READY
 
 WHOLE = {"nodes": 2}
 

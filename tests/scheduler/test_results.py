@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobqueue.protocol import messages as m
-from jobqueue.scheduler.records import MEMORY
+from jobqueue.scheduler.states import MEMORY
 
 
 def test_small_results_survive_their_worker(core):

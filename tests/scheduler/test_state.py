@@ -7,15 +7,7 @@ from itertools import pairwise
 from jobqueue.errors import DataLost, KilledWorker, TaskError
 from jobqueue.protocol import messages as m
 from jobqueue.scheduler import placing
-from jobqueue.scheduler.records import (
-    ASSIGNED,
-    CANCELLED,
-    FAILED,
-    MEMORY,
-    READY,
-    RELEASED,
-    WAITING,
-)
+from jobqueue.scheduler.states import ASSIGNED, CANCELLED, FAILED, MEMORY, READY, RELEASED, WAITING
 
 FAILURE = (b"", "ZeroDivisionError: division by zero", "Traceback ...")
 

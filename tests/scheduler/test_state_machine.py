@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from jobqueue.protocol import messages as m
-from jobqueue.scheduler.records import FAILED, TRANSITIONS, Task
+from jobqueue.scheduler.records import Task
+from jobqueue.scheduler.states import FAILED, TRANSITIONS
 
 _NAME = "jobqueue_simulated"
 if _NAME not in sys.modules:

@@ -6,7 +6,7 @@ from jobqueue.errors import TaskCancelled, TaskError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Payload
-from jobqueue.scheduler.records import CANCELLED, MEMORY, READY
+from jobqueue.scheduler.states import CANCELLED, MEMORY, READY
 
 FAILURE = (b"", "TypeError: cannot pickle", "")
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from jobqueue.scheduler.records import ASSIGNED, MEMORY, READY, RELEASED, Task, WorkerRecord
+from jobqueue.scheduler.records import Task, WorkerRecord
+from jobqueue.scheduler.states import ASSIGNED, MEMORY, READY, RELEASED
 from jobqueue.scheduler.validation import validate
 
 BREAKS: dict[str, Callable[[Any], object]] = {

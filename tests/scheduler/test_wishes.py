@@ -6,7 +6,7 @@ import pytest
 
 from jobqueue.errors import TaskError
 from jobqueue.protocol import messages as m
-from jobqueue.scheduler.records import CANCELLED, FAILED, READY
+from jobqueue.scheduler.states import CANCELLED, FAILED, READY
 
 FAILURE = (b"", "ZeroDivisionError: division by zero", "Traceback ...")
 
