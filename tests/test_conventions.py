@@ -62,6 +62,7 @@ TESTED_THROUGH = {
     "scheduler/candidates.py": "scheduler/test_demands.py",
     "scheduler/causes.py": "scheduler/test_state.py",
     # what messages lead to is seen where peers say them
+    "scheduler/states.py": "scheduler/test_state_machine.py",
     "scheduler/handlers.py": "scheduler/test_connections.py",
     # what a worker does is what its scheduler hears of it
     "worker/duties.py": "worker/test_worker.py",
