@@ -23,6 +23,7 @@ from machine import (
     APT_OPTIONS,
     WORK,
     LabError,
+    NumberedLab,
     kill,
     live_processes,
     name_of,
@@ -78,19 +79,13 @@ class Image:
         return self.folder.is_dir()
 
 
-@dataclass(frozen=True)
-class Machine:
+@dataclass(frozen=True, kw_only=True)
+class Machine(NumberedLab):
     """A running Debian; those with different numbers (0 to 9) share nothing but the image."""
 
     image: Image
-    number: int = 0
     host_name: str = "node1"
     address: str = "10.78.0.1"
-
-    def __post_init__(self) -> None:
-        """Refuse a number that names no folder of ours."""
-        if not 0 <= self.number <= 9:
-            raise ValueError(f"lab number {self.number}: choose 0 to 9")
 
     @property
     def name(self) -> str:
@@ -100,7 +95,7 @@ class Machine:
     @property
     def files(self) -> Path:
         """What it has written; also there when it is down."""
-        return WORK / self.name / "files"
+        return self.folder / "files"
 
     def start(self) -> None:
         """Start it with nothing but a process that waits; what an earlier one left is removed."""
@@ -109,7 +104,7 @@ class Machine:
                 f"{self.image.name} is not here: run python3 ci/{self.image.name} install"
             )
         self.stop()
-        folder = WORK / self.name
+        folder = self.folder
         shutil.rmtree(folder, ignore_errors=True)
         for part in ("files", "work", "root"):
             (folder / part).mkdir(parents=True)

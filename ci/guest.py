@@ -10,6 +10,7 @@ import argparse
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -63,7 +64,7 @@ def main(system: System, description: str) -> None:
     try:
         if os.getuid() != 0:
             raise LabError("namespaces and the batch system's daemons want root: run this as root")
-        machine = Machine(system.image, options.lab)
+        machine = Machine(image=system.image, number=options.lab)
         sys.exit(_carry_out(system, machine, options.command, getattr(options, "arguments", [])))
     except (LabError, ValueError) as error:
         sys.exit(f"{name}: {error}")
@@ -94,12 +95,18 @@ def up(system: System, machine: Machine) -> None:
 
 def test(system: System, machine: Machine, words: Sequence[str]) -> int:
     """Install, bring up, run the tests inside, and take down; give pytest's exit status."""
-    system.image.install()
-    up(system, machine)
+    _timed("packages", system.image.install)
+    _timed("up", lambda: up(system, machine))
     try:
         return in_it(system, machine, (*PYTEST, *(words or [system.tests])))
     finally:
         machine.stop()
+
+
+def _timed(what: str, step: Callable[[], None]) -> None:
+    started = time.monotonic()
+    step()
+    print(f"== {what}: {time.monotonic() - started:.0f} s", flush=True)
 
 
 def in_it(system: System, machine: Machine, argv: Sequence[str]) -> int:

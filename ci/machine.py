@@ -13,7 +13,9 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 WORK = Path("/tmp/jobqueue-ci")
 APT_OPTIONS = ("Acquire::Retries=3", "APT::Sandbox::User=root", "DPkg::Lock::Timeout=300")
@@ -21,6 +23,30 @@ APT_OPTIONS = ("Acquire::Retries=3", "APT::Sandbox::User=root", "DPkg::Lock::Tim
 
 class LabError(Exception):
     """The lab can't do what was asked; the message says what to look at."""
+
+
+@dataclass(frozen=True)
+class NumberedLab:
+    """One of the ten labs of a kind that can be up side by side."""
+
+    kind: ClassVar[str]
+
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a number that would give names, addresses or ports of another lab."""
+        if not 0 <= self.number <= 9:
+            raise ValueError(f"lab number {self.number}: choose 0 to 9")
+
+    @property
+    def name(self) -> str:
+        """What its folder, and what else belongs to it alone, is called."""
+        return f"{self.kind}-{self.number}"
+
+    @property
+    def folder(self) -> Path:
+        """Everything on disk: configuration, state, sockets, logs."""
+        return WORK / self.name
 
 
 def run(*argv: str | Path, env: dict[str, str] | None = None) -> str:

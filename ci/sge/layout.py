@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from machine import WORK
+from machine import WORK, NumberedLab
 
 # The packages are unpacked, not installed: gridengine-client has a qsub that conflicts with others.
 UNPACKED = WORK / "gridengine" / "usr"
@@ -23,20 +24,10 @@ CELL = "default"
 
 
 @dataclass(frozen=True)
-class Lab:
-    """The cluster with this number (0 to 9)."""
+class Lab(NumberedLab):
+    """The cluster with this number (0 to 9); `SGE_ROOT` has to name its folder."""
 
-    number: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse a number that would give ports of another lab."""
-        if not 0 <= self.number <= 9:
-            raise ValueError(f"lab number {self.number}: choose 0 to 9")
-
-    @property
-    def folder(self) -> Path:
-        """Everything on disk, and what `SGE_ROOT` has to name."""
-        return WORK / f"sge-{self.number}"
+    kind: ClassVar[str] = "sge"
 
     @property
     def commands(self) -> Path:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from machine import WORK
+from machine import WORK, NumberedLab
 
 TORQUE = WORK / "torque"  # slurm-wlm-torque unpacked: qsub, qstat and qdel that talk to Slurm
 NODES = 4
@@ -19,20 +20,10 @@ GPUS = 2
 
 
 @dataclass(frozen=True)
-class Lab:
+class Lab(NumberedLab):
     """The cluster with this number (0 to 9)."""
 
-    number: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse a number that would give addresses and ports of another lab."""
-        if not 0 <= self.number <= 9:
-            raise ValueError(f"lab number {self.number}: choose 0 to 9")
-
-    @property
-    def folder(self) -> Path:
-        """Everything on disk: configuration, state, sockets, logs."""
-        return WORK / f"slurm-{self.number}"
+    kind: ClassVar[str] = "slurm"
 
     @property
     def conf(self) -> Path:
