@@ -15,6 +15,7 @@ from jobqueue.config import overlay
 from jobqueue.config.keywords import ALIASES, ALL_NAMES, KEYWORDS, SYSTEMS, Keyword
 from jobqueue.config.load import load
 from jobqueue.config.merge import EXTENDS, canonical, chain
+from jobqueue.config.pools import gather_pools
 from jobqueue.config.resolve import parse
 from jobqueue.config.sections import Entry, Section, Source, did_you_mean
 from jobqueue.errors import ConfigError
@@ -71,6 +72,8 @@ def _judge(layer: Source) -> None:
             _judge_for_any(section)
         else:
             parse(canonical(section, system=system), system, after.places)
+            for own in gather_pools(name, {}, system=system, config=after).values():
+                parse(own, system, after.places)
 
 
 def _judge_for_any(section: Section) -> None:

@@ -110,7 +110,7 @@ def resolve(
     _check_required(values, entries, section, system, config)
     _settle(values, origins)
     pools = {
-        name: _pool(name, {**entries, **own}, system, section, config)
+        name: _pool(name, own, entries, system, section, config)
         for name, own in gather_pools(section, keywords, system=system, config=config).items()
     }
     values["pools"] = {name: pool.values for name, pool in pools.items()}
@@ -149,12 +149,27 @@ def resolve_pool(cluster: Resolved, name: str, keywords: Mapping[str, Any]) -> R
     config = load() if cluster.config is None else cluster.config
     system, section = cluster.system, cluster.section
     own = own_entries(name, keywords, section, system=system, config=config)
-    return _pool(name, {**cluster.entries, **own}, system, section, config)
+    return _pool(name, own, cluster.entries, system, section, config)
 
 
 def _pool(
-    name: str, entries: Mapping[str, Entry], system: str, section: str, config: Config
+    name: str,
+    own: Mapping[str, Entry],
+    clusters: Mapping[str, Entry],
+    system: str,
+    section: str,
+    config: Config,
 ) -> Resolved:
+    entries = {**clusters, **own}
+    for keyword, words in _ASKED_FOR.items():
+        told = clusters.get(keyword)
+        if told is not None and not is_unset(told.written) and keyword not in own:
+            for changed in (word for word in words if word in own):
+                warn(
+                    f"pool {name!r} has {changed} of its own, but jobs still ask for "
+                    f"{keyword}={told.written}, as the cluster's do ({told.origin}); give it for "
+                    'the pool, too, or unset it there by ""'
+                )
     try:
         values, origins = parse({**entries, POOLS: _NO_POOLS}, system, config.places)
         _settle(values, origins)
@@ -164,6 +179,14 @@ def _pool(
     return Resolved(system, section, values, origins, {}, entries, config)
 
 
+# What stands in directives in place of what follows from other keywords.
+_ASKED_FOR = {
+    "resource_spec": ("cores", "memory", "nodes"),
+    "job_cpu": ("cores",),
+    "ncpus": ("cores",),
+    "job_mem": ("memory",),
+    "mem": ("memory",),
+}
 _NO_POOLS = Entry("pools", None, None, _DEFAULT)
 
 

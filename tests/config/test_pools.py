@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from jobqueue.config import resolve_pool
-from jobqueue.errors import ConfigError
+from jobqueue.config import explain, resolve, resolve_pool
+from jobqueue.config import set as config_set
+from jobqueue.errors import ConfigError, JobQueueWarning
 
 SITE = """
 jobqueue:
@@ -113,3 +114,39 @@ def test_a_pool_added_later_is_judged_alike(
     with pytest.raises(ConfigError, match=says):
         resolve_pool(cluster, name, keywords)
     assert resolve_pool(cluster, "more", {"cores": 12}).values["processes"] == 4
+
+
+def test_pools_are_explained(site: Any) -> None:
+    """What a pool has of its own, and from which line; the rest is the cluster's."""
+    path = site.ours(SITE)
+    lines = explain("slurm", config=site.load()).splitlines()
+    at = lines.index("pool 'gpu', as above but for")
+    own = dict.fromkeys(line.split()[0] for line in lines[at + 1 : lines.index(MPI)])
+    assert list(own) == ["cores", "processes", "resources", "queue", "job-extra-directives"]
+    assert any(line.split() == ["cores", "8", f"{path}:9"] for line in lines)
+    assert any(line.split()[:3] == ["pools", "gpu,", "mpi"] for line in lines)
+
+
+MPI = "pool 'mpi', as above but for"
+
+
+def test_pools_from_code_are_judged_where_they_are_set() -> None:
+    """A mistake in a pool raises at the line that makes it, and nothing is set."""
+    for wrong in ({"coers": 8}, {"cores": "many"}, {"protocol": "tcp"}):
+        with pytest.raises(ConfigError, match=r"coers|cores|protocol"):
+            config_set({"slurm.pools": {"gpu": wrong}})
+    with config_set({"slurm.pools": {"gpu": {"cores": 8}}}):
+        assert resolve("slurm", JOB, system="slurm").values["pools"]["gpu"]["cores"] == 8
+    assert resolve("slurm", JOB, system="slurm").values["pools"] == {}
+
+
+JOB = {"cores": 24, "memory": "96GB"}
+
+
+def test_what_the_cluster_asks_for_in_other_words_is_not_lost_on_a_pool(site: Any) -> None:
+    """A pool with other cores, whose jobs would ask for the cluster's, is told so."""
+    site.ours("jobqueue: {slurm: {cores: 24, memory: 96GB, job-cpu: 48}}")
+    with pytest.warns(JobQueueWarning, match=r"pool 'a' has cores of its own.*job_cpu=48.*:1"):
+        site.resolve(pools={"a": {"cores": 4}})
+    values = site.resolve(pools={"b": {"cores": 4, "job_cpu": ""}}).values
+    assert values["pools"]["b"]["job_cpu"] is None
