@@ -29,15 +29,17 @@ import os, time
 from jobqueue import Client, SLURMCluster
 
 keywords = {JOB!r}
-mine = SLURMCluster(**keywords, log_directory="$HOME/logs/$USER_OF_TEST")
-held = SLURMCluster(**keywords | {{"job_extra_directives": ["--hold"], "name": "held"}})
+mine = SLURMCluster(
+    **keywords,
+    log_directory="$HOME/logs/$USER_OF_TEST",
+    pools={{"held": {{"job_extra_directives": ["--hold"]}}}},
+)
 mine.scale(jobs=2)
-held.scale(jobs=1)
+mine.scale(jobs=1, pool="held")
 client = Client(mine)
 client.wait_for_workers(2, timeout=60)
-while not held.jobs:
+while "JobHeldUser" not in [job.reason for job in mine.jobs]:
     time.sleep(0.05)
-time.sleep(5)
 print("up", flush=True)
 time.sleep(600)
 """
@@ -108,15 +110,16 @@ def test_what_a_killed_program_leaves_behind(
     process = subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "up\n"
-    running = jobs()
-    assert sorted(job["state"] for job in running.values()) == ["connected"] * 2 + ["pending"]
-    [held] = [job for job in running.values() if job["state"] == "pending"]
-    assert "JobHeldUser" in held["reason"]
+    states = ["connected", "connected", "pending"]
+    wait_until(lambda: sorted(job["state"] for job in jobs().values()) == states)
+    [held] = [job for job in jobs().values() if job["pool"] == "held"]
+    assert (held["state"], held["reason"]) == ("pending", "JobHeldUser")
 
     process.send_signal(signal.SIGKILL)
     process.communicate()
     left = jobs()
-    assert sorted(job["state"] for job in left.values()) == ["pending", "running", "running"]
+    states = ["pending", "running", "running"]
+    assert sorted(job["state"] for job in left.values()) == states, "in two pools"
     assert all(job["left_behind"] for job in left.values())
     assert "jobqueue cleanup cancels it" in run("jobs")[1]
     one = next(job_id for job_id, job in left.items() if job["state"] == "running")

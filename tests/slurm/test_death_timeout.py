@@ -115,6 +115,19 @@ WORKING = """
     time.sleep(600)
 """
 
+# Jobs that run and jobs that wait, of a pool each
+POOLS = """
+    mine = cluster(pools={"second": {"job_extra_directives": ["--no-requeue", "--hold"]}})
+    mine.scale(jobs=1)
+    mine.scale(jobs=1, pool="second")
+    client = Client(mine)
+    client.wait_for_workers(1, timeout=60)
+    while len(mine.jobs) < 2:
+        time.sleep(0.05)
+    say(*[job.job_id for job in sorted(mine.jobs, key=lambda job: job.pool)])
+    time.sleep(600)
+"""
+
 WAITING = "mine = cluster('--hold'); say(*submitted(mine, jobs=2)); time.sleep(600)"
 
 # A machine that is not there, and a port at which nobody listens
@@ -140,6 +153,7 @@ def left(
     slurm = slurm_cluster
     codes = {name: WORKING.format(work=work) for name, work in WORK.items()}
     codes["jobs that wait"] = WAITING
+    codes["several pools"] = POOLS
     codes["an address that is wrong"] = UNREACHABLE.format(
         nobody=slurm.nobodys_address, here=slurm.login_address
     )
@@ -149,7 +163,7 @@ def left(
         for program in programs.values():
             program.end(signal.SIGKILL)
         array, _, _ = jobs["jobs that wait"][0].partition("_")
-        slurm.run("scontrol", "release", array)
+        slurm.run("scontrol", "release", array, jobs["several pools"][1])
         ours = {job for each in jobs.values() for job in each}
         wait_until(lambda: not ours & set(slurm.squeue()), 60, "the jobs to end themselves")
         yield {
@@ -196,6 +210,13 @@ def test_jobs_that_start_after_their_program_was_killed_end_too(
         last = ends(job.log)
         assert "no scheduler for 6 s; it was never reached; tried tls://" in last
         assert "refused, nobody listens there" in last
+
+
+def test_jobs_of_every_pool_end_themselves(left: dict[str, list[Left]]) -> None:
+    """The one that ran, and the one that started when nobody was there any more."""
+    worked, waited = left["several pools"]
+    assert "the connection ended" in ends(worked.log)
+    assert "it was never reached" in ends(waited.log)
 
 
 def test_a_job_that_reaches_nobody_says_what_it_tried(left: dict[str, list[Left]]) -> None:
