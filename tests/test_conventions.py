@@ -71,6 +71,7 @@ TESTED_THROUGH = {
     # where errors are raised, their words are compared
     "jobqueue/errors.py": "config/test_checks.py",
     # declarations without behaviour of their own
+    "jobqueue/config/rows.py": "config/test_keywords.py",
     "worker/exit_codes.py": "worker/test_supervise.py",
     # what agents and workers are made of, seen from outside
     "worker/chronicle.py": "worker/test_agent.py",
