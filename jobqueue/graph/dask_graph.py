@@ -10,6 +10,7 @@ pickled with each.
 from __future__ import annotations
 
 import gc
+import inspect
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
@@ -87,7 +88,7 @@ def read_dask_graph(dsk: Mapping[Hashable, Any]) -> Graph:
             else:
                 graph.steps[key] = Step(value, (one.value,))
         elif isinstance(one, spec.Alias):
-            graph.same[key] = one.target
+            graph.same[key] = _target(one)
         elif isinstance(one, spec.GraphNode):
             later.append((key, one))
         else:
@@ -127,7 +128,8 @@ class _Reading:
     def __init__(self, graph: Graph, spec: Any) -> None:
         self._graph = graph
         self._spec = spec
-        self._fused = spec.Task, getattr(spec, "_execute_subgraph", None)
+        self._fused = spec.Task, _fused_function(spec)
+        self._pairs = hasattr(spec.Dict, "constructor")  # holds keys and values in turns
         self._containers: dict[type, tuple[Callable[..., Any], Callable[..., Any]]] = {
             spec.List: (make_list, list),
             spec.Tuple: (make_tuple, tuple),
@@ -172,11 +174,15 @@ class _Reading:
         if not isinstance(arg, spec.GraphNode):
             return reader.data(arg)
         if kind is spec.Alias:
-            return names[arg.target] if arg.target in names else reader.ref(arg.target)
+            target = _target(arg)
+            return names[target] if target in names else reader.ref(target)
         if kind is spec.DataNode:
             return arg.value
         if kind in self._containers:
-            items = [self._argument(reader, item, names) for item in arg.args]
+            given = arg.args
+            if kind is spec.Dict and not self._pairs:
+                given = [one for pair in given for one in pair.args]
+            items = [self._argument(reader, item, names) for item in given]
             return reader.container(*self._containers[kind], items)
         if self._is_fused(arg):
             return self._fused_calls(reader, arg, names)
@@ -193,6 +199,22 @@ class _Reading:
         for key in _inside_out(inner, output):
             names[key] = self._argument(reader, inner[key], names)
         return names[output]
+
+
+def _target(alias: Any) -> Hashable:
+    """Return the key that another stands for."""
+    return cast(Hashable, getattr(alias.target, "key", alias.target))  # a TaskRef, in some releases
+
+
+def _fused_function(spec: Any) -> Any:
+    """Return what fused tasks call, if it has the form that is read here.
+
+    In dask before 2025 it has another, whose tasks run as they are: only slower.
+    """
+    function = getattr(spec, "_execute_subgraph", None)
+    if function is None or not inspect.getfullargspec(function).varargs:
+        return None
+    return function
 
 
 def _inside_out(inner: Mapping[Hashable, Any], output: Hashable) -> Iterator[Hashable]:
