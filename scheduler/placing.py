@@ -41,7 +41,8 @@ class Placing:
         """Give ready tasks to workers with room."""
         state = self._state
         open_workers, talking, strays = state.open_workers, state.talking, state.losses.strays
-        whole = state.reservations.settle()
+        reservations = state.reservations
+        whole = reservations.settle() if state.demands.whole or reservations.by_job else []
         self.unfinished = False
         while True:
             found = whole.pop() if whole else self._next()
