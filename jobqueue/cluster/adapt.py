@@ -95,11 +95,14 @@ def needed(
     for job_id, job in load.jobs.items():
         if job_id not in ours and not job.threads:
             continue  # about to end: what it has it will finish, or hand back
-        tasks += job.tasks
-        seconds += job.seconds
-        if job_id not in ours:
+        if job_id not in ours:  # what they have in line is theirs to do
+            running = min(job.tasks, job.threads)
+            tasks += running
+            seconds += job.seconds * running / max(job.tasks, 1)
             others += job.threads
             continue
+        tasks += job.tasks
+        seconds += job.seconds
         for name, amount in job.taken.items():
             amounts[name] = amounts.get(name, 0.0) + amount
     for entry in load.backlog:

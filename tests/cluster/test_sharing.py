@@ -71,6 +71,13 @@ def test_jobs_that_can_do_it_do_their_part() -> None:
     assert counted(Load([PLAIN], idle), pools(jobs="gpu-1"))["cpu"] == 1
 
 
+def test_what_others_have_in_line_is_theirs_to_do() -> None:
+    """Tasks that have taken a share of a GPU wait for a thread of its job, and for no other."""
+    jobs = {"gpu-1": JobLoad(threads=4, tasks=40, seconds=4000.0, busy=True)}
+    assert counted(Load([], jobs), pools(jobs="gpu-1")) == {"cpu": 0, "gpu": 10}
+    assert counted(Load([PLAIN], jobs), pools(jobs="gpu-1"))["cpu"] == 2
+
+
 def test_what_nobody_can_run_is_no_reason() -> None:
     """Of any pool."""
     bound = Backlog(b"f", 8, 100.0, bound=True)
