@@ -29,7 +29,7 @@ OUT_OF_MEMORY, PREEMPTED = EndCause.OUT_OF_MEMORY.value, EndCause.PREEMPTED.valu
 NODE_FAILED, CANCELLED = EndCause.NODE_FAILED.value, EndCause.CANCELLED.value
 UNKNOWN = "unknown"
 
-NOBODYS_FAULT = frozenset({WALLTIME, PREEMPTED})
+NOBODYS_FAULT = frozenset({COMPLETED, WALLTIME, PREEMPTED})
 """Causes after which a replacement need not wait: nothing was wrong with job or node."""
 
 ENDED_FROM_OUTSIDE = frozenset({WALLTIME, PREEMPTED, NODE_FAILED})

@@ -132,9 +132,9 @@ def test_losses_of_one_moment_are_one_setback() -> None:
     assert decide(pool, {}, 5.0).submit == 50
 
 
-@pytest.mark.parametrize("cause", ["walltime", "preempted"])
+@pytest.mark.parametrize("cause", ["walltime", "preempted", "completed"])
 def test_an_end_that_is_nobodys_fault_is_no_setback(cause: str) -> None:
-    """Jobs that used up their time, or had to make room, are replaced at once, every time."""
+    """Used up their time, had to make room, at the end of their lifetime: replaced at once."""
     pool = running_pool(1)
     for step in range(1, 6):
         now = 60.0 * step
