@@ -38,7 +38,7 @@ from jobqueue.worker.deadline import Deadline, find_deadline
 from jobqueue.worker.endings import Seen, judge
 from jobqueue.worker.errands import Errands
 from jobqueue.worker.exit_codes import ExitCode, Kind
-from jobqueue.worker.exit_record import WorkerEnd, write_atomically
+from jobqueue.worker.exit_record import WorkerEnd
 from jobqueue.worker.launch import Order, give_order, start_worker, worker_argv
 from jobqueue.worker.limits import available_cpus, available_memory, process_limit
 from jobqueue.worker.orders import (
@@ -325,7 +325,11 @@ class Agent:
             return None
         path = f"{worker.local_directory}/jobqueue-nodes-{options.job_id}-{os.getpid()}"
         try:
-            write_atomically(path, "".join(f"{host}\n" for host in options.hosts))
+            # Nobody else may have put something there: the folder is everybody's, as a rule.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.writelines(f"{host}\n" for host in options.hosts)
         except OSError as error:
             self._log.line("list of nodes not written", path=path, error=error)
             return None

@@ -68,12 +68,15 @@ class Request(NamedTuple):
         Whether there is `Policy.grace` or, being only announced, `Policy.drain`.
     kind
         What the job's end is then; `Kind.UNKNOWN` if only the batch system knows whose order it is.
+    early
+        Whether it may come up to a minute too early: Slurm's warnings do.
     """
 
     cause: str
     exit_code: int
     urgent: bool
     kind: Kind = Kind.UNKNOWN
+    early: bool = False
 
 
 # SIGUSR1 and SIGUSR2 are what batch systems send ahead of the end (`sbatch --signal`, Grid Engine's
@@ -82,7 +85,9 @@ SIGNAL_REQUESTS = {
     signal.SIGTERM: Request("asked to end by SIGTERM", ExitCode.TERMINATED, True),
     signal.SIGINT: Request("asked to end by SIGINT", 128 + signal.SIGINT, True),
     signal.SIGHUP: Request("asked to end by SIGHUP", 128 + signal.SIGHUP, True),
-    signal.SIGUSR1: Request("warned of the job's end by SIGUSR1", ExitCode.TOLD_TO_END, False),
+    signal.SIGUSR1: Request(
+        "warned of the job's end by SIGUSR1", ExitCode.TOLD_TO_END, False, early=True
+    ),
     signal.SIGUSR2: Request("warned of the job's end by SIGUSR2", ExitCode.TOLD_TO_END, False),
 }
 

@@ -218,7 +218,8 @@ class Supervisor:
     def asked_to_end(self, request: Request, now: float, *, memory: bool = False) -> list[Action]:
         """Take note that the agent should end, and its workers before it.
 
-        The first request names the cause. A later urgent one only shortens the time left.
+        The first request names the cause. A later urgent one only shortens the time left. An early
+        warning of an end that is known is no news: a minute is dear in a job of ten.
 
         Parameters
         ----------
@@ -230,6 +231,8 @@ class Supervisor:
             Whether the kernel has just killed somebody for lack of memory.
         """
         if self._over:
+            return []
+        if request.early and self._drain_at is not None and self._near_end(now):
             return []
         kill_at = now + self._time_for(request, now)
         if self._request is not None:

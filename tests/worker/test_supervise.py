@@ -25,6 +25,7 @@ from jobqueue.worker.supervise import SlotState, Supervisor, time_to_drain
 
 TERM = SIGNAL_REQUESTS[signal.SIGTERM]
 WARNING = SIGNAL_REQUESTS[signal.SIGUSR1]
+NOTICE = SIGNAL_REQUESTS[signal.SIGUSR2]
 POLICY = Policy()
 
 
@@ -302,7 +303,16 @@ def test_what_comes_first_ends_it() -> None:
     assert end == End(0, "its lifetime of 50 s is over", Kind.COMPLETED)
 
 
-@pytest.mark.parametrize("request_", [WARNING, TERM])
+def test_an_early_warning_of_a_known_end_is_no_news() -> None:
+    """Slurm's come up to a minute early; one that comes long before may tell of another end."""
+    supervisor = Supervisor(1, ends=3600.0, margin=120.0)
+    supervisor.start(0.0)
+    assert supervisor.asked_to_end(WARNING, 3421.0) == []
+    assert supervisor.deadline() == 3480.0
+    assert supervisor.asked_to_end(WARNING, 3419.0) != []
+
+
+@pytest.mark.parametrize("request_", [NOTICE, TERM])
 @pytest.mark.parametrize(("at", "kind"), [(100.0, Kind.UNKNOWN), (3425.0, Kind.WALLTIME)])
 def test_whose_order_it_was(request_: Request, at: float, kind: Kind) -> None:
     """Near the end it is the walltime: batch systems warn up to a minute earlier than asked."""
@@ -317,7 +327,7 @@ def test_a_warning_leaves_what_is_left_of_the_job() -> None:
     """Near its known end that counts; far from it, or without one, what is customary."""
     supervisor = Supervisor(1, ends=3600.0, margin=120.0)
     supervisor.start(0.0)
-    supervisor.asked_to_end(WARNING, 3430.0)
+    supervisor.asked_to_end(NOTICE, 3430.0)
     assert supervisor.deadline() == 3599.0
     supervisor = Supervisor(1, ends=3600.0, margin=120.0)
     supervisor.start(0.0)
