@@ -10,7 +10,7 @@ from pathlib import Path
 
 from files import write_files
 from layout import Lab
-from machine import wait_for
+from machine import run, wait_for
 from processes import environment
 from services import start_accounting, start_controller, start_database, start_munge
 
@@ -34,14 +34,21 @@ def node(lab: Lab, name: str) -> None:
     os.execvpe("slurmd", ["slurmd", "-D", "-N", name, "-f", str(lab.conf)], environ)
 
 
+def open_control_groups() -> None:
+    """Let slurmd make a control group for each job: containers are given them read-only."""
+    for line in Path("/proc/mounts").read_text().splitlines():
+        _, place, kind, options, *_ = line.split()
+        if kind == "cgroup" and "ro" in options.split(","):
+            run("mount", "-o", "remount,rw,bind", place)
+
+
 def main() -> None:
     """Be what the command line says."""
     lab = Lab()
-    run = lab.munge_socket.parent
-    shutil.rmtree(run, ignore_errors=True)  # of the life before, if the node was switched off
-    run.mkdir(mode=0o755)
-    (Path("/etc/slurm") / "slurm.conf").unlink(missing_ok=True)
-    (Path("/etc/slurm") / "slurm.conf").symlink_to(lab.conf)
+    open_control_groups()
+    sockets = lab.munge_socket.parent
+    shutil.rmtree(sockets, ignore_errors=True)  # of the life before, if the node was switched off
+    sockets.mkdir(mode=0o755)
     {"login": login, "node": node}[sys.argv[1]](lab, socket.gethostname())
 
 
