@@ -202,6 +202,20 @@ def test_the_first_node_that_fails_ends_the_job(
     assert done.returncode == 1
 
 
+def test_fewer_nodes_than_were_asked_for(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """A parallel environment of the wrong kind gives one: the job's log says so, and it ends."""
+    (tmp_path / "hosts").write_text("n1 8 all.q@n1 UNDEFINED\n")
+    _, script = script_of(
+        request.getfixturevalue("every_system")["sge"], **NODES, records=str(tmp_path)
+    )
+    environ = {"PATH": "/usr/bin:/bin", "PE_HOSTFILE": str(tmp_path / "hosts"), "JOB_ID": "7"}
+    done = subprocess.run(
+        ["bash", "-c", script], env=environ, timeout=30, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr == "this job should have 2 nodes, and has 1: n1\n"
+
+
 def test_a_list_with_blanks_in_a_directive_of_slurms(request: pytest.FixtureRequest) -> None:
     """Of `-L scratch, home` sbatch would refuse `home`: it is written without the blanks."""
     adapter = request.getfixturevalue("every_system")["slurm"].adapter

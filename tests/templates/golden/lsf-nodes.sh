@@ -20,14 +20,19 @@ cat <<'END_OF_BEGINNING'
 if [ $# = 0 ]; then
     # Warnings are for the agents, which know by themselves when the job ends.
     trap "" USR1 USR2
+    set -- $(printf "%s %s\n" $LSB_MCPU_HOSTS | cut -d " " -f 1)
+    if [ $# != 4 ]; then
+        echo "this job should have 4 nodes, and has $#: $*" >&2
+        exit 1
+    fi
     rank=0
-    for host in $(printf "%s %s\n" $LSB_MCPU_HOSTS | cut -d " " -f 1); do
+    for host; do
         blaunch "$host" /bin/bash "$0" "$rank" &
         rank=$((rank + 1))
     done
     # The job ends with the first that fails.
     while [ "$rank" -gt 0 ]; do
-        wait -n || { kill $(jobs -p); exit 1; }
+        wait -n || { kill $(jobs -p) 2>/dev/null; exit 1; }
         rank=$((rank - 1))
     done
     exit

@@ -18,14 +18,19 @@ cat <<'END_OF_BEGINNING'
 if [ $# = 0 ]; then
     # Warnings are for the agents, which know by themselves when the job ends.
     trap "" USR1 USR2
+    set -- $(sort -u "$OAR_NODEFILE")
+    if [ $# != 4 ]; then
+        echo "this job should have 4 nodes, and has $#: $*" >&2
+        exit 1
+    fi
     rank=0
-    for host in $(sort -u "$OAR_NODEFILE"); do
+    for host; do
         oarsh "$host" /bin/bash "$0" "$rank" &
         rank=$((rank + 1))
     done
     # The job ends with the first that fails.
     while [ "$rank" -gt 0 ]; do
-        wait -n || { kill $(jobs -p); exit 1; }
+        wait -n || { kill $(jobs -p) 2>/dev/null; exit 1; }
         rank=$((rank - 1))
     done
     exit

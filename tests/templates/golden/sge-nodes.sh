@@ -19,17 +19,23 @@ JOBQUEUE_NODE_SCRIPT="/home/ada/.jobqueue/ada-1/exit/$JOBQUEUE_JOB_ID.sh"
 umask 077
 {
 cat <<'END_OF_BEGINNING'
+PATH=$PATH:$SGE_BINARY_PATH
 if [ $# = 0 ]; then
     # Warnings are for the agents, which know by themselves when the job ends.
     trap "" USR1 USR2
+    set -- $(cut -d " " -f 1 "$PE_HOSTFILE" | sort -u)
+    if [ $# != 4 ]; then
+        echo "this job should have 4 nodes, and has $#: $*" >&2
+        exit 1
+    fi
     rank=0
-    for host in $(cut -d " " -f 1 "$PE_HOSTFILE" | sort -u); do
+    for host; do
         qrsh -inherit -nostdin "$host" /bin/bash "$0" "$rank" &
         rank=$((rank + 1))
     done
     # The job ends with the first that fails.
     while [ "$rank" -gt 0 ]; do
-        wait -n || { kill $(jobs -p); exit 1; }
+        wait -n || { kill $(jobs -p) 2>/dev/null; exit 1; }
         rank=$((rank - 1))
     done
     exit
