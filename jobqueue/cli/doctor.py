@@ -21,7 +21,7 @@ from rich.text import Text
 from jobqueue.cli import doctor_probe
 from jobqueue.cli.console import Ended, ended_by_signals, log_on
 from jobqueue.cli.doctor_checks import Evidence, Finding, Verdict, examine
-from jobqueue.cli.doctor_diagnoses import died, late, refused
+from jobqueue.cli.doctor_diagnoses import died, disturbed, late, refused
 from jobqueue.cli.systems import System
 from jobqueue.client.client import Client
 from jobqueue.client.future import Future
@@ -32,7 +32,7 @@ from jobqueue.cluster.ledger import Owner, list_ledgers
 from jobqueue.config.keywords import keywords_of
 from jobqueue.config.resolve import resolve
 from jobqueue.config.units import parse_memory
-from jobqueue.errors import JobQueueError
+from jobqueue.errors import BatchSystemError, WorkersUnavailable
 
 NAME = "jobqueue-doctor"
 
@@ -160,9 +160,12 @@ class Examination:
                 failure = self._wait(cluster, future, str(folder))
                 if failure:
                     return failure
-                found = future.result()
-            except JobQueueError as error:
+            except (BatchSystemError, WorkersUnavailable) as error:
                 return refused(error)
+            try:
+                found = future.result()
+            except Exception as error:  # the task's own, of whatever is installed there
+                return disturbed(error)
             job = cluster.jobs[0]
             node, seconds = found["facts"]["host"], self._came or 0.0
             fact = f"{job.job_id} came up on {node} after {seconds:.1f} s"

@@ -15,6 +15,11 @@ DIAGNOSES: Sequence[tuple[re.Pattern[str], str, str]] = tuple(
     (re.compile(pattern), fact, remedy)
     for pattern, fact, remedy in (
         (
+            r"No module named '?jobqueue\.",
+            "the job's Python has another version of jobqueue",
+            SAME_PYTHON,
+        ),
+        (
             r"No module named '?jobqueue|Error while finding module specification for 'jobqueue",
             "the job's Python has no jobqueue",
             "install it there, or let `python` name the interpreter that has it; an environment "
@@ -100,7 +105,7 @@ def silent(folder: str) -> Finding:
 
 def refused(error: JobQueueError) -> list[Finding]:
     """Return what to say of a job that was not accepted, in the batch system's words."""
-    if not isinstance(error, WorkersUnavailable):  # no such command: it says itself what to do
+    if not isinstance(error, WorkersUnavailable):  # no such command: says itself what to do
         return [Finding("submission", Verdict.BAD, str(error))]
     fact = error.output or str(error)
     if error.script:
@@ -110,6 +115,13 @@ def refused(error: JobQueueError) -> list[Finding]:
         "come from"
     )
     return [Finding("submission", Verdict.BAD, fact, remedy)]
+
+
+def disturbed(error: Exception) -> list[Finding]:
+    """Return what to say of a job that came up, and whose look around failed."""
+    fact = f"it came up, and could not look around: {type(error).__name__}: {error}"
+    known = diagnose(str(error))
+    return [Finding("job", Verdict.BAD, fact), *([known] if known else [])]
 
 
 def died(job: JobRecord, *, folder: str) -> list[Finding]:

@@ -47,6 +47,9 @@ def run(job_id: str, *, follow: bool = False, tail: int | None = None) -> int:
         No such job is known.
     """
     seen, row = find(job_id, look())
+    while follow and not row.logs and seen.fate is Fate.RUNNING and not row.over:
+        time.sleep(LOOK)  # just submitted: its cluster has not told of it yet
+        seen, row = find(job_id, look())
     out = sys.stdout.buffer
     with contextlib.ExitStack() as stack:
         logs = [stack.enter_context(Log(Path(path))) for path in row.logs]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobqueue.cli.doctor_checks import Verdict
-from jobqueue.cli.doctor_diagnoses import diagnose, died, late, refused, tried
+from jobqueue.cli.doctor_diagnoses import diagnose, died, disturbed, late, refused, tried
 from jobqueue.cluster.jobs import JobRecord, JobState
 from jobqueue.errors import CommandNotFound, WorkersUnavailable
 
@@ -102,6 +102,13 @@ def test_a_missing_command_says_itself_what_to_do():
     """So its remedy is not told twice."""
     [finding] = refused(CommandNotFound("qsub is not on PATH; load the module"))
     assert (finding.fact, finding.remedy) == ("qsub is not on PATH; load the module", "")
+
+
+def test_a_node_with_another_version_cannot_look_around():
+    """The job came up, and what it was to do there does not exist."""
+    first, second = disturbed(ModuleNotFoundError("No module named 'jobqueue.cli.doctor_probe'"))
+    assert first.fact.startswith("it came up, and could not look around: ModuleNotFoundError: No")
+    assert "another version of jobqueue" in second.fact
 
 
 def test_a_job_that_still_waits():

@@ -106,6 +106,20 @@ def test_following_ends_with_the_job(cluster_files, log, places, capfd, monkeypa
     assert len(looks) == 2
 
 
+def test_following_a_job_that_was_just_submitted(cluster_files, log, capfd, monkeypatch):
+    """The ledger knows it already; where it writes, its cluster will tell in a moment."""
+    ledger = cluster_files(JobRow("5", "default"))
+    (ledger.folder / FILE).unlink()
+
+    def wait(seconds):
+        ended = JobRow("5", "default", JobState.ENDED, logs=log)
+        (ledger.folder / FILE).write_text(Snapshot.of(ledger.entry, [ended]).to_json())
+
+    monkeypatch.setattr(logs.time, "sleep", wait)
+    assert main(["logs", "5", "--follow"]) == 0
+    assert capfd.readouterr().out == "one\ntwo\nthree\nfour\n"
+
+
 def test_following_a_job_whose_cluster_closes(cluster_files, log, monkeypatch, capfd):
     """The cluster's folder goes, and so did its jobs before."""
     ledger = cluster_files(JobRow("5", "default", JobState.RUNNING, logs=log))
