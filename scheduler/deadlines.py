@@ -21,6 +21,7 @@ from jobqueue.scheduler.placement import ALWAYS
 from jobqueue.scheduler.records import Function, Task, WorkerRecord
 
 if TYPE_CHECKING:
+    from jobqueue.scheduler.demands import Demand
     from jobqueue.scheduler.state import SchedulerState
 
 RESERVE: Final = 5.0
@@ -29,6 +30,9 @@ is to be moved."""
 
 RESERVE_PART: Final = 0.25
 """The same where there is little time in all, as a part of it."""
+
+NOTABLE: Final = 0.9
+"""What calls have to take, as a part of what they took, for workers to be looked at again."""
 
 AT_A_TIME: Final = 1000
 """Tasks that change lines in one turn of the event loop, lest a million keep everybody waiting."""
@@ -66,11 +70,16 @@ class Deadlines:
         for worker in self._state.workers.values():
             self._look_at(worker)
         for demand in self._state.demands.by_kind.values():
-            if demand.function is not None and demand.function.duration < demand.seconds:
-                for worker in demand.eligible:  # they were passed over when calls took longer
-                    demand.offer(worker)
             if demand.function is not None:
-                demand.seconds = demand.function.duration
+                self._look_at_calls(demand, demand.function.duration)
+
+    def _look_at_calls(self, demand: Demand, seconds: float) -> None:
+        """Offer workers again that were passed over when calls of a function took longer."""
+        if seconds < NOTABLE * demand.seconds:
+            for worker in demand.eligible:
+                demand.offer(worker)
+            demand.seconds = seconds
+        demand.seconds = max(demand.seconds, seconds)
 
     def hopeless(self) -> list[str]:
         """Say, once for each function, of whose calls no worker had enough time even when it came.

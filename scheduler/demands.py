@@ -84,7 +84,7 @@ class Demand:
     def __init__(self, demands: Demands, kind: Kind) -> None:
         self._demands = demands
         self.names, self.others, self.resources, self.apart, self.function = kind
-        # What a call of that function was expected to take, at the last look.
+        # What a call of that function was expected to take when workers were passed over.
         self.seconds = 0.0 if self.function is None else self.function.duration
         self.whole = any(name == NODES for name, _ in self.resources)
         self.tasks = 0  # how many there are, ready or not

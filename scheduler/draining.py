@@ -88,6 +88,7 @@ class Draining:
         """Look at the clock, each tick; return what there is to say of it in the log."""
         state = self._state
         state.deadlines.look(now)
+        state.transfers.look_again()
         for worker in state.workers.values():
             ends_at = worker.ends_at
             if ends_at is not None and now >= worker.due - FORGOTTEN and worker not in self._drains:

@@ -197,6 +197,7 @@ class WorkerRecord:
         "seen",
         "silent",
         "stored",
+        "stuck",
         "surveyed",
         "talking",
         "turns",
@@ -243,6 +244,7 @@ class WorkerRecord:
         self.withdrawn: dict[str, int] = {}  # keys it was told to cancel -> `recalls` at that time
         self.moving: set[Task] = set()  # results that leave it because it retires
         self.surveyed = 0  # how many it held when that was last looked at
+        self.stuck = False  # some of these had nowhere to go then
         self.seen = 0.0
         self.measured: dict[str, Any] = {}  # what it last said of itself in a heartbeat
         self.out: list[Message] = []

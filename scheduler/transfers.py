@@ -195,6 +195,7 @@ class Transfers:
 
     def unload_all(self) -> None:
         """Give away what waited for a worker."""
+        self.look_again()
         waiting, self._unloading = self._unloading, set()
         for task in waiting:
             if task.state is MEMORY and task.value is not None:
@@ -265,16 +266,22 @@ class Transfers:
     def continue_retiring(self, worker: WorkerRecord) -> None:
         """Move what only this worker holds; tell it to end once it has nothing left."""
         moving = worker.moving
-        if moving and len(worker.holds) == worker.surveyed:
+        if (moving or worker.stuck) and len(worker.holds) == worker.surveyed:
             return  # nothing new: it may hold very many
         worker.surveyed = len(worker.holds)
         unique = self.stuck(worker)
         if unique:
             moving.update(unique)
             self._move(unique, worker)
+        worker.stuck = len(unique) > len(moving.intersection(unique))
         if not worker.busy and not worker.recalled and not moving and not unique:
             self._state.retiring.discard(worker)
             worker.say((m.END, "retired"))
+
+    def look_again(self) -> None:
+        """Note that there may be room now for what workers that retire could not hand over."""
+        for worker in self._state.retiring:
+            worker.surveyed = -1
 
     def stuck(self, worker: WorkerRecord) -> list[Task]:
         """Return the results that only this worker has, and that are not on their way."""

@@ -180,14 +180,16 @@ def test_choosing_costs_the_same_with_more_workers_that_end(calls_of):
     def running(workers: int) -> int:
         state, client = ending(workers)
 
-        def run() -> None:
-            state.submit(client, b"f", None, [(f"t{i}", b"", None) for i in range(300)])
+        def run(prefix: str = "t") -> None:
+            items = [(f"{prefix}{i}", b"", None) for i in range(300)]
+            state.submit(client, b"f", None, items)
             state.settle()
             while placed := [task for task in state.tasks.values() if task.worker is not None]:
                 for task in placed:
                     state.done(task.worker, [(task.key, b"1", 1, 60.0)])
                 state.settle()
 
+        run("at first each is looked at once ")
         return int(calls_of(run))
 
     assert running(3000) <= 1.5 * running(10)
