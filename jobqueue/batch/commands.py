@@ -148,11 +148,13 @@ async def _end(transport: asyncio.SubprocessTransport, conversation: _Conversati
     Only a process that is known to have ended may be let go of: closing the transport earlier would
     take the news of its end from whoever waits for it.
     """
-    if not conversation.ended.done():
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(transport.get_pid(), signal.SIGKILL)
-        await asyncio.wait([conversation.ended], timeout=_UNKILLABLE)
-    transport.close()
+    try:
+        if not conversation.ended.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(transport.get_pid(), signal.SIGKILL)
+            await asyncio.wait([conversation.ended], timeout=_UNKILLABLE)
+    finally:  # whoever waits may be cancelled once more, here
+        transport.close()
 
 
 def not_found(command: str) -> CommandNotFound:

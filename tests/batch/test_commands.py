@@ -123,6 +123,30 @@ def test_cancelled_while_a_command_runs() -> None:
     asyncio.run(give_up())
 
 
+def test_cancelled_twice() -> None:
+    """An event loop that is taken down cancels whoever still ends a command: its pipes close."""
+
+    async def give_up() -> None:
+        before = set(psutil.Process().children())
+        task = asyncio.create_task(commands.run(["sleep", "600"]))
+        while not set(psutil.Process().children()) - before:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    pipes = _open_files()
+    asyncio.run(give_up())
+    assert _open_files() == pipes
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def test_no_such_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the command and what to do; it says how far the search went."""
     monkeypatch.setenv("PATH", "/usr/bin:/bin:/nonexistent")
