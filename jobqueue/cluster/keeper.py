@@ -196,7 +196,10 @@ class Keeper:
         return [job.job_id for job in self.state.unended()]
 
     async def take(self, answer: Any, asked: Sequence[str]) -> bool:
-        """Take in an answer about some of its jobs; return whether there was news."""
+        """Take in an answer about some of its jobs; return whether one has come further.
+
+        That a job waits for another reason than before is told, and no cause to ask more often.
+        """
         reports = await self.launcher.read(answer, asked)
         now = self._clock()
         news = False
@@ -204,9 +207,10 @@ class Keeper:
         self.state.adopt(found, now)
         self._greet(found)
         for report in reports:
+            before = job.state if (job := self.state.jobs.get(report.job_id)) else None
             if self.state.report(report, now):
-                news = True
                 job = self.state.jobs[report.job_id]
+                news = news or job.state is not before
                 logger.info("pool=%s system=%s job=%s", self.name, self.launcher.system, job)
         unended = {job.job_id for job in self.state.unended()}
         self.launcher.ended(job_id for job_id in asked if job_id not in unended)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
 import pytest
@@ -28,6 +29,29 @@ def test_scaling_up_submits_once_and_follows_the_jobs(running: Any, eventually: 
             assert s.jobs["1"].state is JobState.CONNECTED
             assert s.submissions() == [3]
             assert s.jobs["1"].node == "n1"
+
+    asyncio.run(main())
+
+
+def test_jobs_that_wait_for_changing_reasons_are_not_asked_about_more_often(
+    running: Any, launcher: Any, eventually: Any
+) -> None:
+    """Priority, Resources, Priority: that is told, and the batch system left in peace."""
+    launcher.intervals = (0.001, 10_000.0)
+    reasons = iter(["Priority", "Resources"] * 1000)
+    read = launcher.read
+
+    async def with_another_reason(answer: Any, job_ids: Any) -> list[JobReport]:
+        reason = next(reasons)
+        return [dataclasses.replace(one, reason=reason) for one in await read(answer, job_ids)]
+
+    launcher.read = with_another_reason
+
+    async def main() -> None:
+        async with running() as s:
+            s.scale(1)
+            await eventually(lambda: s.loop._polling.due > asyncio.get_running_loop().time() + 1000)
+            assert s.jobs["0"].reason == "Resources"
 
     asyncio.run(main())
 
