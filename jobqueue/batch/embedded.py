@@ -47,6 +47,7 @@ _KNOWN = frozenset(_LONG.values()) | {
     "--parsable",
     "--signal",
     "--no-requeue",
+    "--ntasks-per-node",
 }
 _FLAGS = frozenset({"--parsable", "--no-requeue", "--exclusive", "--requeue"})
 _ARRAY = re.compile(r"(\d+)(?:-(\d+))?")
@@ -151,6 +152,8 @@ def _check(options: dict[str, str]) -> None:
             f"sbatch: error: invalid partition specified: {partition}",
             f"{failed}Invalid partition name specified",
         )
+    if int(options.get("--nodes", "1")) > 1:
+        raise Refused(f"{failed}Node count specification invalid")
     if int(options.get("--cpus-per-task", "1")) > CPUS:
         raise Refused(
             "sbatch: error: CPU count per node can not be satisfied",

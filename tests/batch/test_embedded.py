@@ -62,6 +62,7 @@ def states(run: Run) -> Callable[[], dict[str, str]]:
         ("#!/bin/sh\n#SBATCH --nosuch=1\n", [], 255, "unrecognized option '--nosuch'"),
         ("#!/bin/sh\n#SBATCH -p nosuch\n", [], 1, "invalid partition specified: nosuch"),
         ("#!/bin/sh\n#SBATCH -c 1000\n", [], 1, "CPU count per node can not be satisfied"),
+        ("#!/bin/sh\n#SBATCH -N 2\n", [], 1, "Node count specification invalid"),
         ("#!/bin/sh\n#SBATCH -t soon\n", [], 1, "Invalid --time specification"),
         ("#!/bin/sh\n", ["--array=x"], 1, "Invalid job array specification"),
     ],
