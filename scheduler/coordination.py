@@ -1,8 +1,8 @@
-"""Locks, events, semaphores, queues and variables that clients share by their names.
+"""Locks, events, semaphores, queues, variables and datasets that clients share by their names.
 
-Part of the core: pure, without clock or sockets. `things.py` says how each of them behaves; here
-are their names, who may ask what, and what is kept for them: values, unopened, and the tasks whose
-futures are inside. Those are wanted by a client of this room's own, so that they stay.
+Part of the core: pure, without clock or sockets. `things.py` and `shelf.py` say how they behave;
+here are their names, who may ask what, and what is kept for them: values, unopened, and the tasks
+whose futures are inside. Those are wanted by a client of this room's own, so that they stay.
 
 A question is (kind, name, operation, arguments). Operations are answered by ANSWER, or by REFUSED;
 but for three, whose argument is the number of another question: ``hurry`` (answer it now),
@@ -20,6 +20,7 @@ from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import nbytes
 from jobqueue.scheduler.records import ClientRecord, StandIn
+from jobqueue.scheduler.shelf import Shelf
 from jobqueue.scheduler.things import (
     Desk,
     Element,
@@ -52,6 +53,7 @@ KINDS: Final[dict[str, type[Thing]]] = {
     "semaphore": Semaphore,
     "queue": Queue,
     "variable": Variable,
+    "datasets": Shelf,
 }
 
 OPERATIONS: Final[dict[type[Thing], frozenset[str]]] = {
@@ -59,6 +61,7 @@ OPERATIONS: Final[dict[type[Thing], frozenset[str]]] = {
     Semaphore: frozenset({"acquire", "release", "get_value", "close"}),
     Queue: frozenset({"open", "put", "get", "qsize", "close"}),
     Variable: frozenset({"set", "get", "delete"}),
+    Shelf: frozenset({"publish", "get", "unpublish", "names"}),
 }
 """What can be asked of each, by the name of its method."""
 
@@ -184,8 +187,9 @@ class Coordination:
         size = nbytes(element.value)
         if self._nbytes + size > MOST_BYTES:
             raise CoordinationError(
-                f"a value of {size} bytes: queues and variables hold {self._nbytes} bytes already, "
-                f"the limit is {MOST_BYTES}; scatter() large values, and put their futures"
+                f"a value of {size} bytes: queues, variables and datasets hold {self._nbytes} "
+                f"bytes already, the limit is {MOST_BYTES}; scatter() large values, and put their "
+                "futures; persist() collections"
             )
         self._hold(element)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from jobqueue.client.collections import Collections
+from jobqueue.client.datasets import Datasets
 from jobqueue.client.future import Future
 from jobqueue.client.mpi import submit_mpi
 from jobqueue.client.nested import futures_in
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jobqueue.client.executor import ClientExecutor
 
 
-class Client(Collections):
+class Client(Datasets):
     """Submits tasks and gathers their results.
 
     Parameters

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jobqueue.client.client import Client
 
 
-class _Values(Named):
+class Values(Named):
     """Something that has values, which may have futures inside."""
 
     async def _get(
@@ -39,7 +39,7 @@ class _Values(Named):
             self._say(client, "taken", number)
 
 
-class Queue(_Values):
+class Queue(Values):
     """A queue between programs and tasks of a scheduler.
 
     Values are pickled and kept in the scheduler's memory; scatter large ones, or leave them where
@@ -156,7 +156,7 @@ class Queue(_Values):
         return self._sync(client, self._ask(client, "close"))
 
 
-class Variable(_Values):
+class Variable(Values):
     """One value that programs and tasks of a scheduler share, and can replace.
 
     It is kept in the scheduler's memory; let a large one be a future. As long as a future is in the
