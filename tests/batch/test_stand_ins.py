@@ -54,9 +54,7 @@ def launcher(system: Any, install: Install, tmp_path: Path) -> BatchLauncher:
     install(status_command(system), system.nothing[0])
     files = JobFiles(lambda array: SCRIPT, logs=lambda job_id: (), exit_record=lambda job_id: None)
     ledger = Ledger.create(cluster="c", system=system.adapter.name, parent=tmp_path / "state")
-    return BatchLauncher(
-        system.adapter, files, ledger, BatchSystem(system.adapter, timeout=20)
-    )
+    return BatchLauncher(system.adapter, files, ledger, BatchSystem(system.adapter, timeout=20))
 
 
 def status_command(system: Any) -> str:
