@@ -53,7 +53,7 @@ class Outcomes:
 
     def raised(self, key: str, error: BaseException, where: str, seconds: float) -> None:
         """Note what a task has raised."""
-        failure = failure_of(error, where)
+        failure = failure_of(error, where)._replace(task=key)
         if isinstance(error, ConnectionLost):
             self.cut_off.append((key, failure))
         else:

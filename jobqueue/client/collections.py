@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from jobqueue.client.control import Control
 from jobqueue.client.future import Future
-from jobqueue.client.graphs import GraphSubmission, task_options_of
+from jobqueue.client.graphs import GraphSubmission, readable, task_options_of
 from jobqueue.client.options import annotate, task_options
 from jobqueue.errors import ConfigError
 from jobqueue.graph.dask_graph import no_collection
@@ -49,7 +50,7 @@ class Collections(Control):
         SerializationError
             A task cannot be pickled; the message names its key.
         Exception
-            Whatever a task raised.
+            Whatever a task raised, with a note that says its key.
 
         Examples
         --------
@@ -59,13 +60,33 @@ class Collections(Control):
         prepared, futures = self._send_graph(dsk, keys)
         if self.asynchronous:
             return self._get_async(prepared, futures)
-        return prepared.results(
-            dict(zip(futures, self.gather(list(futures.values())), strict=True))
-        )
+        with self._of_graph(prepared, futures):
+            values = self.gather(list(futures.values()))
+        return prepared.results(dict(zip(futures, values, strict=True)))
 
     async def _get_async(self, prepared: Prepared, futures: Mapping[Hashable, Future]) -> Any:
-        values = await self.gather(list(futures.values()))
+        with self._of_graph(prepared, futures):
+            values = await self.gather(list(futures.values()))
         return prepared.results(dict(zip(futures, values, strict=True)))
+
+    @contextmanager
+    def _of_graph(self, prepared: Prepared, futures: Mapping[Hashable, Future]) -> Iterator[None]:
+        """Let go of futures, however the wait for them ends; say which task failed, by its key."""
+        try:
+            yield
+        except Exception as error:
+            failures = (future._state.failure for future in futures.values())
+            failure = next((one for one in failures if one is not None), None)
+            if failure is None or not failure.task:
+                raise
+            name = self._submission.prefix_of(failure.task)
+            key = next((key for key in prepared.order if readable(key) == name), failure.task)
+            told = failure.to_exception()
+            told.add_note(f"in the task {key!r} of the graph")
+            raise told.with_traceback(error.__traceback__) from told.__cause__
+        finally:  # whoever holds the traceback of a Ctrl-C holds them too
+            for future in futures.values():
+                future.release()
 
     def _send_graph(self, dsk: Any, keys: Any) -> tuple[Prepared, dict[Hashable, Future]]:
         self._check_open()

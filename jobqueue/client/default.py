@@ -6,13 +6,14 @@ client. It does not keep any client alive.
 
 from __future__ import annotations
 
+import os
 import sys
 import weakref
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from jobqueue.client.on_import import on_import
-from jobqueue.errors import ClientClosed
+from jobqueue.errors import ClientClosed, ConfigError
 
 if TYPE_CHECKING:
     from jobqueue.client.session import Session
@@ -41,6 +42,11 @@ class Default:
         client = self.__self__
         if client is None:
             raise ClientClosed("there is no open client to compute with: make a new one")
+        if client.asynchronous:
+            raise ConfigError(
+                "dask cannot await the asynchronous client that it is to compute with: use "
+                "'await client.compute(collection)', or make the client with set_as_default=False"
+            )
         return cast(Any, client).get(dsk, keys, **kwargs)
 
     def add(self, client: Session) -> None:
@@ -51,6 +57,11 @@ class Default:
     def remove(self, client: Session) -> None:
         """Let the one before it be the default again."""
         self._clients = [ref for ref in self._clients if ref() is not client]
+        self._leave()
+
+    def remove_all(self) -> None:
+        """Have nobody's be the default, in the child of a fork, where all clients are closed."""
+        self._clients = []
         self._leave()
 
     def _forget(self, gone: weakref.ref[Session]) -> None:
@@ -75,3 +86,4 @@ class Default:
 
 
 default = Default()
+os.register_at_fork(after_in_child=default.remove_all)

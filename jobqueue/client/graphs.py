@@ -72,6 +72,10 @@ class GraphSubmission:
             try:
                 for start in range(0, len(order), BATCH):
                     self._send_batch(order[start : start + BATCH], stack)
+            except BaseException:
+                for future in self._futures.values():
+                    future.release()
+                raise
             finally:
                 self._release(list(self._names))  # of what ended too early, all that was sent
         return {key: self._futures[key] for key in self._prepared.outputs()}

@@ -58,7 +58,10 @@ class State:
     def exception(self) -> BaseException | None:
         """Return why there is no result, if the task ended so."""
         if self.failure is not None:
-            return self.failure.to_exception()
+            error = self.failure.to_exception()
+            if self.failure.task not in ("", self.key):
+                error.add_note(f"in the task {self.failure.task!r}")
+            return error
         if self.status is CANCELLED:
             return TaskCancelled(f"task {self.key!r} was cancelled")
         if self.status is RELEASED:

@@ -9,10 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 from jobqueue.errors import GraphError
-from jobqueue.graph.steps import Graph
-
-SHOWN = 5
-"""Keys in a message."""
+from jobqueue.graph.steps import SHOWN, Graph, circle
 
 
 def flatten(keys: Any) -> Iterator[Hashable]:
@@ -47,8 +44,6 @@ def targets(graph: Graph, keys: Iterable[Hashable]) -> dict[Hashable, Hashable]:
     for key in keys:
         try:
             target = found[key] = graph.target(key)
-        except KeyError as circle:
-            raise _circle(circle.args[0]) from None
         except TypeError:
             raise GraphError(
                 f"{key!r} is no key: keys are hashable, and only lists may hold several"
@@ -104,8 +99,7 @@ def in_order(
                     _enter(graph, one, stack, state, rank)
                     break
                 if not done:
-                    path = [begun for begun, _ in stack]
-                    raise _circle([*path[path.index(one) :], one])
+                    raise circle([*(begun for begun, _ in stack), one])
             else:
                 stack.pop()
                 state[key] = True
@@ -123,12 +117,3 @@ def _enter(
     state[key] = False
     inputs: Iterable[Hashable] = graph.steps[key].inputs
     stack.append((key, iter(sorted(inputs, key=rank) if rank is not None else inputs)))
-
-
-def _circle(keys: list[Hashable]) -> GraphError:
-    shown = [repr(key) for key in keys]
-    if len(shown) > 2 * SHOWN:
-        shown = [*shown[:SHOWN], "...", *shown[-SHOWN:]]
-    return GraphError(
-        f"the graph has a cycle, so that nothing in it can be run first: {' needs '.join(shown)}"
-    )

@@ -14,10 +14,14 @@ import types
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
+from jobqueue.errors import GraphError
 from jobqueue.graph.programs import Call, Program, Ref, make_list, value
 
 SMALL = (type(None), bool, int, float, complex)
 """Data of these types stands in the arguments of who wants it, and is no step of its own."""
+
+SHOWN = 5
+"""Keys in a message."""
 
 
 class Step:
@@ -85,19 +89,30 @@ class Graph:
 
         Raises
         ------
-        KeyError
-            It stands for itself, by way of others: the argument is the whole circle.
+        GraphError
+            It stands for itself, by way of others.
         """
         if key not in self.same:
             return key
-        path = [key]
-        while (key := self.same[path[-1]]) in self.same:
+        path = {key: None}
+        while (key := self.same[key]) in self.same:
             if key in path:
-                raise KeyError([*path[path.index(key) :], key])
-            path.append(key)
+                raise circle([*path, key])
+            path[key] = None
         for one in path:
             self.same[one] = key
         return key
+
+
+def circle(path: Sequence[Hashable]) -> GraphError:
+    """Return the error of a path of keys, each of which needs the next, that ends where it was."""
+    keys = path[path.index(path[-1]) :]
+    shown = [repr(key) for key in keys]
+    if len(shown) > 2 * SHOWN:
+        shown = [*shown[:SHOWN], "...", *shown[-SHOWN:]]
+    return GraphError(
+        f"the graph has a cycle, so that nothing in it can be run first: {' needs '.join(shown)}"
+    )
 
 
 class Slot:

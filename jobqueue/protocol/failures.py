@@ -40,11 +40,14 @@ class Failure(NamedTuple):
         Type and message in one line, for those who cannot or should not unpickle it.
     traceback
         The traceback as text; empty where there was none.
+    task
+        Key of the task that raised it, which others may have failed of; empty if none did.
     """
 
     exception: bytes
     summary: str
     traceback: str
+    task: str = ""
 
     @classmethod
     def of(cls, error: BaseException, *, where: str = "") -> Failure:

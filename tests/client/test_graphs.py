@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from operator import add
 from typing import Any
 
 import pytest
 
-from jobqueue import Client
+from jobqueue import Client, get_client
 from jobqueue import multiprocessing as processes
 from jobqueue.client.default import default
-from jobqueue.errors import ClientClosed, GraphError, SerializationError
+from jobqueue.errors import ClientClosed, ConfigError, GraphError, SerializationError
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +58,68 @@ def test_a_large_graph_leaves_nothing_behind(client: Client, wait_until: Any):
 
 
 def test_an_exception_in_a_graph(client: Client):
-    """It arrives as itself, whatever depends on it."""
-    with pytest.raises(ZeroDivisionError):
-        client.get({"x": (divmod, 1, 0), "y": (abs, "x"), "z": ["y"]}, "z")
+    """It arrives as itself, whatever depends on it, and says which task it is of."""
+    dsk = {("x", 1): (divmod, 1, 0), "y": (abs, ("x", 1)), "z": ["y"]}
+    for keys in (("x", 1), "z", ["w", ["y"]]):
+        with pytest.raises(ZeroDivisionError) as caught:
+            client.get({**dsk, "w": (abs, -1)}, keys)
+        assert caught.value.__notes__ == ["in the task ('x', 1) of the graph"]
+        assert "Traceback on worker" in str(caught.value.__cause__)
+
+
+def test_names_that_stand_for_each_other(client: Client):
+    """However many it takes; in a circle they are an error, whoever needs them."""
+    dsk = {"a": "b", "b": "c", "c": ("d", 0), ("d", 0): (add, 1, 1), "e": (add, "a", "c")}
+    assert client.get(dsk, ["a", "e"]) == [2, 4]
+    for keys in ("a", "c", ["c"]):
+        with pytest.raises(GraphError, match="'a' needs 'b' needs 'a'"):
+            client.get({"a": "b", "b": "a", "c": (add, "a", 1)}, keys)
+
+
+def test_what_may_be_a_key_and_a_value(client: Client):
+    """None, numbers and tuples as keys; what cannot be hashed, and functions, as data."""
+    assert client.get({None: 5, "a": (str, None), 1: (add, 2, 3), 2: 10}, ["a", None, 1]) == [
+        "5",
+        5,
+        13,
+    ]
+    dsk = {"d": {"k": [1]}, "f": abs, "n": (len, "d"), "g": (lambda f, x: f(x), "f", -3), "t": ()}
+    assert client.get(dsk, ["d", "n", "g", "f", "t"]) == [{"k": [1]}, 1, 3, abs, ()]
+    assert client.get({}, []) == []
+    with pytest.raises(GraphError, match="no keys at all"):
+        client.get({}, "a")
+
+
+def test_who_interrupts_a_graph_leaves_nothing_behind(client: Client, wait_until: Any):
+    """Ctrl-C ends it on the cluster, though somebody may hold its traceback."""
+
+    def interrupt() -> None:
+        wait_until(lambda: any(client.processing().values()), message="a task to run")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    dsk = {("x", i): (wait_for_long, i) for i in range(50)}
+    with pytest.raises(KeyboardInterrupt) as caught:
+        client.get(dsk, list(dsk))
+    thread.join()
+    wait_until(lambda: not client.who_has(), message="all tasks to be forgotten")
+    assert caught.value.__traceback__ is not None
+
+
+def wait_for_long(number: int) -> None:
+    """Run until it is cancelled, or for long."""
+    for _ in range(3000):
+        threading.Event().wait(0.01)
+
+
+def test_a_graph_from_inside_of_a_task(client: Client):
+    """On a worker that it leaves to others meanwhile."""
+
+    def inner() -> Any:
+        return get_client().get({"x": (abs, -1), "y": (max, "x", 0)}, ["y"])
+
+    assert client.submit(inner, workers=min(client.nthreads())).result() == [1]
 
 
 def test_futures_inside_of_a_graph(client: Client):
@@ -115,6 +177,19 @@ def test_dask_computes_with_the_newest_open_client(client: Client, da: Any):
             assert default.__self__ is newer
     assert default.__self__ is client
     assert dask.config.get("scheduler") is default
+
+
+def test_dask_does_not_wait_for_what_it_cannot_await(da: Any):
+    """An asynchronous client as the default says what to do instead."""
+
+    async def main() -> Any:
+        async with Client(n_workers=1, asynchronous=True) as client:
+            total = da.ones(4, chunks=2).sum()
+            with pytest.raises(ConfigError, match=r"await client\.compute"):
+                total.compute()
+            return await client.compute(total)
+
+    assert asyncio.run(main()) == 4
 
 
 def test_without_an_open_client_there_is_no_default():

@@ -13,7 +13,7 @@ from jobqueue.scheduler.calls import Calls
 from jobqueue.scheduler.records import ClientRecord, WorkerRecord
 from jobqueue.scheduler.state import SchedulerState
 
-FAILURE = (b"", "ZeroDivisionError: division by zero", "Traceback ...")
+FAILURE = Failure(b"", "ZeroDivisionError: division by zero", "Traceback ...")
 
 
 class Site:

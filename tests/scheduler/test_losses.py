@@ -6,12 +6,13 @@ import pytest
 
 from jobqueue.errors import DataLost, KilledWorker
 from jobqueue.protocol import messages as m
+from jobqueue.protocol.failures import Failure
 from jobqueue.scheduler.losses import REPORT_PATIENCE, REPORT_USE, SUSPECT_AFTER
 from jobqueue.scheduler.records import ASIDE, SUSPECT
 from jobqueue.scheduler.state import WORKER_TTL
 from jobqueue.scheduler.states import ASSIGNED, FAILED, MEMORY, READY
 
-FAILURE = (b"", "ZeroDivisionError: division by zero", "Traceback ...")
+FAILURE = Failure(b"", "ZeroDivisionError: division by zero", "Traceback ...")
 
 
 def pass_time(core, seconds, *well, start=0.0, tick=1.0):

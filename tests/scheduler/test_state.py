@@ -6,10 +6,11 @@ from itertools import pairwise
 
 from jobqueue.errors import DataLost, KilledWorker, TaskError
 from jobqueue.protocol import messages as m
+from jobqueue.protocol.failures import Failure
 from jobqueue.scheduler import placing
 from jobqueue.scheduler.states import ASSIGNED, CANCELLED, FAILED, MEMORY, READY, RELEASED, WAITING
 
-FAILURE = (b"", "ZeroDivisionError: division by zero", "Traceback ...")
+FAILURE = Failure(b"", "ZeroDivisionError: division by zero", "Traceback ...")
 
 
 # -- submitting ------------------------------------------------------------------------------------

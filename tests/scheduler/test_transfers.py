@@ -8,7 +8,7 @@ from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Payload
 from jobqueue.scheduler.states import CANCELLED, MEMORY, READY
 
-FAILURE = (b"", "TypeError: cannot pickle", "")
+FAILURE = Failure(b"", "TypeError: cannot pickle", "")
 
 
 def large_result(core, client, *workers, key="a"):

@@ -6,9 +6,10 @@ import pytest
 
 from jobqueue.errors import TaskError
 from jobqueue.protocol import messages as m
+from jobqueue.protocol.failures import Failure
 from jobqueue.scheduler.states import CANCELLED, FAILED, READY
 
-FAILURE = (b"", "ZeroDivisionError: division by zero", "Traceback ...")
+FAILURE = Failure(b"", "ZeroDivisionError: division by zero", "Traceback ...")
 
 
 # -- wanting ---------------------------------------------------------------------------------------
