@@ -187,6 +187,7 @@ class Slurm:
         while self._touched:
             node = self._touched.pop()
             self.heal(node)
+            self._lab("kill-node", node)  # starts anew, and so reports at once
             self.start_node(node)
 
     def nodes_ready(self) -> bool:
