@@ -18,6 +18,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import suppress
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from jobqueue.client.future import Future
@@ -26,6 +27,7 @@ from jobqueue.protocol.running import giving_way
 
 if TYPE_CHECKING:
     from jobqueue.client.client import Client
+    from jobqueue.client.states import Countdown
 
 _NOT_OPTIONS = frozenset({"key", "actor"})
 """Options of `Client.submit` that make no sense for all calls of an executor."""
@@ -156,7 +158,7 @@ class ClientExecutor(Executor):
     def _follow(self, task: Future) -> CallFuture:
         future = CallFuture(task)
         self._pending.add(future)
-        task.add_done_callback(future.settle)
+        future.follow(task)
         return future
 
 
@@ -173,6 +175,40 @@ class CallFuture(concurrent.futures.Future[Any]):
         super().__init__()
         # Whoever takes it from here, and nobody else, says how the call has ended.
         self._task = [task]
+        self._watch: Countdown | None = None
+
+    def follow(self, task: Future) -> None:
+        """Come to an end when the task does, or when that cannot be any more."""
+        client, state = task.client, task._state
+        try:
+            self._watch = client._waits.watch(
+                client._results.deliverer(task, self.fail), lambda: [state]
+            )
+        except JobQueueError as outage:
+            self._end(outage)
+            return
+        task.add_done_callback(self.settle)
+
+    def fail(self, task: Future) -> None:
+        """End with the reason why no worker will come for the task."""
+        watch = self._unwatch(task)
+        if watch is not None and watch.error is not None:
+            self._end(watch.error)
+
+    def _unwatch(self, task: Future) -> Countdown | None:
+        watch, self._watch = self._watch, None  # it holds the task
+        if watch is not None:
+            task.client._waits.unwatch(watch)
+        return watch
+
+    def _end(self, outage: JobQueueError) -> None:
+        try:
+            task = self._task.pop()
+        except IndexError:
+            return
+        with suppress(JobQueueError):
+            task.client.cancel(task)
+        self.set_exception(copy(outage))
 
     def cancel(self) -> bool:
         """Have nobody wait for the call; False if it has ended."""
@@ -204,6 +240,7 @@ class CallFuture(concurrent.futures.Future[Any]):
 
     def settle(self, task: Future) -> None:
         """Take over the outcome of the task, which has ended."""
+        self._unwatch(task)
         value = error = None
         try:
             value = task.result()

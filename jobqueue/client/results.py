@@ -141,13 +141,19 @@ class Results:
             def deliver(state: State | None = None) -> None:
                 loop.call_soon(_call_back, function, future)
         else:
-            queue = self._callback_queue()
-
-            def deliver(state: State | None = None) -> None:
-                queue.put((function, future))
+            deliver = self.deliverer(future, function)
 
         if not self._waits.book.when_done(future._state, deliver):
             deliver()
+
+    def deliverer(self, future: Future, function: Callback) -> Callable[..., None]:
+        """Return what has the thread that calls back call a function with a future; waits not."""
+        queue = self._callback_queue()
+
+        def deliver(state: State | None = None) -> None:
+            queue.put((function, future))
+
+        return deliver
 
     def _callback_queue(self) -> SimpleQueue[tuple[Callback, Future]]:
         """Return the queue of a thread that calls back: callbacks may wait, the loop may not."""

@@ -242,17 +242,28 @@ class Waits:
         JobQueueError
             What is waited for cannot come.
         """
+        countdown = self.watch(on_abort, states)
+        try:
+            yield countdown
+        finally:
+            self.unwatch(countdown)
+
+    def watch(
+        self, on_abort: Callable[[], object], states: Callable[[], Sequence[State]] = tuple
+    ) -> Countdown:
+        """Begin what `guard` does; `on_abort` is called with the book's lock held."""
         countdown = Countdown(on_abort)
         countdown.left = 1
         with self.book.lock:
             if self.outage is not None:
                 raise copy(self.outage)  # one object would pile up the traceback of each wait
             self._add(countdown, states)
-        try:
-            yield countdown
-        finally:
-            with self.book.lock:
-                self._running.pop(countdown, None)
+        return countdown
+
+    def unwatch(self, countdown: Countdown) -> None:
+        """End it."""
+        with self.book.lock:
+            self._running.pop(countdown, None)
 
     def explain(self, count: int) -> None:
         """Log, soon, what is waited for, if nothing is happening. From any thread."""

@@ -29,7 +29,7 @@ import pytest
 
 from jobqueue import Client
 from jobqueue.client.executor import ClientExecutor
-from jobqueue.errors import ConfigError
+from jobqueue.errors import ConfigError, WorkersUnavailable
 
 KINDS = ["threads", "processes", "ours"]
 Make = Callable[[], Executor]
@@ -297,3 +297,38 @@ def test_an_asynchronous_client_has_none(cluster) -> None:
                 client.get_executor()
 
     asyncio.run(main())
+
+
+def test_calls_fail_if_no_worker_will_come(own_cluster, own_client, wait_until) -> None:
+    """Those that wait, and those that come later; whoever waits by the standard library's means."""
+
+    def outage(error: WorkersUnavailable | None) -> None:
+        loop = own_client._waits.loop
+        loop.call_soon_threadsafe(own_cluster.scheduler.set_outage, error)
+
+    with own_client.get_executor() as executor:
+        before = executor.submit(time.sleep, 600)
+        outage(WorkersUnavailable("no job starts"))
+        assert wait([before], timeout=30).done == {before}
+        assert isinstance(before.exception(), WorkersUnavailable)
+        with pytest.raises(WorkersUnavailable, match="no job starts"):
+            executor.submit(abs, -1).result(timeout=30)
+        outage(None)
+        wait_until(lambda: own_client._waits.outage is None, message="the outage to end")
+        assert not own_client._waits._running
+
+
+def test_a_calls_end_is_waited_for_by_nothing(client: Client) -> None:
+    """Whatever its end was."""
+    with client.get_executor() as executor:
+        assert executor.submit(abs, -1).result() == 1
+        assert isinstance(executor.submit(int, "x").exception(), ValueError)
+    assert not client._waits._running
+
+
+def test_dask_computes_by_it(client: Client) -> None:
+    """As by any executor that it is given."""
+    delayed = pytest.importorskip("dask").delayed
+    total = delayed(sum)([delayed(pow)(n, 2) for n in range(4)])
+    with client.get_executor() as executor:
+        assert total.compute(scheduler=executor) == 14
