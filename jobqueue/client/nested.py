@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, KeysView, ValuesView
+from collections.abc import Callable, Iterable, Iterator, KeysView, ValuesView
 from typing import Any, Final
 
 from jobqueue.client.future import Future
@@ -20,6 +20,8 @@ def as_collection(value: Any) -> Any:
 
 def futures_in(value: Any, *, nothing_else: bool = True) -> list[Future]:
     """Return the futures in nested lists, tuples, sets and dicts, in order.
+
+    Those of a dict are its values; or its keys, where nothing but futures is wanted.
 
     Parameters
     ----------
@@ -45,7 +47,7 @@ def _futures_in(value: Any, nothing_else: bool) -> Iterator[Future]:
     if isinstance(value, Future):
         yield value
     elif isinstance(value, list | tuple | set | frozenset | dict):
-        for element in value.values() if isinstance(value, dict) else value:
+        for element in _elements_of(value, nothing_else) if isinstance(value, dict) else value:
             if isinstance(element, Future):
                 yield element
             else:
@@ -55,6 +57,13 @@ def _futures_in(value: Any, nothing_else: bool) -> Iterator[Future]:
             f"{value!r:.100} is no future: pass futures as submit() and map() return them, or "
             "collections of them"
         )
+
+
+def _elements_of(value: dict[Any, Any], nothing_else: bool) -> Iterable[Any]:
+    """Return a dict's values; or its keys if these are the futures, as in ``{submit(f, x): x}``."""
+    if nothing_else and isinstance(next(iter(value), None), Future):
+        return value.keys()
+    return value.values()
 
 
 def replace_futures(value: Any, result_of: Callable[[Future], Any], skip: Any = None) -> Any:

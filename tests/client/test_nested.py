@@ -43,6 +43,15 @@ def test_an_iterator_over_futures_will_do(futures):
     assert as_collection("text") == "text"
 
 
+def test_what_is_filed_under_futures_is_no_matter(futures):
+    """`as_completed({submit(f, x): x ...})` goes through the futures, as elsewhere in Python."""
+    a, b, c = futures
+    assert futures_in({a: 1, b: c}) == [a, b]
+    assert futures_in({a: 1, b: c}, nothing_else=False) == [c]
+    with pytest.raises(ConfigError, match="is no future"):
+        futures_in({a: 1, 2: b})
+
+
 @pytest.mark.parametrize("other", [None, 5, "abs-0", [5], {"x": (None,)}])
 def test_what_is_no_future_is_refused(futures, other):
     """It is a mistake, and to pass over it would be to do nothing in silence."""
