@@ -17,7 +17,8 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from jobqueue.batch.base import BatchAdapter, BatchState, JobStatus
@@ -76,6 +77,7 @@ class BatchLauncher:
         self.script: str | None = None
         self._dialect = Dialect(adapter, like=source.dialect)
         self._doubts = Doubts()
+        self._found: set[str] = set()  # jobs of those that exist, and that nobody was told of yet
         self._waits: dict[str, int] = {}  # queries for which a job's end waited to be explained
 
     @property
@@ -91,7 +93,7 @@ class BatchLauncher:
     @property
     def in_doubt(self) -> bool:
         """Whether a submission may have been accepted that we have no ids of."""
-        return bool(self._doubts)
+        return bool(self._doubts or self._found)
 
     def check(self) -> None:
         """Raise CommandNotFound if the batch system's commands are not on PATH."""
@@ -139,7 +141,7 @@ class BatchLauncher:
             raise
         finally:
             if tag not in self._doubts:
-                await off_loop(self.ledger.submitted, tag, ids, pool=self.pool)
+                await self._note(partial(self.ledger.submitted, tag, ids, pool=self.pool))
         logger.info(
             "submitted pool=%s system=%s jobs=%d first=%s",
             self.pool, self.system, len(ids), ids[0],
@@ -174,6 +176,7 @@ class BatchLauncher:
             if doubts != self._doubts.tags():
                 return ()
             if found := await self._take_found(statuses):
+                self._found.difference_update(found)
                 return found
             wait = self._doubts.settled_at() - time.monotonic()
             if wait <= 0:
@@ -185,12 +188,13 @@ class BatchLauncher:
 
     async def _take_found(self, statuses: Mapping[str, JobStatus]) -> tuple[str, ...]:
         """Take the jobs of submissions in doubt from an answer, and note which are not in it."""
-        found: tuple[str, ...] = ()
-        for tag, ids in self._doubts.take(statuses, time.monotonic()).items():
-            await off_loop(self.ledger.submitted, tag, ids, pool=self.pool)
+        resolved = self._doubts.take(statuses, time.monotonic())
+        found = tuple(job_id for ids in resolved.values() for job_id in ids)
+        self._found.update(found)  # at once: whoever asked may be cancelled, at the cluster's end
+        for tag, ids in resolved.items():
+            await self._note(partial(self.ledger.submitted, tag, ids, pool=self.pool))
             if ids:
                 logger.info("found again system=%s jobs=%s", self.system, ",".join(ids))
-            found += ids
         return found
 
     # --- watching ------------------------------------------------------------------------
@@ -211,12 +215,13 @@ class BatchLauncher:
         job_ids
             The pool's jobs that were asked about. Others are told of if they were in doubt.
         """
-        asked = (*job_ids, *await self._take_found(answer))
+        await self._take_found(answer)
+        found = self._found.copy()
+        asked = (*job_ids, *sorted(found.difference(job_ids)))
         known = {job_id: answer[job_id] for job_id in asked if job_id in answer}
-        unexplained = {i for i in known if not self.source.explained(known[i])}
-        patient = {i for i in unexplained if self._may_wait(i)}
-        now = [job_id for job_id in asked if job_id not in patient]
-        return await off_loop(self._reports, now, known)
+        reports = await off_loop(self._reports, asked, known)
+        self._found -= found
+        return reports
 
     def _may_wait(self, job_id: str) -> bool:
         """Give the accounting, which lags behind, a few queries' time to tell an exit code."""
@@ -229,6 +234,8 @@ class BatchLauncher:
         reports = []
         for job_id in job_ids:
             status = known.get(job_id)
+            if status is not None and not self.source.explained(status) and self._may_wait(job_id):
+                continue
             if status is None:
                 reports.append(self.files.post_mortem(JobReport(job_id, Phase.MISSING)))
             elif status.state in _PHASES:  # an unknown state is in the log, and no news
@@ -238,13 +245,20 @@ class BatchLauncher:
 
     # --- ending --------------------------------------------------------------------------
 
-    def ended(self, job_ids: Iterable[str]) -> None:
+    async def ended(self, job_ids: Collection[str]) -> None:
         """Strike jobs out of the ledger."""
-        over = tuple(job_ids)
-        self.source.forget(over)
-        for job_id in over:
+        self.source.forget(job_ids)
+        for job_id in job_ids:
             self._waits.pop(job_id, None)
-        self.ledger.ended(over)
+        if job_ids:
+            await self._note(partial(self.ledger.ended, job_ids))
+
+    async def _note(self, change: Callable[[], None]) -> None:
+        """Write down what has happened: the jobs are as they are, whether that succeeds or not."""
+        try:
+            await off_loop(change)
+        except OSError as error:
+            logger.error("ledger not written folder=%s error=%s", self.ledger.folder, error)
 
     def log_files(self, job_id: str) -> tuple[Path, ...]:
         """Return the files a job's output goes to."""

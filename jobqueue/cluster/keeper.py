@@ -169,7 +169,11 @@ class Keeper:
         # one was decided: then there is less to do, or nothing.
         await self._errands.wait_for(QUERY)
         needed = min(count, self.state.goal - len(self.state.live()))
-        result = await self.launcher.submit(needed) if needed > 0 else Submission()
+        try:
+            result = await self.launcher.submit(needed) if needed > 0 else Submission()
+        except Exception as error:  # a mistake of our own: no reason to have anybody wait forever
+            logger.exception("submission failed pool=%s", self.name)
+            result = Submission(error=error)
         self.state.submitted(result, self._clock())
         self._greet(result.job_ids)
         self._on_news()
@@ -213,7 +217,7 @@ class Keeper:
                 news = news or job.state is not before
                 logger.info("pool=%s system=%s job=%s", self.name, self.launcher.system, job)
         unended = {job.job_id for job in self.state.unended()}
-        self.launcher.ended(job_id for job_id in asked if job_id not in unended)
+        await self.launcher.ended([job_id for job_id in asked if job_id not in unended])
         return news
 
     # --- in words ------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -81,7 +81,7 @@ class Launcher(Protocol):
         It may tell of others of the pool's that were in doubt.
         """
 
-    def ended(self, job_ids: Iterable[str]) -> None:
+    async def ended(self, job_ids: Collection[str]) -> None:
         """Forget jobs that are over."""
 
     def log_files(self, job_id: str) -> tuple[Path, ...]:

@@ -269,8 +269,8 @@ class ClusterLoop:
                 cancel.setdefault(keeper.launcher.source, []).extend(actions.cancel)
             if actions.wait_until is not None:
                 wait_until = min(wait_until, actions.wait_until)
-        for number, (source, job_ids) in enumerate(cancel.items()):
-            self._errands.run(f"{CANCEL} {number}", self._cancel(source, job_ids))
+        for source, job_ids in cancel.items():
+            self._errands.run(f"{CANCEL} {id(source)}", self._cancel(source, job_ids))
             self._ask_soon()
         return wait_until
 
@@ -297,11 +297,15 @@ class ClusterLoop:
         return list(found.items())
 
     async def _query(self) -> None:
-        news = await asyncio.gather(*(self._ask(*each) for each in self._by_source()))
+        asked = (self._ask(*each) for each in self._by_source())
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        for error in answers:  # mistakes of our own: they must not be the end of asking
+            if isinstance(error, BaseException):
+                logger.error("query failed", exc_info=error)
         keepers = self.pools.values()
         if any(keeper.state.unended() or keeper.launcher.in_doubt for keeper in keepers):
             assert self._polling is not None
-            self._polling.asked(self._clock(), news=any(news))
+            self._polling.asked(self._clock(), news=True in answers)
 
     async def _ask(self, source: Source, keepers: list[Keeper]) -> bool:
         """Ask about the jobs of some pools; return whether there was news."""

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from jobqueue.cluster.jobs import JobReport, Phase
@@ -138,7 +138,7 @@ class ProcessLauncher:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signum)
 
-    def ended(self, job_ids: Iterable[str]) -> None:
+    async def ended(self, job_ids: Collection[str]) -> None:
         """Forget processes that have ended."""
         for job_id in job_ids:
             process = self._processes.get(job_id)

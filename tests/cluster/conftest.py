@@ -121,7 +121,7 @@ class FakeLauncher:
         for job_id in job_ids:
             self.phases[job_id] = JobReport(job_id, Phase.ENDED, cause="cancelled")
 
-    def ended(self, job_ids: Iterable[str]) -> None:
+    async def ended(self, job_ids: Iterable[str]) -> None:
         self.log += [("ended", job_id) for job_id in job_ids]
 
     def log_files(self, job_id: str) -> tuple[Path, ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jobqueue.batch.base import BatchState, JobStatus
 from jobqueue.batch.embedded import PREFIX
 from jobqueue.batch.slurm import SlurmAdapter
 from jobqueue.cluster import doubts
@@ -92,7 +94,7 @@ def test_many_jobs_are_one_submission_and_each_tells_its_end(make: Make, tmp_pat
         assert [report.exit_code for report in reports] == [0, 1, 2]
         assert [report.cause for report in reports] == ["completed", "crashed", "crashed"]
         assert [report.log_tail for report in reports] == [f"element {i}" for i in range(3)]
-        launcher.ended(submission.job_ids)
+        await launcher.ended(submission.job_ids)
         assert launcher.ledger.entry.jobs == []
 
     asyncio.run(main())
@@ -249,6 +251,47 @@ def test_a_job_in_doubt_is_found_by_a_query_as_well(make: Make, commands: Any) -
         commands("squeue", f'for i in 0 1; do echo "9_$i|PENDING|Priority|N/A||{tag}"; done')
         assert {report.job_id for report in await launcher.query([])} == {"9_0", "9_1"}
         assert launcher.ledger.entry.jobs == ["9_0", "9_1"]
+
+    asyncio.run(main())
+
+
+def test_a_job_that_was_found_is_told_of_though_its_finder_was_cancelled(
+    make: Make,
+) -> None:
+    """At a cluster's end a query is broken off: what it has found is to be cancelled, too."""
+    launcher = make("true", prefix=())
+    status = JobStatus("7", BatchState.PENDING, raw_state="PENDING", tag="jobqueue-abc")
+
+    async def main() -> None:
+        launcher.look_for(["jobqueue-abc"])
+        reading = asyncio.ensure_future(launcher.read({"7": status}, []))
+        await asyncio.sleep(0)  # it has looked at the answer, and writes the ledger
+        reading.cancel()
+        await asyncio.wait([reading])
+        assert reading.cancelled()
+        assert launcher.in_doubt
+        [report] = await launcher.read({"7": status}, [])
+        assert report.job_id == "7"
+        assert not launcher.in_doubt
+
+    asyncio.run(main())
+
+
+def test_a_ledger_that_cannot_be_written_loses_no_job(make: Make, commands: Any) -> None:
+    """The disk is full when the batch system has accepted jobs: they are there all the same."""
+    commands("sbatch", "echo 7")
+    launcher = make("true", prefix=())
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    launcher.ledger.submitted = launcher.ledger.ended = full  # type: ignore[method-assign]
+
+    async def main() -> None:
+        submission = await launcher.submit(1)
+        assert submission.error is None
+        assert submission.job_ids == ("7",)
+        await launcher.ended(["7"])
 
     asyncio.run(main())
 

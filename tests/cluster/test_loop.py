@@ -290,6 +290,50 @@ def test_a_mistake_in_the_loop_leaves_nobody_waiting(running: Any, eventually: A
     asyncio.run(main())
 
 
+def test_a_mistake_in_a_submission_pauses_the_pool(running: Any, eventually: Any) -> None:
+    """Whoever waits is told of it, and the pool goes on when it is scaled again."""
+
+    async def main() -> None:
+        async with running() as s:
+            submit = s.launcher.submit
+
+            async def fail(count: int) -> None:
+                raise ZeroDivisionError("our mistake")
+
+            s.launcher.submit = fail
+            s.scale(2)
+            await eventually(lambda: s.outages)
+            assert "our mistake" in str(s.outages[0])
+            s.launcher.submit = submit
+            s.scale(2)
+            await eventually(lambda: len(s.jobs) == 2)
+
+    asyncio.run(main())
+
+
+def test_a_mistake_in_a_query_is_not_the_last_one(running: Any, eventually: Any) -> None:
+    """The batch system is asked again, and the job's end is noticed."""
+
+    async def main() -> None:
+        async with running() as s:
+            s.scale(1)
+            await eventually(lambda: s.states() == [JobState.PENDING])
+            read, failed = s.launcher.read, asyncio.Event()
+
+            async def fail_once(answer: Any, job_ids: Any) -> Any:
+                if not failed.is_set():
+                    failed.set()
+                    raise ZeroDivisionError("our mistake")
+                return await read(answer, job_ids)
+
+            s.launcher.read = fail_once
+            await failed.wait()
+            s.end("0")
+            await eventually(lambda: s.jobs["0"].state is JobState.ENDED)
+
+    asyncio.run(main())
+
+
 def test_closing_cancels_everything_even_what_is_being_submitted(
     running: Any, eventually: Any
 ) -> None:

@@ -44,7 +44,7 @@ def test_a_process_that_fails_tells_exit_code_and_log(tmp_path: Path, eventually
         report = await phase_of(launcher, job_id)
         assert (report.phase, report.exit_code, report.cause) == (Phase.ENDED, 7, "crashed")
         assert report.log_tail == "oh"
-        launcher.ended([job_id])
+        await launcher.ended([job_id])
         assert (await phase_of(launcher, job_id)).phase is Phase.MISSING
 
     run(launcher, test)
