@@ -1,8 +1,9 @@
 """Which task next, and to which worker.
 
 Ready tasks wait here, not at workers: each worker holds only a window of tasks that covers a round
-trip, so memory stays bounded and little has to be taken back. Both choices cost the same with ten
-workers and with ten thousand.
+trip, and whose results leave most of its memory alone. So memory stays bounded, what uses results
+up comes soon after what makes them, and little has to be taken back. Both choices cost the same
+with ten workers and with ten thousand.
 """
 
 from __future__ import annotations
@@ -124,12 +125,16 @@ class OpenWorkers:
         """Put a worker where it belongs after its load has changed."""
         blocked, nthreads = worker.blocked, worker.nthreads
         count = len(worker.assigned) + blocked
-        if (worker.retiring or worker.paused or worker.silent or worker.reserved) or not (
-            count < ALWAYS * nthreads
-            or (
-                worker.occupancy < WINDOW_SECONDS * (nthreads - blocked)
-                and count < WINDOW_TASKS * nthreads
+        if (
+            (worker.retiring or worker.paused or worker.silent or worker.reserved)
+            or not (
+                count < ALWAYS * nthreads
+                or (
+                    worker.occupancy < WINDOW_SECONDS * (nthreads - blocked)
+                    and count < WINDOW_TASKS * nthreads
+                )
             )
+            or (count * worker.each > worker.room and count > nthreads)
         ):
             self.remove(worker)
             return

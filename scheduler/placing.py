@@ -98,12 +98,13 @@ class Placing:
         return None
 
     def note(self, task: Task, worker: WorkerRecord) -> None:
-        """Note that a worker has a task, and how long it will probably take."""
+        """Note that a worker has a task, and what it will probably take."""
         assert task.function is not None
         seconds = task.function.duration
         task.worker = worker
         worker.assigned[task] = seconds
         worker.occupancy += seconds
+        worker.each = task.function.nbytes
         if task.demand is not None:
             task.demand.take(worker)
 

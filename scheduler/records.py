@@ -32,6 +32,12 @@ ASIDE: Final = "aside"
 POOL: Final = "pool:"
 """Begins the name that all workers of a pool are known as."""
 
+ROOM: Final = 0.05
+"""Part of a worker's memory that results of tasks may take which wait in its line."""
+
+ROOM_IF_UNLIMITED: Final = 64e6
+"""Bytes, where no limit is known."""
+
 CANCELS_NOTED: Final = 1024
 """Withdrawn tasks noted of a worker before it is asked whether it has heard."""
 
@@ -46,6 +52,7 @@ class Function:
         "fid",
         "known_to",
         "name",
+        "nbytes",
         "pickle",
         "ready",
         "seen",
@@ -58,6 +65,7 @@ class Function:
         self.pickle = pickle
         self.duration = UNKNOWN_DURATION
         self.seen = False
+        self.nbytes = 0.0  # of a result that stays at its worker
         self.clients = 0  # how many may name it in tasks to come
         self.tasks = 0  # how many records there are of its calls
         self.ready = 0  # how many of them are READY and will run anywhere; the others: `Demand`
@@ -74,6 +82,10 @@ class Function:
     def took_longer_than(self, seconds: float) -> None:
         """Learn from a call that was not let end."""
         self.duration = max(self.duration, seconds)
+
+    def left(self, nbytes: int) -> None:
+        """Learn from one result that stays at its worker."""
+        self.nbytes += 0.1 * (nbytes - self.nbytes) if self.nbytes else nbytes
 
     def __repr__(self) -> str:
         return f"<Function {self.name} {self.duration:.3g} s>"
@@ -168,6 +180,7 @@ class WorkerRecord:
         "blocked",
         "demands",
         "due",
+        "each",
         "ends_at",
         "facts",
         "free_resources",
@@ -193,6 +206,7 @@ class WorkerRecord:
         "resources",
         "retiring",
         "returns",
+        "room",
         "seceded",
         "seen",
         "silent",
@@ -228,6 +242,8 @@ class WorkerRecord:
         self.assigned: dict[Task, float] = {}  # task -> the seconds it was expected to take
         self.seceded: set[Task] = set()  # it runs these too, beside its threads
         self.occupancy = 0.0  # the sum of `assigned`
+        self.each = 0.0  # bytes that a result probably has of the kind that it was given last
+        self.room = _room(facts)  # bytes that results to come may take
         self.lingering: tuple[str, ...] = ()  # withdrawn tasks that hold a thread until they end
         self.blocked = 0  # the number of those threads
         self.kept: dict[str, Demand] = {}  # and those whose resources may not be free yet
@@ -353,6 +369,11 @@ class WorkerRecord:
 
     def __repr__(self) -> str:
         return f"<Worker {self.name} {len(self.assigned)} tasks, {len(self.holds)} results>"
+
+
+def _room(facts: WorkerFacts | None) -> float:
+    limit = facts.memory_limit if facts else None
+    return ROOM * limit if limit else ROOM_IF_UNLIMITED
 
 
 def _known_as(worker: WorkerRecord, host: str) -> frozenset[str]:

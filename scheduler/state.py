@@ -391,6 +391,8 @@ class SchedulerState:
             if task.function is not None:
                 task.function.took(seconds)
             if value is None:
+                if task.function is not None:
+                    task.function.left(size)
                 worker.stored += size
                 worker.holds.add(task)
                 task.holders = {worker}

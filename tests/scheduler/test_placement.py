@@ -18,7 +18,7 @@ from jobqueue.scheduler.placement import (
     rank,
     surplus,
 )
-from jobqueue.scheduler.records import ClientRecord, Function, Task, WorkerRecord
+from jobqueue.scheduler.records import ROOM_IF_UNLIMITED, ClientRecord, Function, Task, WorkerRecord
 from jobqueue.scheduler.state import SchedulerState
 from jobqueue.scheduler.states import MEMORY, READY
 
@@ -109,9 +109,10 @@ def test_the_least_loaded_worker_is_chosen(shapes):
         assert levels[chosen.name] == min(levels.values())
 
 
-def window(seconds: float, nthreads: int = 1) -> int:
-    """How many tasks of this length a worker is given."""
+def window(seconds: float, nthreads: int = 1, nbytes: float = 0.0) -> int:
+    """How many tasks of this length, with results of this size, a worker is given."""
     worker = WorkerRecord("w", nthreads)
+    worker.each = nbytes
     there = open_for(worker)
     while worker in there:
         load(worker, 1, seconds)
@@ -131,6 +132,14 @@ def test_short_tasks_come_by_the_hundreds():
     assert window(100e-6) >= 0.99 * WINDOW_SECONDS / 100e-6 > 200
     assert window(0.0) == WINDOW_TASKS
     assert window(0.0, nthreads=2) == 2 * WINDOW_TASKS
+
+
+def test_few_come_whose_results_are_large():
+    """However short they are: one for each thread, and one to follow."""
+    assert window(1e-6, nbytes=ROOM_IF_UNLIMITED) == 2
+    assert window(1e-6, nthreads=8, nbytes=1e12) == 9
+    assert window(1.0, nthreads=8, nbytes=1e6) == 16
+    assert window(1e-6, nbytes=ROOM_IF_UNLIMITED / 100) == 101
 
 
 def test_a_retiring_worker_has_no_room():
@@ -211,6 +220,22 @@ def test_the_window_follows_the_measured_duration(core):
     core.done(worker, "t0", b"1", seconds=0.0001)
     core.done(worker, "t1", b"1", seconds=0.0001)
     assert len(core.placed(worker)) > 200
+    core.said(client)
+
+
+def test_the_window_follows_the_size_of_results(core):
+    """What uses large results up does not wait behind hundreds that make more of them."""
+    client = core.client()
+    worker = core.worker(memory_limit=100_000_000)
+    keys = [f"t{i}" for i in range(500)]
+    core.submit(client, *keys)
+    core.submit(client, "sum", inputs=["t0", "t1"], priority=1, fid=b"g")
+    waiting = core.placed(worker)
+    core.done(worker, waiting.pop(0), seconds=0.0001, nbytes=4_000_000)
+    waiting += core.placed(worker)
+    assert len(waiting) == 2  # each takes 4 of the 5 MB
+    core.done(worker, waiting.pop(0), seconds=0.0001, nbytes=4_000_000)
+    assert core.placed(worker) == ["sum"]
     core.said(client)
 
 
