@@ -55,6 +55,10 @@ class Policy(NamedTuple):
     patience: int = 30
 
 
+WARNED_AHEAD = 60.0
+"""Seconds by which batch systems may warn earlier than they were asked to, as Slurm does."""
+
+
 class Request(NamedTuple):
     """Why the agent should end before its workers do.
 

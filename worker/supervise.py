@@ -30,6 +30,7 @@ from jobqueue.worker.exit_codes import ExitCode, Kind
 from jobqueue.worker.orders import (
     FINAL_STATUSES,
     PRECEDENCE,
+    WARNED_AHEAD,
     Action,
     Drain,
     End,
@@ -40,9 +41,6 @@ from jobqueue.worker.orders import (
     Request,
     Spawn,
 )
-
-WARNED_AHEAD = 60.0
-"""Seconds by which batch systems may warn earlier than they were asked to, as Slurm does."""
 
 # What batch systems end a job's processes with; tasks end their worker otherwise, as a rule.
 _FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)

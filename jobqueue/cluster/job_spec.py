@@ -17,6 +17,7 @@ from jobqueue.batch.units import mebibytes
 from jobqueue.config.units import format_walltime
 from jobqueue.config.warn import warn
 from jobqueue.errors import ConfigError
+from jobqueue.worker.deadline import default_margin
 
 AGENT = "jobqueue.worker"
 """The module that a job starts."""
@@ -208,7 +209,7 @@ class JobSpec:
         """Seconds before its walltime at which a job begins to hand over, if it has one."""
         if self.walltime_margin is not None or self.walltime is None:
             return self.walltime_margin
-        return min(120.0, max(10.0, self.walltime / 10))
+        return default_margin(self.walltime)
 
     @property
     def _python(self) -> Raw:

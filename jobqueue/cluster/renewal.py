@@ -19,21 +19,14 @@ from collections import deque
 from collections.abc import Iterable
 
 from jobqueue.cluster.jobs import JobRecord
+from jobqueue.worker.deadline import default_margin
+from jobqueue.worker.orders import WARNED_AHEAD
 
 TOGETHER = 0.05
 """The part of its time by which a job may be replaced early, together with others."""
 
 REMEMBERED = 9
 """So many of the last jobs tell how long the next will take to come."""
-
-
-WARNED_AHEAD = 60.0
-"""Seconds by which a batch system may warn of a job's end earlier than it was asked to."""
-
-
-def default_margin(walltime: float) -> float:
-    """Return how long before its end, in seconds, a job hands over if nobody has said it."""
-    return min(120.0, max(10.0, walltime / 10))
 
 
 class Renewal:

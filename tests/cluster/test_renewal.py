@@ -11,7 +11,7 @@ from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.jobs import JobRecord, JobReport, JobState, Phase
 from jobqueue.cluster.pool import PoolState, Submission
 from jobqueue.cluster.reconcile import decide
-from jobqueue.cluster.renewal import REMEMBERED, Renewal, default_margin
+from jobqueue.cluster.renewal import REMEMBERED, Renewal
 from jobqueue.scheduler.load import Backlog, JobLoad, Load
 
 
@@ -58,7 +58,6 @@ def test_jobs_that_end_soon_after_each_other_are_replaced_together() -> None:
 @pytest.mark.parametrize(("walltime", "margin"), [(60, 10), (600, 60), (1200, 120), (86400, 120)])
 def test_the_margin_grows_with_the_walltime(walltime: float, margin: float) -> None:
     """A tenth of it, at least 10 s and at most two minutes; what was said counts instead."""
-    assert default_margin(walltime) == margin
     assert Renewal().due(job(took=0.0, walltime=walltime)) == walltime - margin
     assert Renewal(margin=1.0).due(job(took=0.0, walltime=walltime)) == walltime - 1.0
 
