@@ -179,6 +179,30 @@ def test_each_node_runs_the_command_in_the_jobs_environment(
     assert (tmp_path / "7.sh").stat().st_mode & 0o777 == 0o600
 
 
+def test_the_number_of_the_submitting_program_is_no_nodes(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """`mpirun -n 1 python program.py` has a rank, and sbatch passes it on: it must not reach srun.
+
+    Else each node would take itself for the first one.
+    """
+    (tmp_path / "srun").write_text(
+        "#!/bin/bash\necho ${PMI_RANK-none} ${OMPI_COMM_WORLD_RANK-none}"
+    )
+    (tmp_path / "srun").chmod(0o755)
+    _, script = script_of(request.getfixturevalue("every_system")["slurm"], **NODES)
+    environ = {
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "SLURM_JOB_ID": "7",
+        "PMI_RANK": "0",
+        "OMPI_COMM_WORLD_RANK": "0",
+    }
+    done = subprocess.run(
+        ["bash", "-c", script], env=environ, timeout=30, check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "none none\n"
+
+
 def test_the_first_node_that_fails_ends_the_job(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

@@ -9,6 +9,8 @@
 
 # When the job began: its walltime counts from here.
 export JOBQUEUE_JOB_STARTED=$(date +%s)
+# If mpiexec or srun has started the program that submitted this, its number is no node's here.
+unset JOBQUEUE_NODE_RANK OMPI_COMM_WORLD_RANK PMIX_RANK PMI_RANK
 
 export JOBQUEUE_JOB_ID=$LSB_JOBID$([ "${LSB_JOBINDEX:-0}" = 0 ] || echo "[$LSB_JOBINDEX]")
 # What runs on each node: there, processes begin without the environment of this script.

@@ -7,6 +7,8 @@
 
 # When the job began: its walltime counts from here.
 export JOBQUEUE_JOB_STARTED=$(date +%s)
+# If mpiexec or srun has started the program that submitted this, its number is no node's here.
+unset JOBQUEUE_NODE_RANK OMPI_COMM_WORLD_RANK PMIX_RANK PMI_RANK
 
 export JOBQUEUE_JOB_ID=$OAR_JOB_ID
 # What runs on each node: there, processes begin without the environment of this script.

@@ -11,6 +11,8 @@
 
 # When the job began: its walltime counts from here.
 export JOBQUEUE_JOB_STARTED=$(date +%s)
+# If mpiexec or srun has started the program that submitted this, its number is no node's here.
+unset JOBQUEUE_NODE_RANK OMPI_COMM_WORLD_RANK PMIX_RANK PMI_RANK
 
 export JOBQUEUE_JOB_ID=$JOB_ID$([ "${SGE_TASK_ID:-undefined}" = undefined ] || echo ".$SGE_TASK_ID")
 # What runs on each node: there, processes begin without the environment of this script.

@@ -12,6 +12,8 @@
 
 # When the job began: its walltime counts from here.
 export JOBQUEUE_JOB_STARTED=$(date +%s)
+# If mpiexec or srun has started the program that submitted this, its number is no node's here.
+unset JOBQUEUE_NODE_RANK OMPI_COMM_WORLD_RANK PMIX_RANK PMI_RANK
 
 JOBQUEUE_JOB_ID=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
 OMP_NUM_THREADS=1 exec mpiexec -ppn 1 \

@@ -8,6 +8,8 @@
 
 # When the job began: its walltime counts from here.
 export JOBQUEUE_JOB_STARTED=$(date +%s)
+# If mpiexec or srun has started the program that submitted this, its number is no node's here.
+unset JOBQUEUE_NODE_RANK OMPI_COMM_WORLD_RANK PMIX_RANK PMI_RANK
 
 # PBS starts jobs in the home folder.
 cd "${PBS_O_WORKDIR:-.}"
