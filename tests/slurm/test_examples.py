@@ -1,4 +1,4 @@
-"""What users run, on the real Slurm: the grid search, and the demonstration."""
+"""What users run, on the real Slurm: examples, and the demonstration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-GRID_SEARCH = Path(__file__).resolve().parents[2] / "examples" / "grid_search.py"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+GRID_SEARCH = EXAMPLES / "grid_search.py"
 
 SITE = """
 jobqueue:
@@ -54,6 +55,27 @@ def test_a_grid_search_on_all_nodes_gives_the_scores_of_a_plain_loop(
     assert "and gives the same scores" in printed
     [nodes] = re.findall(r"fits in .* s: (.*)", printed)
     assert set(re.findall(r"on (\w+)", nodes)) == set(slurm.nodes)
+    wait_until(lambda: slurm.squeue() == [], message="an empty queue")
+
+
+def test_jobs_with_gpus_come_for_the_tasks_that_want_some(slurm: Any, wait_until: Any) -> None:
+    """Each of them has one of the two that Slurm gave to the job."""
+    options = ["--cluster", "slurm", "--queue", "debug", "--gpus", "2", "--gres", "gpu:2"]
+    printed = run(str(EXAMPLES / "gpu_pool.py"), *options)
+    trained = {gpu: int(n) for n, gpu in re.findall(r"(\d+) trained on GPU (\d)", printed)}
+    assert trained.keys() <= {"0", "1"}
+    assert sum(trained.values()) == 16
+    assert "the best line is 2.0 x -1.0" in printed
+    wait_until(lambda: slurm.squeue() == [], message="an empty queue")
+
+
+@pytest.mark.nodes(2)
+def test_a_parallel_program_runs_on_all_nodes_of_a_job(slurm: Any, wait_until: Any) -> None:
+    """Two processes on each of two nodes share the work; several runs go one after another."""
+    printed = run(str(EXAMPLES / "mpi_program.py"), "--queue", "debug")
+    runs = re.findall(r"(\d+) steps on (\w+) (\w+):\n  4 shares make 3\.14159", printed)
+    assert sorted(int(steps) for steps, *_ in runs) == [1_000, 10_000, 100_000]
+    assert {len({*nodes}) for _, *nodes in runs} == {2}
     wait_until(lambda: slurm.squeue() == [], message="an empty queue")
 
 
