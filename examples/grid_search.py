@@ -17,11 +17,15 @@ import time
 from collections import defaultdict
 
 from rich.progress import track
-from sklearn.datasets import load_digits
-from sklearn.model_selection import StratifiedKFold
-from sklearn.svm import SVC
 
 from jobqueue import Client, LocalCluster, PBSCluster, SLURMCluster, as_completed
+
+try:
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import StratifiedKFold
+    from sklearn.svm import SVC
+except ImportError as missing:
+    sys.exit(f"This example needs scikit-learn ({missing}): pip install 'jobqueue[examples]'")
 
 GRID = {"C": [0.3, 1.0, 3.0], "gamma": [0.0003, 0.001, 0.003]}
 FOLDS = 5

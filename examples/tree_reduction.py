@@ -8,7 +8,7 @@ results; nothing comes back to this program but the sum.
 
 from __future__ import annotations
 
-from jobqueue import Client, LocalCluster
+from jobqueue import Client
 
 LEAVES = 256
 
@@ -25,7 +25,7 @@ def add(left, right):
 
 def main():
     """Build the tree, and wait for its root."""
-    with LocalCluster(n_workers=2, threads_per_worker=1) as cluster, Client(cluster) as client:
+    with Client() as client:
         level = client.map(leaf, range(LEAVES))
         while len(level) > 1:
             level = client.map(add, level[::2], level[1::2])

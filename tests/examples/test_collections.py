@@ -59,7 +59,12 @@ def test_means_over_a_netcdf_file(run_example, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "library"),
-    [("blocked_array", "dask"), ("flight_delays", "dask"), ("xarray_mean", "xarray")],
+    [
+        ("blocked_array", "dask"),
+        ("flight_delays", "dask"),
+        ("grid_search", "sklearn"),
+        ("xarray_mean", "xarray"),
+    ],
 )
 def test_who_lacks_a_library_is_told_what_to_install(tmp_path, name, library):
     """In one line, before anything is begun."""
