@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import itertools
 import os
 import threading
@@ -10,12 +11,14 @@ import weakref
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import suppress
 from copy import copy
+from types import ModuleType
 from typing import Any, ClassVar, Self
 
 from jobqueue.client import destination
 from jobqueue.client.connection import Connection
 from jobqueue.client.default import default
 from jobqueue.client.destination import Destination
+from jobqueue.client.on_import import on_import
 from jobqueue.client.protocols import ClusterLike
 from jobqueue.client.results import Results
 from jobqueue.client.submission import Submission
@@ -145,6 +148,7 @@ class Session:
                 await self.cluster
             await self._connection.start(await self._connect())
             self._submission.start()
+            on_import("joblib.parallel", _offer_to_joblib)
             if self._set_as_default:
                 default.add(self)
         return self
@@ -292,6 +296,10 @@ class Session:
             coroutine.close()
             self._check_open()
         return coroutine if self._loop_thread is None else self._loop_thread.run(coroutine)
+
+
+def _offer_to_joblib(parallel: ModuleType) -> None:
+    importlib.import_module("jobqueue.client.joblib_backend")
 
 
 _numbers = itertools.count()
