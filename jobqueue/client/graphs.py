@@ -176,13 +176,17 @@ def readable(key: Hashable) -> str:
 def task_options_of(
     marks: Mapping[Hashable, dict[str, Any]], read: Callable[[dict[str, Any]], Options]
 ) -> Callable[[Hashable], Options]:
-    """Return a function from keys to options, which are read once for each set of annotations."""
+    """Return a function from keys to options, which are read once for each set of annotations.
+
+    What has none is read, too: options may be given to all tasks that are submitted here.
+    """
+    of_others = read({})
     known: dict[int, Options] = {}
 
     def options_of(key: Hashable) -> Options:
         mark = marks.get(key)
         if mark is None:
-            return None
+            return of_others
         if id(mark) not in known:
             known[id(mark)] = read(mark)
         return known[id(mark)]
