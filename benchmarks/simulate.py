@@ -22,8 +22,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from jobqueue.protocol import messages as m
-from jobqueue.scheduler.records import ClientRecord, WorkerRecord
+from jobqueue.scheduler.records import ClientRecord
 from jobqueue.scheduler.state import SchedulerState
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 FID = b"simulated calls."
 RESULT = b"a small result"

@@ -15,9 +15,10 @@ from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized
 from jobqueue.scheduler.info import workers_named
-from jobqueue.scheduler.records import ClientRecord, WorkerRecord
+from jobqueue.scheduler.records import ClientRecord
 from jobqueue.scheduler.state import SchedulerState
 from jobqueue.scheduler.states import UNFINISHED
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 Answer = tuple[str, Serialized | None, Any]
 """Of one worker: its name, and the value or the failure."""

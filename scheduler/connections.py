@@ -22,7 +22,8 @@ from jobqueue.protocol.hello import WorkerFacts, refusal
 from jobqueue.protocol.messages import Message
 from jobqueue.scheduler.handlers import Handlers, agent_handlers, client_handlers, worker_handlers
 from jobqueue.scheduler.info import WorkerDrains, WorkerInfo, WorkerJoined, WorkerLeft
-from jobqueue.scheduler.records import ClientRecord, WorkerRecord
+from jobqueue.scheduler.records import ClientRecord
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.server import Scheduler

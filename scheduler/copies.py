@@ -16,7 +16,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol
 
 from jobqueue.protocol import messages as m
-from jobqueue.scheduler.records import Task, WorkerRecord
+from jobqueue.scheduler.records import Task
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState

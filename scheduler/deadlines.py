@@ -18,7 +18,8 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 from jobqueue.scheduler.placement import ALWAYS
-from jobqueue.scheduler.records import Function, Task, WorkerRecord
+from jobqueue.scheduler.records import Function, Task
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.demands import Demand

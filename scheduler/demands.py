@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 from jobqueue.scheduler.candidates import Candidates
 from jobqueue.scheduler.deadlines import AT_A_TIME
 from jobqueue.scheduler.placement import ReadyQueue, nearest
-from jobqueue.scheduler.records import POOL, Function, Task, WorkerRecord
+from jobqueue.scheduler.records import Function, Task
 from jobqueue.scheduler.states import READY
+from jobqueue.scheduler.worker_record import POOL, WorkerRecord
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState

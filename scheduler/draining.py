@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from jobqueue.scheduler.records import Task, WorkerRecord
+from jobqueue.scheduler.records import Task
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState

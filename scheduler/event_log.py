@@ -20,9 +20,10 @@ from jobqueue.protocol import messages as m
 from jobqueue.protocol.messages import Message
 from jobqueue.scheduler.handlers import Handlers
 from jobqueue.scheduler.info import RUNNING, WorkerDrains, WorkerEvent, WorkerJoined, status_of
-from jobqueue.scheduler.records import ClientRecord, Task, WorkerRecord
+from jobqueue.scheduler.records import ClientRecord, Task
 from jobqueue.scheduler.state import SchedulerState
 from jobqueue.scheduler.states import UNFINISHED
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 logger = logging.getLogger("jobqueue.scheduler")
 

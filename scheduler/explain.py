@@ -20,10 +20,11 @@ from jobqueue.scheduler.info import (
     SUSPECT,
     status_of,
 )
-from jobqueue.scheduler.records import POOL, Task, WorkerRecord
+from jobqueue.scheduler.records import Task
 from jobqueue.scheduler.reservations import Reservation, job_of
 from jobqueue.scheduler.state import SchedulerState
 from jobqueue.scheduler.states import ASSIGNED, CANCELLED, FAILED, MEMORY, READY, WAITING
+from jobqueue.scheduler.worker_record import POOL, WorkerRecord
 
 SHOWN: Final = 5
 """So many inputs, or workers, are named; the others are counted."""

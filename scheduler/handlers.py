@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
-from jobqueue.scheduler.records import WorkerRecord
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.connections import Connections

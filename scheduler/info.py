@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from jobqueue.errors import ConfigError
-from jobqueue.scheduler.records import ASIDE, WorkerRecord
+from jobqueue.scheduler.worker_record import ASIDE, WorkerRecord
 
 RUNNING: Final = "running"
 PAUSED: Final = "paused"

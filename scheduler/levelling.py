@@ -6,8 +6,9 @@ import heapq
 from collections.abc import Callable, Collection, Iterable
 from typing import Final, NamedTuple
 
-from jobqueue.scheduler.records import Task, WorkerRecord
+from jobqueue.scheduler.records import Task
 from jobqueue.scheduler.states import MEMORY
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 TOLERANCE: Final = 0.05
 """How far above the mean, as a part of it, a worker may be that is taken to hold as much as others;

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from jobqueue.scheduler.records import POOL, Function, Task, WorkerRecord
+from jobqueue.scheduler.records import Function, Task
+from jobqueue.scheduler.worker_record import POOL, WorkerRecord
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.demands import Demand

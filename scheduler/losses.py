@@ -29,8 +29,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from jobqueue.protocol.failures import Failure
 from jobqueue.scheduler.causes import dangling_future, killed_worker
-from jobqueue.scheduler.records import ASIDE, SUSPECT, Task, WorkerRecord
+from jobqueue.scheduler.records import Task
 from jobqueue.scheduler.states import ASSIGNED, MEMORY, READY, RELEASED, UNFINISHED
+from jobqueue.scheduler.worker_record import ASIDE, SUSPECT, WorkerRecord
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState

@@ -13,8 +13,9 @@ from jobqueue.protocol.payload import Serialized
 from jobqueue.scheduler.deadlines import AT_A_TIME
 from jobqueue.scheduler.demands import belongs_elsewhere
 from jobqueue.scheduler.placement import choose, surplus
-from jobqueue.scheduler.records import Task, WorkerRecord
+from jobqueue.scheduler.records import Task
 from jobqueue.scheduler.states import ASSIGNED
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState

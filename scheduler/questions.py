@@ -21,10 +21,11 @@ from jobqueue.protocol.serialize import dumps, loads
 from jobqueue.scheduler.coordination import Coordination
 from jobqueue.scheduler.explain import explain
 from jobqueue.scheduler.info import workers_named
-from jobqueue.scheduler.records import ClientRecord, WorkerRecord
+from jobqueue.scheduler.records import ClientRecord
 from jobqueue.scheduler.spreading import Then
 from jobqueue.scheduler.states import ASSIGNED
 from jobqueue.scheduler.stranded import in_vain
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.server import Scheduler

@@ -20,8 +20,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from jobqueue.scheduler.demands import NODES, belongs_elsewhere
-from jobqueue.scheduler.records import Task, WorkerRecord
+from jobqueue.scheduler.records import Task
 from jobqueue.scheduler.states import READY
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.demands import Demand

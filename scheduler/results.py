@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.payload import Serialized
-from jobqueue.scheduler.records import Task, WorkerRecord
+from jobqueue.scheduler.records import Task
 from jobqueue.scheduler.states import MEMORY
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState

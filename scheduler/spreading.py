@@ -12,8 +12,9 @@ from jobqueue.errors import ConfigError, TaskError
 from jobqueue.protocol.failures import Failure
 from jobqueue.scheduler.copies import FAILED, GONE, Copies
 from jobqueue.scheduler.levelling import LeastFilled, even_out, movable
-from jobqueue.scheduler.records import Task, WorkerRecord
+from jobqueue.scheduler.records import Task
 from jobqueue.scheduler.states import MEMORY
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState

@@ -36,7 +36,7 @@ from jobqueue.scheduler.lingering import Lingering
 from jobqueue.scheduler.losses import Losses, Report
 from jobqueue.scheduler.placement import OpenWorkers, ReadyQueue, rank
 from jobqueue.scheduler.placing import Placing
-from jobqueue.scheduler.records import ClientRecord, Function, Task, WorkerRecord
+from jobqueue.scheduler.records import ClientRecord, Function, Task
 from jobqueue.scheduler.reservations import Reservations
 from jobqueue.scheduler.results import HELD_BUDGET, INLINE_LIMIT, Results
 from jobqueue.scheduler.states import (
@@ -52,6 +52,7 @@ from jobqueue.scheduler.states import (
 )
 from jobqueue.scheduler.transfers import Transfers
 from jobqueue.scheduler.wishes import Wishes, bad_end
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 ALLOWED_FAILURES = 3
 """Workers that may die under a task before it is taken to be the cause."""

@@ -26,9 +26,10 @@ from jobqueue.protocol.payload import Payload, Serialized
 from jobqueue.scheduler.causes import no_value, unknown_key
 from jobqueue.scheduler.copies import FAILED, GONE, MADE, Copies
 from jobqueue.scheduler.levelling import LeastFilled, movable
-from jobqueue.scheduler.records import ClientRecord, Task, WorkerRecord
+from jobqueue.scheduler.records import ClientRecord, Task
 from jobqueue.scheduler.spreading import Spreading
 from jobqueue.scheduler.states import MEMORY, UNFINISHED
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState

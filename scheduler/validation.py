@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobqueue.scheduler.demands import Demand
-from jobqueue.scheduler.records import ASIDE, Function, Task, WorkerRecord
+from jobqueue.scheduler.records import Function, Task
 from jobqueue.scheduler.reservations import job_of
 from jobqueue.scheduler.state import SchedulerState
 from jobqueue.scheduler.states import (
@@ -17,6 +17,7 @@ from jobqueue.scheduler.states import (
     UNFINISHED,
     WAITING,
 )
+from jobqueue.scheduler.worker_record import ASIDE, WorkerRecord
 
 
 def validate(state: SchedulerState) -> None:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.payload import Serialized
 from jobqueue.scheduler.causes import key_in_use, unknown_key
-from jobqueue.scheduler.records import ClientRecord, Function, StandIn, Task, WorkerRecord
+from jobqueue.scheduler.records import ClientRecord, Function, StandIn, Task
 from jobqueue.scheduler.states import CANCELLED, DEAD, FAILED, MEMORY, RELEASED, UNFINISHED
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState

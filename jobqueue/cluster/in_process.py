@@ -16,8 +16,9 @@ from jobqueue.graph.prepare import Prepared
 from jobqueue.graph.programs import resolve
 from jobqueue.graph.steps import Step
 from jobqueue.protocol import messages as m
-from jobqueue.scheduler.records import ClientRecord, WorkerRecord
+from jobqueue.scheduler.records import ClientRecord
 from jobqueue.scheduler.state import SchedulerState
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 FID = b"steps of a graph"
 

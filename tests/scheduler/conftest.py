@@ -17,10 +17,11 @@ from jobqueue.protocol.hello import PYTHON, WorkerFacts
 from jobqueue.protocol.messages import Message
 from jobqueue.protocol.payload import Serialized
 from jobqueue.scheduler.info import WorkerEvent
-from jobqueue.scheduler.records import ClientRecord, Task, WorkerRecord
+from jobqueue.scheduler.records import ClientRecord, Task
 from jobqueue.scheduler.server import Scheduler
 from jobqueue.scheduler.state import SchedulerState
 from jobqueue.scheduler.validation import validate
+from jobqueue.scheduler.worker_record import WorkerRecord
 from jobqueue.worker.runner import settle
 
 FAILURE = (b"", "ZeroDivisionError: division by zero", "Traceback ...")

@@ -14,11 +14,12 @@ from typing import Any
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.hello import WorkerFacts
 from jobqueue.protocol.messages import Message
-from jobqueue.scheduler.records import ClientRecord, Task, WorkerRecord
+from jobqueue.scheduler.records import ClientRecord, Task
 from jobqueue.scheduler.reservations import job_of
 from jobqueue.scheduler.state import SchedulerState
 from jobqueue.scheduler.states import CANCELLED, FAILED, MEMORY, UNFINISHED
 from jobqueue.scheduler.validation import validate
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 INLINE_LIMIT = 20
 HELD_BUDGET = 60  # a few small results

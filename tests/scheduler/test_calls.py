@@ -10,8 +10,9 @@ from jobqueue.errors import ConfigError, DataLost
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.scheduler.calls import Calls
-from jobqueue.scheduler.records import ClientRecord, WorkerRecord
+from jobqueue.scheduler.records import ClientRecord
 from jobqueue.scheduler.state import SchedulerState
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 FAILURE = Failure(b"", "ZeroDivisionError: division by zero", "Traceback ...")
 

@@ -9,9 +9,10 @@ import pytest
 
 from jobqueue.protocol.hello import WorkerFacts
 from jobqueue.scheduler.deadlines import AT_A_TIME
-from jobqueue.scheduler.records import ClientRecord, WorkerRecord
+from jobqueue.scheduler.records import ClientRecord
 from jobqueue.scheduler.state import SchedulerState
 from jobqueue.scheduler.states import READY
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 
 def take(core: Any, seconds: float, fid: bytes = b"f") -> None:

@@ -10,9 +10,10 @@ import pytest
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.hello import WorkerFacts
 from jobqueue.scheduler.demands import kind_of
-from jobqueue.scheduler.records import ClientRecord, WorkerRecord
+from jobqueue.scheduler.records import ClientRecord
 from jobqueue.scheduler.state import SchedulerState
 from jobqueue.scheduler.states import ASSIGNED, READY
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 
 @pytest.mark.parametrize("called", ["w", "node7", "at w", "123", "pool:gpu"])

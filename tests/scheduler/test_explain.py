@@ -6,7 +6,7 @@ import pytest
 
 from jobqueue.protocol.hello import WorkerFacts
 from jobqueue.scheduler.explain import explain
-from jobqueue.scheduler.records import WorkerRecord
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 FAILURE = (b"", "ZeroDivisionError: division by zero", "Traceback ...")
 SUPPLY = "1 job pending: slurm 12345 PENDING (Resources), estimated start 14:05"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobqueue.protocol.frames import encode
 from jobqueue.protocol.hello import WorkerFacts
 from jobqueue.scheduler.info import WorkerInfo
-from jobqueue.scheduler.records import WorkerRecord
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 
 def test_a_worker_is_described_as_it_stands(core):

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobqueue.scheduler.levelling import LeastFilled, even_out
-from jobqueue.scheduler.records import Task, WorkerRecord
+from jobqueue.scheduler.records import Task
 from jobqueue.scheduler.states import MEMORY
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 
 def filled(*sizes: int, name: str = "w") -> WorkerRecord:

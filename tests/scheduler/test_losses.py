@@ -8,9 +8,9 @@ from jobqueue.errors import DataLost, KilledWorker
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.scheduler.losses import REPORT_PATIENCE, REPORT_USE, SUSPECT_AFTER
-from jobqueue.scheduler.records import ASIDE, SUSPECT
 from jobqueue.scheduler.state import WORKER_TTL
 from jobqueue.scheduler.states import ASSIGNED, FAILED, MEMORY, READY
+from jobqueue.scheduler.worker_record import ASIDE, SUSPECT
 
 FAILURE = Failure(b"", "ZeroDivisionError: division by zero", "Traceback ...")
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 
 from jobqueue.scheduler import copies
-from jobqueue.scheduler.records import WorkerRecord
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 _NAME = "jobqueue_core_machine"
 _spec = importlib.util.spec_from_file_location(

@@ -18,9 +18,10 @@ from jobqueue.scheduler.placement import (
     rank,
     surplus,
 )
-from jobqueue.scheduler.records import ROOM_IF_UNLIMITED, ClientRecord, Function, Task, WorkerRecord
+from jobqueue.scheduler.records import ClientRecord, Function, Task
 from jobqueue.scheduler.state import SchedulerState
 from jobqueue.scheduler.states import MEMORY, READY
+from jobqueue.scheduler.worker_record import ROOM_IF_UNLIMITED, WorkerRecord
 
 FUNCTION = Function(b"f", "f", b"")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from jobqueue.protocol import messages as m
-from jobqueue.scheduler.records import ClientRecord, WorkerRecord
+from jobqueue.scheduler.records import ClientRecord
 from jobqueue.scheduler.state import SchedulerState
 from jobqueue.scheduler.validation import validate
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 FID = b"f" * 16
 

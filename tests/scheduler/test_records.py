@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 
 from jobqueue.protocol import messages as m
-from jobqueue.scheduler.records import UNKNOWN_DURATION, ClientRecord, Function, WorkerRecord
+from jobqueue.scheduler.records import UNKNOWN_DURATION, ClientRecord, Function
 from jobqueue.scheduler.state import SchedulerState
 from jobqueue.scheduler.states import FORGOTTEN, TRANSITIONS, WAITING
 
@@ -54,24 +54,6 @@ def test_durations_are_learnt():
     assert function.duration == 2.0
     function.took(1.0)
     assert function.duration == pytest.approx(1.9)
-
-
-def test_a_worker_hears_in_the_order_of_what_happened():
-    """What was freed in a turn stands before what was placed at its end, under the same key too."""
-    worker = WorkerRecord("w", 1)
-    worker.say((m.END, "first"))
-    worker.free("k")
-    worker.out_run.append(("k", b"f", b"", None))
-    worker.say((m.SEND, 1, "k"))
-    worker.free("l")
-    assert worker.take_messages() == [
-        (m.END, "first"),
-        (m.FREE, ["k"]),
-        (m.RUN, [("k", b"f", b"", None)]),
-        (m.SEND, 1, "k"),
-        (m.FREE, ["l"]),
-    ]
-    assert worker.take_messages() == []
 
 
 def test_a_client_hears_of_many_ends_in_one_message():

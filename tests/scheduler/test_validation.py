@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from jobqueue.scheduler.records import Task, WorkerRecord
+from jobqueue.scheduler.records import Task
 from jobqueue.scheduler.states import ASSIGNED, MEMORY, READY, RELEASED
 from jobqueue.scheduler.validation import validate
+from jobqueue.scheduler.worker_record import WorkerRecord
 
 BREAKS: dict[str, Callable[[Any], object]] = {
     "an assigned task without a worker": lambda c: setattr(c.task("runs"), "worker", None),
