@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,10 +74,8 @@ def test_cancelling_it_ends_the_program(client, tmp_path, wait_until, force):
         ["sh", "-c", f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60"]
     )
     wait_until(pid.exists)
-    begun = time.monotonic()
     client.cancel(future, force=force)
-    assert client.submit(os.getpid).result(30)
-    assert time.monotonic() - begun < 30
+    assert client.submit(os.getpid).result(30), "the job is free long before the program is over"
     assert not Path(f"/proc/{pid.read_text().strip()}").exists()
 
 
