@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jobqueue import config as config
     from jobqueue import errors as errors
+    from jobqueue import multiprocessing as multiprocessing
+    from jobqueue import sync as sync
+    from jobqueue import threaded as threaded
     from jobqueue.client.client import Client, fire_and_forget
     from jobqueue.client.future import Future
     from jobqueue.client.in_task import (
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from jobqueue.client.progress import progress
     from jobqueue.client.queues import Queue, Variable
     from jobqueue.client.waiting import as_completed, wait
+    from jobqueue.cluster.engines import client_from_ipyparallel
     from jobqueue.cluster.htcondor import HTCondorCluster
     from jobqueue.cluster.local import LocalCluster
     from jobqueue.cluster.lsf import LSFCluster
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
     from jobqueue.cluster.slurm import SLURMCluster
     from jobqueue.cluster.standalone_scheduler import Scheduler
     from jobqueue.cluster.standalone_worker import Worker
+    from jobqueue.computing import compute
 
 __version__ = "0.1.0"
 
@@ -66,6 +71,8 @@ _HOMES = {
     "Worker": "jobqueue.cluster.standalone_worker",
     "annotate": "jobqueue.client.options",
     "as_completed": "jobqueue.client.waiting",
+    "client_from_ipyparallel": "jobqueue.cluster.engines",
+    "compute": "jobqueue.computing",
     "devices": "jobqueue.client.in_task",
     "fire_and_forget": "jobqueue.client.client",
     "get_client": "jobqueue.client.in_task",
@@ -77,8 +84,8 @@ _HOMES = {
     "worker_client": "jobqueue.client.in_task",
 }
 
-_ROOMS = ("config", "errors")
-"""Modules that users name in full: `jobqueue.config.set(...)`, `except jobqueue.errors....`."""
+_ROOMS = ("config", "errors", "multiprocessing", "sync", "threaded")
+"""Modules that users name in full: `jobqueue.config.set(...)`, `jobqueue.threaded.get(...)`."""
 
 __all__ = [
     "Client",
@@ -100,6 +107,8 @@ __all__ = [
     "Worker",
     "annotate",
     "as_completed",
+    "client_from_ipyparallel",
+    "compute",
     "devices",
     "fire_and_forget",
     "get_client",

@@ -26,7 +26,17 @@ def test_public_names():
         jobqueue.Sheduler  # noqa: B018
 
 
-@pytest.mark.parametrize("expression", ["config.set", "config.explain", "errors.JobQueueError"])
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "config.set",
+        "config.explain",
+        "errors.JobQueueError",
+        "multiprocessing.get",
+        "sync.get",
+        "threaded.get",
+    ],
+)
 def test_modules_that_users_name_in_full(expression):
     """`import jobqueue` is enough for them, as the pages show it."""
     code = f"import jobqueue; print(callable(jobqueue.{expression}), *dir(jobqueue))"

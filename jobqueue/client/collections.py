@@ -195,7 +195,7 @@ class Collections(Control):
         --------
         >>> frame = client.persist(frame)  # doctest: +SKIP
         """
-        dask = _dask()
+        dask = dask_itself()
         several = isinstance(collections, list | tuple)
         with annotate(
             priority=priority,
@@ -213,7 +213,14 @@ class Collections(Control):
         return type(collections)(found) if several else found[0]
 
 
-def _dask() -> Any:
+def dask_itself() -> Any:
+    """Return dask, which is optional.
+
+    Raises
+    ------
+    ConfigError
+        It is not installed.
+    """
     try:
         import dask
     except ImportError as error:
@@ -241,7 +248,7 @@ def _computed(
     client: Collections, collections: list[Any], optimize_graph: bool, kwargs: dict[str, Any]
 ) -> list[Any]:
     """Return futures of the values of collections, in their order."""
-    dask = _dask()
+    dask = dask_itself()
     from dask import base
 
     def futures(dsk: Any, keys: Any, **more: Any) -> Any:
