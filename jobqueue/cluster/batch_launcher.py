@@ -149,7 +149,8 @@ class BatchLauncher:
         return ids
 
     def _write_script(self, array: bool) -> tuple[str, str]:
-        stem = "job" if self.pool == "default" else f"job-{self.pool}"
+        # The pool comes first: one called "array" has no file that is another's, either.
+        stem = "job" if self.pool == "default" else f"{self.pool}-job"
         path = self.ledger.folder / f"{stem}{'-array' if array else ''}.sh"
         text = self.files.render(array)
         with open(path, "w", opener=_private) as file:

@@ -234,8 +234,10 @@ class Core:
         workers = self._scheduler.workers()
         if pool is None:
             return workers
-        ours = self.keeper(pool).state.jobs
-        return [worker for worker in workers if worker.job_id in ours]
+        keeper = self.keeper(pool)
+        known_as = ("", keeper.name)  # two batch systems may use the same ids
+        ours = keeper.state.jobs
+        return [w for w in workers if w.job_id in ours and w.pool in known_as]
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """Return for each pool how many jobs are connected, and how many there are to be."""

@@ -117,6 +117,23 @@ def test_running_and_pending_jobs_are_cancelled_in_one_command(make: Make) -> No
     asyncio.run(main())
 
 
+def test_no_two_pools_write_the_same_script(make: Make, commands: Any) -> None:
+    """They submit side by side: not even a pool called "array" may overwrite an array's script."""
+    commands("sbatch", "echo 7")
+    one = make("true", prefix=())
+
+    async def main() -> None:
+        scripts = []
+        for pool in ("default", "array", "gpu", "gpu-array"):
+            launcher = BatchLauncher(one.adapter, one.files, one.ledger, one.source, pool=pool)
+            for count in (1, 2):
+                await launcher.submit(count)
+                scripts.append(launcher.script)
+        assert len(set(scripts)) == len(scripts)
+
+    asyncio.run(main())
+
+
 def test_a_rejection_keeps_the_batch_systems_words_and_the_script(make: Make) -> None:
     """Nothing is in doubt after it, and nothing in the ledger."""
     launcher = make("true", directives="#SBATCH -p nosuch")
