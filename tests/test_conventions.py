@@ -26,6 +26,8 @@ TESTED_THROUGH = {
     "jobqueue/multiprocessing.py": "client/test_graphs.py",
     "jobqueue/sync.py": "cluster/test_in_process.py",
     "jobqueue/threaded.py": "cluster/test_in_process.py",
+    # runs on engines of IPython Parallel
+    "jobqueue/cluster/engine.py": "cluster/test_engines.py",
     # the batch system for machines without one is driven as a user's pool drives it
     "jobqueue/batch/embedded_daemon.py": "batch/test_embedded.py",
     "jobqueue/batch/embedded_store.py": "batch/test_embedded.py",
