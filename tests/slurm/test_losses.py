@@ -190,10 +190,11 @@ def test_a_short_cut_of_the_network_is_slept_through(
     marks.mkdir()
     cluster, client = start(2)
     before = {worker.name for worker in cluster.scheduler.workers()}
-    futures = client.map(square, range(80), folder=marks, seconds=0.1)
+    futures = client.map(square, range(40), folder=marks, seconds=0.1)
     wait_until(lambda: len(list(marks.iterdir())) > 10, message="some tasks to have run")
     victim = slurm.nodes.index(slurm.squeue("%N")[0]) + 1
     slurm.cut(victim)
+    futures += client.map(square, range(40, 80), folder=marks, seconds=0.1)
     done = len(list(marks.iterdir()))
     wait_until(lambda: len(list(marks.iterdir())) > done + 10, message="the others to go on")
     slurm.heal(victim)
