@@ -68,10 +68,10 @@ class Draining:
             Until then.
         """
         state = self._state
-        state.deadlines.set_end(worker, seconds)
         if worker not in self._drains:
             self._drains[worker] = Drain(reason, state.deadlines.now)
         state.transfers.retire(worker)
+        state.deadlines.set_end(worker, seconds)  # then, as no task has to fit into its time
 
     def forget(self, worker: WorkerRecord) -> None:
         """Forget a worker that is gone."""

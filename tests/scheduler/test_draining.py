@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from jobqueue.protocol import messages as m
@@ -58,6 +59,14 @@ def test_a_call_that_was_not_let_end_teaches_how_long_they_are(core):
     core.said(worker)
     assert core.placed(core.worker("short", time_left=30.0)) == []
     assert core.placed(core.worker("fresh", time_left=300.0)) == ["a"]
+
+
+def test_the_little_time_of_one_that_drains_is_no_matter_for_others(core):
+    """It gets no tasks, so nobody has to ask whether they would fit."""
+    worker = core.worker("w")
+    drain(core, worker, 6.0)
+    assert core.state.deadlines.brief == math.inf
+    assert core.said(worker) == [(m.END, "retired")]
 
 
 def test_saying_it_again_with_less_time_shortens_it(core):
