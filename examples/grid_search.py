@@ -3,26 +3,25 @@
     python examples/grid_search.py --cluster slurm --jobs 4 --queue debug
     python examples/grid_search.py --cluster local
 
-Each pair of parameters is cross-validated: one fit, and so one task, for each fold. Needs
+It is scikit-learn's own search: `joblib.parallel_backend("jobqueue")` is all that has it run on the
+workers, one task for each fit or for a few short ones, and the images travel once. Needs
 scikit-learn, here and on the nodes: pip install 'jobqueue[examples]'.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import socket
 import sys
 import time
-from collections import defaultdict
+from collections import Counter
 
-from rich.progress import track
-
-from jobqueue import Client, LocalCluster, PBSCluster, SLURMCluster, as_completed
+from jobqueue import Client, LocalCluster, PBSCluster, SLURMCluster, get_worker
 
 try:
+    import joblib
     from sklearn.datasets import load_digits
-    from sklearn.model_selection import StratifiedKFold
+    from sklearn.model_selection import GridSearchCV, StratifiedKFold
     from sklearn.svm import SVC
 except ImportError as missing:
     sys.exit(f"This example needs scikit-learn ({missing}): pip install 'jobqueue[examples]'")
@@ -31,11 +30,28 @@ GRID = {"C": [0.3, 1.0, 3.0], "gamma": [0.0003, 0.001, 0.003]}
 FOLDS = 5
 
 
-def fit(parameters, fold, *, images, digits):
-    """Train on all but one fold; return the accuracy on that one, and where this ran."""
-    train, test = fold
-    model = SVC(**parameters).fit(images[train], digits[train])
-    return model.score(images[test], digits[test]), socket.gethostname()
+def make_search(**options):
+    """Return the search, which has run nowhere yet."""
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
+    return GridSearchCV(SVC(), GRID, cv=folds, refit=False, **options)
+
+
+def counted_accuracy(model, images, digits):
+    """Return the accuracy of a fitted model; let the worker count its fits."""
+    worker = get_worker()
+    worker.fits = getattr(worker, "fits", 0) + 1
+    return model.score(images, digits)
+
+
+def count_fits():
+    """Return how many fits the worker has counted, and where it is."""
+    return socket.gethostname(), getattr(get_worker(), "fits", 0)
+
+
+def scores_of(search):
+    """Return the accuracies of each candidate, fold by fold."""
+    folds = [search.cv_results_[f"split{fold}_test_score"] for fold in range(FOLDS)]
+    return [list(row) for row in zip(*folds, strict=True)]
 
 
 def make_cluster(options):
@@ -54,66 +70,39 @@ def make_cluster(options):
     return cluster
 
 
-def search(client, images, digits, candidates, folds):
-    """Return the accuracies of each candidate, fold by fold, and how many fits ran where."""
-    # The data travels once, not with each task.
-    data = client.scatter({"images": images, "digits": digits})
-    calls = list(itertools.product(range(len(candidates)), range(len(folds))))
-    futures = client.map(
-        fit, [candidates[c] for c, _ in calls], [folds[f] for _, f in calls], **data
-    )
-    place = dict(zip(futures, calls, strict=True))
-    scores = [[0.0] * len(folds) for _ in candidates]
-    fits_on = defaultdict(int)
-    for future in track(as_completed(futures), "fits", total=len(futures)):
-        candidate, fold = place[future]
-        scores[candidate][fold], node = future.result()
-        fits_on[node] += 1
-    return scores, fits_on
-
-
-def plain_loop(images, digits, candidates, folds):
-    """Compute the same without any cluster."""
-    return [
-        [fit(parameters, fold, images=images, digits=digits)[0] for fold in folds]
-        for parameters in candidates
-    ]
-
-
 def main():
     """Search, and print what was found."""
     options = parse_arguments()
     images, digits = load_digits(return_X_y=True)
-    folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(images, digits))
-    candidates = [
-        dict(zip(GRID, values, strict=True)) for values in itertools.product(*GRID.values())
-    ]
+    search = make_search(scoring=counted_accuracy)
     with make_cluster(options) as cluster, Client(cluster) as client:
         if options.wait:
             client.wait_for_workers(options.jobs)
         started = time.perf_counter()
-        scores, fits_on = search(client, images, digits, candidates, folds)
+        with joblib.parallel_backend("jobqueue"):
+            search.fit(images, digits)
         seconds = time.perf_counter() - started
+        fits_on = Counter()
+        for worker in client.nthreads():
+            node, count = client.submit(count_fits, workers=worker).result()
+            fits_on[node] += count
 
-    means = [sum(row) / len(row) for row in scores]
-    best = max(range(len(candidates)), key=means.__getitem__)
-    found = ", ".join(f"{name}={value:g}" for name, value in candidates[best].items())
-    nodes = ", ".join(f"{count} on {node}" for node, count in sorted(fits_on.items()))
-    print(f"best: {found} with an accuracy of {means[best]:.4f}")
-    print(f"{len(candidates) * FOLDS} fits in {seconds:.1f} s: {nodes}")
-    if options.check:
-        return check(scores, images, digits, candidates, folds)
-    return 0
+    found = ", ".join(f"{name}={value:g}" for name, value in search.best_params_.items())
+    nodes = ", ".join(f"{count} on {node}" for node, count in sorted(fits_on.items()) if count)
+    print(f"best: {found} with an accuracy of {search.best_score_:.4f}")
+    print(f"{fits_on.total()} fits in {seconds:.1f} s: {nodes}")
+    return check(search, images, digits) if options.check else 0
 
 
-def check(scores, images, digits, candidates, folds):
-    """Compare with the plain loop, to the last bit."""
+def check(search, images, digits):
+    """Compare with a search in this process, one fit after the other, to the last bit."""
     started = time.perf_counter()
-    expected = plain_loop(images, digits, candidates, folds)
+    plain = make_search(n_jobs=1).fit(images, digits)
     seconds = time.perf_counter() - started
-    for parameters, ours, theirs in zip(candidates, scores, expected, strict=True):
-        print(f"{parameters}: cluster {sum(ours) / FOLDS:.6f}, loop {sum(theirs) / FOLDS:.6f}")
-    same = scores == expected
+    ours, expected = scores_of(search), scores_of(plain)
+    for parameters, one, other in zip(search.cv_results_["params"], ours, expected, strict=True):
+        print(f"{parameters}: cluster {sum(one) / FOLDS:.6f}, loop {sum(other) / FOLDS:.6f}")
+    same = ours == expected
     print(f"a plain loop takes {seconds:.1f} s and gives {'the same' if same else 'OTHER'} scores")
     return 0 if same else 1
 
