@@ -10,7 +10,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from rich.text import Text
 from jobqueue.cli import doctor_probe
 from jobqueue.cli.console import Ended, ended_by_signals, log_on
 from jobqueue.cli.doctor_checks import Evidence, Finding, Verdict, examine
-from jobqueue.cli.doctor_diagnoses import died, disturbed, late, refused
+from jobqueue.cli.doctor_diagnoses import died, disturbed, late, refused, unwritable
 from jobqueue.cli.systems import System
 from jobqueue.client.client import Client
 from jobqueue.client.future import Future
@@ -151,7 +151,10 @@ class Examination:
         with cluster, Client(cluster) as client, ExitStack() as stack:
             values = self._values()
             folder = _folder_of(cluster)
-            tokens = stack.enter_context(_tokens(_folders(values, folder)))
+            try:
+                tokens = stack.enter_context(_tokens(_folders(values, folder)))
+            except OSError as error:
+                return unwritable(error)
             future = client.submit(
                 doctor_probe.look_around, list(tokens), values.get("local_directory")
             )
@@ -238,12 +241,13 @@ def _tokens(folders: Mapping[Path, str]) -> Iterator[dict[str, tuple[str, str]]]
     try:
         for folder, purpose in folders.items():
             path, word = folder / f".{NAME}-{secrets.token_hex(4)}", secrets.token_hex(16)
-            path.write_text(word)
             tokens[str(path)] = purpose, word
+            path.write_text(word)
         yield tokens
     finally:
         for name in tokens:
-            Path(name).unlink(missing_ok=True)
+            with suppress(OSError):
+                Path(name).unlink(missing_ok=True)
 
 
 def _evidence(

@@ -117,6 +117,19 @@ def refused(error: JobQueueError) -> list[Finding]:
     return [Finding("submission", Verdict.BAD, fact, remedy)]
 
 
+def unwritable(error: OSError) -> list[Finding]:
+    """Return what to say of a folder that nodes are to see, and that cannot be written to here."""
+    folder = str(error.filename).rpartition("/")[0]
+    return [
+        Finding(
+            "shared folder",
+            Verdict.BAD,
+            f"{folder}: nothing can be written there: {error.strerror}",
+            "see that it is yours, and that the disk has room (quota -s, df); no job was submitted",
+        )
+    ]
+
+
 def disturbed(error: Exception) -> list[Finding]:
     """Return what to say of a job that came up, and whose look around failed."""
     fact = f"it came up, and could not look around: {type(error).__name__}: {error}"

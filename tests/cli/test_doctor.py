@@ -55,6 +55,20 @@ def test_a_job_that_dies_is_explained(places, capsys):
     assert "to be put right." in said
 
 
+def test_a_folder_that_cannot_be_written_to_is_told(places, capsys):
+    """A folder of somebody else's, a full disk: it is a finding, and no job is submitted."""
+    config = places / ".config" / "jobqueue"
+    config.mkdir(parents=True)
+    (config / "jobqueue.yaml").write_text(
+        "jobqueue:\n  ours: {extends: slurm, log-directory: /proc}\n"
+    )
+    assert main(["doctor", "--cluster", "embedded", "--config-name", "ours"]) == 1
+    said = capsys.readouterr().out
+    assert "bad   shared folder  /proc: nothing can be written there" in said
+    assert "1 job" not in said
+    assert list((places / "state").iterdir()) == []
+
+
 def test_a_section_says_which_batch_system_it_is_for(places, capsys):
     """Then no other is taken, whatever is on PATH."""
     config = places / ".config" / "jobqueue"
