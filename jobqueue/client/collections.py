@@ -77,10 +77,10 @@ class Collections(Control):
         except Exception as error:
             failures = (future._state.failure for future in futures.values())
             failure = next((one for one in failures if one is not None), None)
-            if failure is None or not failure.task:
+            name = self._submission.prefix_of(failure.task) if failure is not None else ""
+            key = next((key for key in prepared.order if readable(key) == name), None)
+            if failure is None or not name or key is None:  # of a future that the graph holds, say
                 raise
-            name = self._submission.prefix_of(failure.task)
-            key = next((key for key in prepared.order if readable(key) == name), failure.task)
             told = failure.to_exception()
             told.add_note(f"in the task {key!r} of the graph")
             raise told.with_traceback(error.__traceback__) from told.__cause__

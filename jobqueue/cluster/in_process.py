@@ -87,12 +87,11 @@ class InProcess:
         self._core.release(self._client, [k for k, _, _ in items if int(k) not in wanted])
         if not self._threads:
             return self._work(wanted, self._call)
-        with ThreadPoolExecutor(self._threads, thread_name_prefix="jobqueue-graph") as pool:
-            try:
-                return self._work(wanted, lambda *step: pool.submit(self._call, *step))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="jobqueue-graph")
+        try:
+            return self._work(wanted, lambda *step: pool.submit(self._call, *step))
+        finally:  # an error, or Ctrl-C, need not wait for what runs
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _work(self, wanted: set[int], start: Callable[[int, Step], object]) -> Any:
         while wanted:

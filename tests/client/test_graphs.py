@@ -132,6 +132,10 @@ def test_futures_inside_of_a_graph(client: Client):
         4,
         13,
     ]
+    failed = client.submit(divmod, 1, 0)
+    with pytest.raises(ZeroDivisionError) as caught:
+        client.get({"x": (add, failed, 1)}, "x")
+    assert caught.value.__notes__ == [f"in the task {failed.key!r}"]
 
 
 def test_an_asynchronous_client_is_awaited():

@@ -58,6 +58,25 @@ def test_an_exception_says_its_task(get: Any):
     assert caught.value.__notes__ == ["in the task 'x' of the graph"]
 
 
+def test_an_error_is_not_kept_waiting():
+    """By tasks that run meanwhile in other threads."""
+    begun, goes_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def long() -> None:
+        begun.set()
+        goes_on.wait(60)
+        ended.set()
+
+    def bad() -> None:
+        begun.wait(60)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        threaded.get({"long": (long,), "bad": (bad,)}, ["long", "bad"], num_workers=2)
+    assert not ended.is_set()
+    goes_on.set()
+
+
 def test_nothing_is_pickled():
     """Values are handed over as they are."""
     lock = threading.Lock()
