@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from jobqueue.batch.base import BatchAdapter, BatchState, JobStatus
+from jobqueue.batch.base import BatchAdapter, BatchState, EndCause, JobStatus
 from jobqueue.cluster.batch_system import BatchSystem
 from jobqueue.cluster.dialect import Dialect
 from jobqueue.cluster.doubts import Doubts
@@ -114,7 +114,7 @@ class BatchLauncher:
             return Submission(found)
         except (BatchSystemError, OSError) as error:
             logger.warning("submission failed system=%s error=%s", self.system, error)
-            return Submission(found, error)
+            return Submission(found, error, in_doubt=self.in_doubt)
 
     async def _submit_once(self, count: int) -> tuple[str, ...]:
         """Submit jobs and return their ids; () if it has to be tried again in a simpler way."""
@@ -272,6 +272,9 @@ class BatchLauncher:
 def _report(status: JobStatus) -> JobReport:
     phase = _PHASES[status.state]
     raw = status.raw_state
+    exit_code = status.exit_code
+    if status.signal is not None and status.cause is EndCause.CRASHED and not exit_code:
+        exit_code = 128 + status.signal  # as shells say it: 0 would look like a good end
     telling = len(raw) > 1 and raw.lower() != phase  # CONFIGURING is, Q and PENDING are not
     return JobReport(
         status.job_id,
@@ -279,7 +282,7 @@ def _report(status: JobStatus) -> JobReport:
         reason=status.reason or (raw if telling else ""),
         estimated_start=status.estimated_start,
         node=status.node,
-        exit_code=status.exit_code,
+        exit_code=exit_code,
         cause=status.cause.value if status.cause else "",
     )
 

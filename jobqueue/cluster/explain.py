@@ -134,7 +134,7 @@ def _trouble(pool: PoolState) -> list[str]:
         return [f"paused after {pool.pause.failures} jobs ended without a worker ({last})"]
     if pool.pause is not None:
         return [
-            f"paused after {_count(pool.pause.failures, 'failed submission')}: {pool.last_error}"
+            f"paused after {_count(pool.pause.failures, 'failed submission')}: {pool.pause.error}"
         ]
     if pool.last_error is not None:
         return [f"last submission failed: {pool.last_error}"]

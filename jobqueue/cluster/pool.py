@@ -14,7 +14,8 @@ Rules:
   to make room for has its nodes, and a job submitted in its place would wait behind it.
 * ``FAILURES_IN_A_ROW`` jobs that ended without one connected worker, or as many rejected
   submissions, pause the pool: no more submissions until ``resume`` or ``scale``.  An error that a
-  second try cannot mend (no such command, no space for the script) pauses it at once.
+  second try cannot mend (no such command, no space for the script) pauses it at once; silence
+  never does while there are jobs.  Jobs that turn out to be accepted end a pause for rejections.
 """
 
 from __future__ import annotations
@@ -31,14 +32,7 @@ from jobqueue.cluster.causes import (
     UNKNOWN,
     WALLTIME,
 )
-from jobqueue.cluster.jobs import (
-    WAITING,
-    Happening,
-    JobRecord,
-    JobReport,
-    JobState,
-    Phase,
-)
+from jobqueue.cluster.jobs import WAITING, Happening, JobRecord, JobReport, JobState, Phase
 from jobqueue.cluster.limits import UNLIMITED, Limits, Quota
 from jobqueue.cluster.renewal import Renewal
 from jobqueue.errors import BatchSystemError, CommandNotFound
@@ -71,6 +65,7 @@ class Submission:
 
     job_ids: tuple[str, ...] = ()
     error: Exception | None = None
+    in_doubt: bool = False  # the batch system gave no answer: it may know of more jobs
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -182,12 +177,13 @@ class PoolState:
         self.submitting = 0
         self.adopt(result.job_ids, now)
         if result.error is not None:
-            self._rejected(result.error, now)
+            self._rejected(result.error, now, outage=result.in_doubt and bool(self.live()))
 
     def adopt(self, job_ids: Iterable[str], now: float) -> None:
         """Take jobs as ours: just submitted, or found after a submission of unknown outcome."""
         for job_id in job_ids:
             self.rejections, self.last_error = 0, None
+            self.pause = self.pause if self.pause and self.pause.job else None
             if job_id not in self.jobs:
                 self.jobs[job_id] = JobRecord(job_id, self.name, now)
 
@@ -235,6 +231,7 @@ class PoolState:
         job.advance(Happening.JOINED)
         job.workers |= {worker}
         job.ever_connected = True
+        job.reason = job.estimated_start = ""  # it waits no more
         self.failed_starts = 0
         job.started_at = now if job.started_at is None else job.started_at
         if expires_at is not None:
@@ -358,14 +355,12 @@ class PoolState:
             self.losses += 1
         self._last_loss = now
 
-    def _rejected(self, error: Exception, now: float) -> None:
-        retrying_may_help = isinstance(error, BatchSystemError) and not isinstance(
-            error, CommandNotFound
-        )
+    def _rejected(self, error: Exception, now: float, *, outage: bool) -> None:
+        hopeless = not isinstance(error, BatchSystemError) or isinstance(error, CommandNotFound)
         self.rejections += 1
         self.last_error = error
         self._delay(self.rejections, now)
-        if self.rejections >= FAILURES_IN_A_ROW or not retrying_may_help:
+        if hopeless or (self.rejections >= FAILURES_IN_A_ROW and not outage):
             self.pause = Pause(self.rejections, error=error)
 
     def _delay(self, step: int, now: float) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jobqueue.batch.base import BatchState, JobStatus
+from jobqueue.batch.base import BatchState, EndCause, JobStatus
 from jobqueue.batch.embedded import PREFIX
 from jobqueue.batch.slurm import SlurmAdapter
 from jobqueue.cluster import doubts
@@ -146,6 +146,16 @@ def test_a_rejection_keeps_the_batch_systems_words_and_the_script(make: Make) ->
     assert Path(error.script).stat().st_mode & 0o077 == 0
     assert not launcher.in_doubt
     assert (launcher.ledger.entry.jobs, launcher.ledger.entry.doubts) == ([], [])
+
+
+def test_a_job_killed_by_a_signal_has_the_exit_code_that_shells_give_it(make: Make) -> None:
+    """Slurm says `0:9`, of which the 0 alone would be told as a good end."""
+    launcher = make("true", prefix=())
+    status = JobStatus(
+        "7", BatchState.ENDED, "FAILED", cause=EndCause.CRASHED, exit_code=0, signal=9
+    )
+    [report] = asyncio.run(launcher.read({"7": status}, ["7"]))
+    assert (report.cause, report.exit_code) == ("crashed", 137)
 
 
 def test_the_agents_own_record_explains_an_end(make: Make, tmp_path: Path) -> None:

@@ -104,6 +104,19 @@ def test_a_refused_submission_is_told_in_the_batch_systems_words() -> None:
     assert all(text in str(found) for text in ("3 times", "invalid partition", "/state/job.sh"))
 
 
+def test_what_a_pool_has_paused_for_is_told_as_long_as_it_pauses() -> None:
+    """Also while jobs of it that were accepted before that come and go."""
+    pool = pool_of(JobReport("1", Phase.RUNNING))
+    pool.scale(2)
+    for now in (0.0, 100.0, 200.0):
+        decide(pool, {}, now)
+        pool.submitted(Submission(error=SubmissionRejected("no such partition")), now)
+    pool.worker_joined("1", "w", 201.0)
+    assert describe(pool, workers=1, system="slurm") == (
+        "1 worker; paused after 3 failed submissions: no such partition"
+    )
+
+
 def test_a_missing_command_is_told_once() -> None:
     """No second try, no script."""
     pool = PoolState()

@@ -214,6 +214,46 @@ def test_three_rejections_pause_the_pool() -> None:
     assert decide(pool, {}, now).submit == 1
 
 
+def test_silence_pauses_no_pool_that_has_jobs() -> None:
+    """The controller is restarted for some minutes: the jobs that are there will be replaced."""
+    pool = running_pool(1)
+    pool.scale(2)
+    now = 0.0
+    for _ in range(5):
+        assert decide(pool, {}, now).submit == 1
+        pool.submitted(Submission(error=SubmissionRejected("timed out"), in_doubt=True), now)
+        assert decide(pool, {}, now).submit == 0
+        now += 1000.0
+    assert pool.pause is None
+    end(pool, "0", now)
+    pool.submitted(Submission(error=SubmissionRejected("timed out"), in_doubt=True), now)
+    assert pool.pause is not None  # nobody is there any more: whoever waits is told
+
+
+def test_a_job_that_was_accepted_after_all_ends_the_pause() -> None:
+    """The controller gave no answer three times, and has the job in its queue all the same."""
+    pool = PoolState()
+    pool.scale(2)
+    now = 0.0
+    for _ in range(3):
+        decide(pool, {}, now)
+        pool.submitted(Submission(error=SubmissionRejected("timed out"), in_doubt=True), now)
+        now += 1000.0
+    assert pool.pause is not None
+    pool.adopt(["7"], now)
+    assert pool.pause is None
+    assert decide(pool, {}, now).submit == 1
+
+
+def test_a_connected_job_has_no_reason_to_wait() -> None:
+    """What the batch system said while it waited is over when its workers are there."""
+    pool = running_pool(1, connected=0)
+    pool.report(JobReport("0", Phase.PENDING, reason="BeginTime", estimated_start="14:05"), 0.0)
+    assert str(pool.jobs["0"]) == "0 PENDING (BeginTime), estimated start 14:05"
+    pool.worker_joined("0", "w", 1.0)
+    assert str(pool.jobs["0"]) == "0 CONNECTED"
+
+
 def test_a_partial_submission_counts_what_exists() -> None:
     """Three accepted and then a rejection: the rest is asked for again, later."""
     pool = PoolState()

@@ -90,15 +90,15 @@ class PoolMachine(RuleBasedStateMachine):
     # --- what the batch system does ---
 
     @precondition(lambda self: self.to_submit)
-    @rule(accepted=st.integers(0, 6), rejected=st.booleans())
-    def answer_submission(self, accepted: int, rejected: bool) -> None:
+    @rule(accepted=st.integers(0, 6), rejected=st.booleans(), in_doubt=st.booleans())
+    def answer_submission(self, accepted: int, rejected: bool, in_doubt: bool) -> None:
         n = min(accepted, self.to_submit) if rejected else self.to_submit
         ids = tuple(f"{self.count + i}" for i in range(n))
         self.count += n
         self.to_submit = 0
         self.batch |= {job_id: Simulated() for job_id in ids}
         error = SubmissionRejected("no") if rejected else None
-        self.pool.submitted(Submission(ids, error), self.now)
+        self.pool.submitted(Submission(ids, error, in_doubt), self.now)
         self.act()
 
     @rule(number=PICK)
@@ -231,7 +231,7 @@ class PoolMachine(RuleBasedStateMachine):
             self.now += max(CANCEL_AGAIN, DRAIN_GRACE, *DELAYS)
             self.act()
             if self.to_submit:
-                self.answer_submission(0, False)
+                self.answer_submission(0, False, False)
             self.drain()
             self.carry_out_cancellations()
             self.reach_walltime()
@@ -270,7 +270,7 @@ def test_a_simulated_batch_system_reaches_every_state() -> None:
         seen.update(job.state for job in machine.pool.jobs.values())
 
     machine.scale(2)
-    machine.answer_submission(0, False)
+    machine.answer_submission(0, False, False)
     look()
     machine.poll(True)
     look()
