@@ -48,7 +48,7 @@ LOG_LINES: Sequence[tuple[re.Pattern[str], str]] = tuple(
         # control groups, in two spellings; and the accounting plugin that polls a job's memory
         (r"slurmstepd[\w.-]*: error: Detected \d+ oom.kill event", OUT_OF_MEMORY),
         (r"slurmstepd[\w.-]*: error: .*exceeded .*memory limit", OUT_OF_MEMORY),
-        (r"slurmstepd[\w.-]*: error: \*\*\* .* CANCELLED AT", CANCELLED),
+        (r"slurmstepd[\w.-]*: error: \*\*\* JOB .* CANCELLED AT", CANCELLED),
         # PBS and TORQUE: =>> PBS: job killed: walltime 21 exceeded limit 10
         (r"=>> PBS: job killed: walltime ", WALLTIME),
         (r"=>> PBS: job killed: (mem|vmem|pmem|pvmem) ", OUT_OF_MEMORY),
@@ -60,6 +60,9 @@ LOG_LINES: Sequence[tuple[re.Pattern[str], str]] = tuple(
     )
 )
 """What batch systems write into the log of a job that they end, anywhere in a line."""
+
+FIRST_TO_GO = re.compile(r"srun: error: \S+ tasks? [\d,-]+: (?!Terminated|.* code 143)")
+"""What srun says of the agent for whose sake it ended the others, of a job of several nodes."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -148,6 +151,8 @@ def judge(
         return Verdict(agent.kind, words)
     if told_by_log:
         return Verdict(told_by_log, line)
+    if cause in ("", CRASHED) and (line := _first_to_go(log_tail)):
+        return Verdict(CRASHED, line)
     if agent and cause in ("", CRASHED):  # it saw a signal, and nobody says whose
         return Verdict(CANCELLED, words)
     return Verdict(cause, "" if cause == COMPLETED else _telling(reason))
@@ -170,6 +175,11 @@ def _told_by(log_tail: str) -> tuple[str, str]:
             if pattern.search(line):
                 return line.strip(), cause
     return "", ""
+
+
+def _first_to_go(log_tail: str) -> str:
+    """Return the line about the agent that brought down those of a job's other nodes."""
+    return next(filter(FIRST_TO_GO.search, log_tail.splitlines()), "").strip()
 
 
 def _telling(reason: str) -> str:

@@ -14,6 +14,7 @@ TOO_LARGE = LastWords(5, "its workers took too much memory", "out of memory")
 TIME_LIMIT = (
     "slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-11-20T15:00:00 DUE TO TIME LIMIT ***"
 )
+STEP = "slurmstepd-n1: error: *** STEP 7.0 ON n1 CANCELLED AT 2026-11-20T15:00:00 ***"
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,10 @@ TIME_LIMIT = (
          "out of memory"),
         ("crashed", None, "slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026 DUE TO PREEMPTION",
          "preempted"),
+        # the agent of another node was killed, and Slurm ended the step that they are
+        ("crashed", TERMINATED, f"{STEP}\nsrun: error: n2: task 1: Killed", "crashed"),
+        ("", TERMINATED, f"srun: error: n2: task 1: Exited with exit code 5\n{STEP}", "crashed"),
+        ("crashed", TERMINATED, f"{STEP}\nsrun: error: n[1-2]: tasks 0-1: Terminated", "cancelled"),
         # a signal, and nobody says whose
         ("crashed", TERMINATED, "", "cancelled"),
         ("", TERMINATED, "", "cancelled"),
