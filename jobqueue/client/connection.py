@@ -225,6 +225,7 @@ class Connection:
             return await answer
         finally:
             self._questions.pop(number, None)
+            del answer  # its exception's traceback holds this frame, and so the client
 
     def pose(self, question: str, arguments: Any = None) -> tuple[int, asyncio.Future[Any]]:
         """Ask the scheduler something; return the question's number, and where its answer comes.

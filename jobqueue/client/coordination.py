@@ -132,6 +132,8 @@ class Named:
         except asyncio.CancelledError:
             self._say(client, "withdraw", number)
             raise
+        finally:
+            del answer  # as in `_block`
         if reason is not None and not got:
             raise copy(reason)
         return number, got
@@ -203,6 +205,8 @@ def _block(client: Client, coroutine: Coroutine[Any, Any, Any]) -> Any:
     except BaseException:
         done.cancel()  # a Ctrl-C, or the task is cancelled by force; otherwise without effect
         raise
+    finally:
+        del done  # its exception's traceback holds this frame: nothing is to wait for the collector
 
 
 def serialize(value: Any) -> tuple[Serialized, list[str]]:

@@ -94,6 +94,19 @@ class JobqueueBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[m
         self._threads = 0
         self._looked = 0.0
 
+    @property
+    def parallel(self) -> Any:
+        """The `joblib.Parallel` that is served; it holds this object, and is not held by it.
+
+        Else a client that nobody has any more would live, with its cluster, until some garbage
+        collection.
+        """
+        return self._parallel()
+
+    @parallel.setter
+    def parallel(self, parallel: Any) -> None:
+        self._parallel = (lambda: None) if parallel is None else weakref.ref(parallel)
+
     # -- how much at a time ------------------------------------------------------------------------
 
     def configure(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import weakref
 
 import pytest
 
@@ -161,3 +162,18 @@ def test_a_persisted_dataframe_and_bag(client):
     gc.collect()
     assert client.get_dataset("frame").x.sum().compute(scheduler=client.get) == 45
     assert client.get_dataset("bag").sum().compute(scheduler=client.get) == 15
+
+
+def test_a_refusal_does_not_keep_the_client_alive(cluster):
+    """Whoever drops the client after an error has dropped it, without any garbage collection."""
+    client = Client(cluster, set_as_default=False)
+    with pytest.raises(CoordinationError) as caught:
+        client.get_dataset("nothing")
+    del caught
+    gone = weakref.ref(client)
+    gc.disable()
+    try:
+        del client
+        assert gone() is None
+    finally:
+        gc.enable()

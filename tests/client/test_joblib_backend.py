@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
 import time
@@ -214,14 +215,17 @@ def test_more_is_under_way_when_workers_have_come(client, monkeypatch):
     """Though joblib asks only at the beginning how many there are."""
     monkeypatch.setattr(joblib_backend, "LOOK_AGAIN", 0.0)
     left = [1, 2, 3]
-    parallel = SimpleNamespace(_lock=threading.RLock(), _original_iterator=left)
 
-    def dispatch_next():
-        left.pop()
-        if not left:
-            parallel._original_iterator = None
+    class Parallel:
+        _lock = threading.RLock()
+        _original_iterator: list[int] | None = left
 
-    parallel.dispatch_next = dispatch_next
+        def dispatch_next(self) -> None:
+            left.pop()
+            if not left:
+                self._original_iterator = None
+
+    parallel = Parallel()
     backend = JobqueueBackend()
     assert backend.configure(-1, parallel) == 2
     backend.batch_completed(1, 0.1)
@@ -272,3 +276,17 @@ def test_a_grid_search_of_scikit_learn(client):
         there = GridSearchCV(SVC(), grid, cv=3).fit(images, digits)
     assert there.best_params_ == here.best_params_
     assert (there.cv_results_["mean_test_score"] == here.cv_results_["mean_test_score"]).all()
+
+
+def test_a_client_that_nobody_has_any_more_is_gone(cluster):
+    """Without any garbage collection: joblib's objects do not keep it."""
+    client = Client(cluster, set_as_default=False)
+    with joblib.parallel_backend("jobqueue", client=client):
+        assert joblib.Parallel()(joblib.delayed(abs)(-n) for n in range(3)) == [0, 1, 2]
+    gone = weakref.ref(client)
+    gc.disable()
+    try:
+        del client
+        assert gone() is None
+    finally:
+        gc.enable()
