@@ -94,6 +94,7 @@ def test_importing_costs_next_to_nothing():
         ("futures.md", []),
         ("coordination.md", []),
         ("beyond-futures.md", []),
+        ("dask.md", ["dask.array"]),
         ("front-doors.md", ["dask.array", "joblib"]),
     ],
 )

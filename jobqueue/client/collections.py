@@ -257,12 +257,16 @@ def _computed(
     if hasattr(base, "collections_to_expr"):  # asks for one key each, which holds all of the value
         options = {"traverse": False, "optimize_graph": optimize_graph, **kwargs}
         return list(dask.compute(*collections, scheduler=futures, **options))
+    from dask.highlevelgraph import HighLevelGraph
+
     ours = {place: one for place, one in enumerate(collections) if dask.is_dask_collection(one)}
-    dsk = dict(cast(Any, base).collections_to_dsk(list(ours.values()), optimize_graph))
+    dsk = cast(Any, base).collections_to_dsk(list(ours.values()), optimize_graph)
     last: dict[int, str] = {}
+    finals: dict[Any, Any] = {}
     for place, one in ours.items():
         finalize, extra = one.__dask_postcompute__()
         last[place] = f"finalize-{place}-{id(one):x}"
-        dsk[last[place]] = (finalize, one.__dask_keys__(), *extra)
+        finals[last[place]] = (finalize, one.__dask_keys__(), *extra)
+    dsk = HighLevelGraph.merge(dsk, finals)  # which keeps the annotations
     found = dict(zip(last, client._futures_of(dsk, list(last.values())), strict=True))
     return [found.get(place, one) for place, one in enumerate(collections)]
