@@ -24,7 +24,7 @@ from jobqueue.client.joblib_backend import JobqueueBackend, Sent, nbytes  # noqa
 
 
 def test_a_client_is_enough(run_script):
-    """Whichever is imported first; nothing else has to be."""
+    """Nothing has to be imported but joblib, when it is wanted."""
     done = run_script(
         """
         from jobqueue import Client
