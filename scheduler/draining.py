@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 FORGOTTEN: Final = 1.0
 """Seconds before a worker is due from which on it drains even if it has not asked for that."""
 
+OFTEN: Final = 3
+"""A task that was handed back so many times while it ran may be too long for any of these jobs."""
+
 NAMED: Final = 3
 """So many tasks are named; the others are counted."""
 
@@ -47,6 +50,9 @@ class Draining:
     def __init__(self, state: SchedulerState) -> None:
         self._state = state
         self._drains: dict[WorkerRecord, Drain] = {}
+        self._broken_off: dict[
+            str, int
+        ] = {}  # key -> how often it ran when its job's time was over
 
     def __contains__(self, worker: WorkerRecord) -> bool:
         return worker in self._drains
@@ -54,6 +60,10 @@ class Draining:
     def reasons(self) -> dict[WorkerRecord, str]:
         """Return who drains, and why."""
         return {worker: drain.reason for worker, drain in self._drains.items()}
+
+    def broken_off(self, task: Task) -> int:
+        """Return how often a task ran, probably, when it was handed back."""
+        return self._broken_off.get(task.key, 0)
 
     def begin(self, worker: WorkerRecord, reason: str, seconds: float) -> None:
         """Let a worker go within a time; once more, with less time, shortens it.
@@ -112,10 +122,13 @@ class Draining:
                 continue
             if task.function is not None and task in running:
                 task.function.took_longer_than(drained)  # it had begun before
+                said += self._break_off(task)
             state.withdraw(task)
             state.await_inputs(task)
         if tasks:
             said.append(f"handed back worker={worker.name} tasks={_named(tasks)}")
+            known = state.tasks
+            self._broken_off = {key: n for key, n in self._broken_off.items() if key in known}
         stuck = state.transfers.stuck(worker)
         if stuck:
             nbytes = sum(task.nbytes for task in stuck)
@@ -124,6 +137,13 @@ class Draining:
                 f"bytes={nbytes}: computed again where they are needed"
             )
         return said
+
+    def _break_off(self, task: Task) -> list[str]:
+        """Note that a task was not let end; say so, once, if that goes on."""
+        times = self._broken_off[task.key] = self.broken_off(task) + 1
+        if times != OFTEN:
+            return []
+        return [f"no job lasts long enough, it seems task={task.key} begun={times} times in vain"]
 
 
 def _named(tasks: list[Task]) -> str:

@@ -93,13 +93,21 @@ def _standing(state: SchedulerState, task: Task, supply: str, now: float) -> str
     if task.state is CANCELLED:
         return "was cancelled"
     if task.state is ASSIGNED and task.worker is not None:
-        return _at_worker(task, task.worker, now)
+        return _at_worker(task, task.worker, now) + _in_vain(state, task)
     if task.state is READY:
-        return _in_line(state, task, supply)
+        return _in_line(state, task, supply) + _in_vain(state, task)
     if task in state.losses.in_doubt:
         text = f"was at worker {state.losses.in_doubt[task].name} when that died, and waits for"
         return f"{text} its job agent's report of what was running there: a few seconds at most"
     return "is not being computed, since nobody needs it"
+
+
+def _in_vain(state: SchedulerState, task: Task) -> str:
+    times = state.draining.broken_off(task)
+    if not times:
+        return ""
+    often = "once" if times == 1 else f"{times} times"
+    return f"; it was begun {often} before, and not done when its job's time was over"
 
 
 def _at_worker(task: Task, worker: WorkerRecord, now: float) -> str:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from jobqueue.protocol import messages as m
+from jobqueue.scheduler.explain import explain
 from jobqueue.scheduler.info import WorkerDrains, WorkerLeft
 from jobqueue.scheduler.states import MEMORY, READY
 
@@ -59,6 +60,27 @@ def test_a_call_that_was_not_let_end_teaches_how_long_they_are(core):
     core.said(worker)
     assert core.placed(core.worker("short", time_left=30.0)) == []
     assert core.placed(core.worker("fresh", time_left=300.0)) == ["a"]
+
+
+def test_a_task_that_no_job_lets_end_is_told_of(core):
+    """It is begun again and again, for other calls may be short: somebody has to know."""
+    client = core.client()
+    core.submit(client, "a")
+    said = []
+    for life in range(4):
+        worker = core.worker(f"w{life}")
+        assert core.placed(worker) == ["a"]
+        drain(core, worker, 60.0)
+        said += look(core, 60.0 * life + 55.0)
+        core.happens(core.state.draining.forget, worker)
+        core.said(worker)
+        look(core, 60.0 * life + 60.0)
+    assert [line for line in said if "in vain" in line] == [
+        "no job lasts long enough, it seems task=a begun=3 times in vain"
+    ]
+    assert "begun 4 times before, and not done when its job's time" in explain(
+        core.state, "a", "", 240.0
+    )
 
 
 def test_the_little_time_of_one_that_drains_is_no_matter_for_others(core):
