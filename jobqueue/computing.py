@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from jobqueue.client.client import Client
-from jobqueue.client.collections import dask_itself
+from jobqueue.client.collections import by_tasks, dask_itself
 from jobqueue.errors import ClientClosed, ConfigError
 
 SCHEDULERS = {
@@ -55,7 +56,9 @@ def compute(
     (3, 'no collection')
     """
     get = scheduler_get(scheduler)
-    return tuple(dask_itself().compute(*collections, scheduler=get, **kwargs))
+    dask = dask_itself()
+    with by_tasks() if isinstance(getattr(get, "__self__", None), Client) else nullcontext():
+        return tuple(dask.compute(*collections, scheduler=get, **kwargs))
 
 
 def scheduler_get(scheduler: str | Client | Callable[..., Any] | None) -> Callable[..., Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from jobqueue.client.control import Control
+from jobqueue.client.default import BY_TASKS, SHUFFLE
 from jobqueue.client.future import Future
 from jobqueue.client.graphs import GraphSubmission, readable, task_options_of
 from jobqueue.client.options import annotate, task_options
@@ -93,7 +95,9 @@ class Collections(Control):
         prepared = prepare(dsk, keys)
         with no_collection():
             sending = GraphSubmission(
-                self, prepared, task_options_of(prepared.options, _options_of)
+                self,
+                prepared,
+                task_options_of(prepared.options, partial(_options_of, cluster=self.cluster)),
             )
             return prepared, sending.send()
 
@@ -120,6 +124,7 @@ class Collections(Control):
         workers: str | Collection[str] | None = None,
         allow_other_workers: bool = False,
         resources: Mapping[str, float] | None = None,
+        pool: str | None = None,
         **kwargs: Any,
     ) -> Any:
         """Compute dask collections; return futures of their values.
@@ -133,7 +138,7 @@ class Collections(Control):
             Whether to wait, and return the values themselves.
         optimize_graph
             Whether dask is to optimize the graph first.
-        priority, retries, workers, allow_other_workers, resources
+        priority, retries, workers, allow_other_workers, resources, pool
             As for `Client.submit`, for all of its tasks.
         **kwargs
             For dask's ``compute``.
@@ -149,13 +154,15 @@ class Collections(Control):
         >>> total.result()  # doctest: +SKIP
         """
         several = isinstance(collections, list | tuple)
-        with annotate(
+        options = annotate(
             priority=priority,
             retries=retries,
             workers=workers,
             allow_other_workers=allow_other_workers,
             resources=resources,
-        ):
+            pool=pool,
+        )
+        with options, by_tasks():
             found = _computed(
                 self, list(collections) if several else [collections], optimize_graph, kwargs
             )
@@ -172,6 +179,7 @@ class Collections(Control):
         workers: str | Collection[str] | None = None,
         allow_other_workers: bool = False,
         resources: Mapping[str, float] | None = None,
+        pool: str | None = None,
         **kwargs: Any,
     ) -> Any:
         """Compute dask collections, and keep the parts on the workers.
@@ -183,7 +191,7 @@ class Collections(Control):
         ----------
         collections
             A collection of dask's, or a list or tuple of them.
-        optimize_graph, priority, retries, workers, allow_other_workers, resources, **kwargs
+        optimize_graph, priority, retries, workers, allow_other_workers, resources, pool, **kwargs
             As for `compute`.
 
         Raises
@@ -197,13 +205,15 @@ class Collections(Control):
         """
         dask = dask_itself()
         several = isinstance(collections, list | tuple)
-        with annotate(
+        options = annotate(
             priority=priority,
             retries=retries,
             workers=workers,
             allow_other_workers=allow_other_workers,
             resources=resources,
-        ):
+            pool=pool,
+        )
+        with options, by_tasks():
             found = dask.persist(
                 *(collections if several else [collections]),
                 scheduler=lambda dsk, keys, **more: self._futures_of(dsk, keys),
@@ -230,7 +240,16 @@ def dask_itself() -> Any:
     return dask
 
 
-def _options_of(marks: Mapping[str, Any]) -> dict[str, Any] | None:
+def by_tasks() -> AbstractContextManager[Any]:
+    """Have dask shuffle by tasks, unless the user has said how; see `jobqueue.client.default`."""
+    config = dask_itself().config
+    return cast(
+        AbstractContextManager[Any],
+        config.set({SHUFFLE: config.get(SHUFFLE, None) or BY_TASKS}),
+    )
+
+
+def _options_of(marks: Mapping[str, Any], cluster: object) -> dict[str, Any] | None:
     """Return what `dask.annotate` gave to a task as options of ours; the rest are tags."""
     given = dict(marks)
     return task_options(
@@ -238,6 +257,7 @@ def _options_of(marks: Mapping[str, Any]) -> dict[str, Any] | None:
         allow_other_workers=bool(given.pop("allow_other_workers", False)),
         actor=False,
         tags={name: str(one) for name, one in given.items()} or None,
+        cluster=cluster,
     )
 
 

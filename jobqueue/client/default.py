@@ -2,6 +2,9 @@
 
 dask's configuration holds one object of ours as its ``scheduler`` for as long as there is such a
 client. It does not keep any client alive.
+
+DataFrames and bags are shuffled by tasks meanwhile, unless the user's configuration says how:
+without a client of distributed's, dask takes it that all workers share this machine's disk.
 """
 
 from __future__ import annotations
@@ -18,6 +21,9 @@ from jobqueue.errors import ClientClosed, ConfigError
 if TYPE_CHECKING:
     from jobqueue.client.session import Session
 
+SHUFFLE = "dataframe.shuffle.method"
+BY_TASKS = "tasks"
+
 _NOTHING = object()
 
 
@@ -27,6 +33,7 @@ class Default:
     def __init__(self) -> None:
         self._clients: list[weakref.ref[Session]] = []
         self._before: object = _NOTHING  # what stood there
+        self._shuffles = False  # whether how to shuffle was said here
 
     @property
     def __self__(self) -> Session | None:
@@ -74,6 +81,9 @@ class Default:
         if self._clients and config.get("scheduler") is not self:
             self._before = config.get("scheduler", _NOTHING)
             config["scheduler"] = self
+            self._shuffles = dask_config.get(SHUFFLE, None) is None
+            if self._shuffles:
+                dask_config.set({SHUFFLE: BY_TASKS})
 
     def _leave(self) -> None:
         dask_config = sys.modules.get("dask.config")
@@ -83,6 +93,8 @@ class Default:
             del dask_config.config["scheduler"]
         else:
             dask_config.config["scheduler"] = self._before
+        if self._shuffles and dask_config.get(SHUFFLE, None) == BY_TASKS:
+            dask_config.set({SHUFFLE: None})
 
 
 default = Default()

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from jobqueue import Client, LocalCluster, get_worker
+from jobqueue.client.collections import by_tasks
 from jobqueue.errors import ConfigError
 
 dask = pytest.importorskip("dask", reason="dask is not installed: pip install 'jobqueue[dask]'")
@@ -149,6 +150,20 @@ def test_an_error_says_its_task(client: Client):
     assert caught.value.__notes__[0].startswith("in the task 'divmod-")
 
 
+def test_shuffles_want_no_disk_that_all_workers_share(client: Client):
+    """They go by tasks while a client computes, unless the user has said otherwise."""
+    method = "dataframe.shuffle.method"
+    assert dask.config.get(method) == "tasks"
+    with dask.config.set({method: None}):
+        with by_tasks():
+            assert dask.config.get(method) == "tasks"
+        assert dask.config.get(method) is None
+    with dask.config.set({method: "disk"}), by_tasks():
+        assert dask.config.get(method) == "disk"
+    grouped = db.range(20, npartitions=4).groupby(lambda i: i % 3).map(lambda pair: sum(pair[1]))
+    assert sorted(grouped.compute()) == [57, 63, 70]
+
+
 # -- annotations -----------------------------------------------------------------------------------
 
 
@@ -241,6 +256,10 @@ def test_an_annotation_that_means_nothing_is_refused(client: Client):
         wrong = dask.delayed(abs)(-1)
     with pytest.raises(ConfigError, match="retries=-1"):
         wrong.compute()
+    with dask.annotate(pool="nowhere"):
+        wrong = dask.delayed(abs)(-1)
+    with pytest.raises(ConfigError, match="no pool 'nowhere'"):
+        wrong.compute()
 
 
 # -- memory ----------------------------------------------------------------------------------------
@@ -303,8 +322,9 @@ if True:
     import dask
     assert dask.delayed(abs)(-1).compute() == 1
     print(type(dask.config.get("scheduler")).__module__, "distributed" in sys.modules)
+    print(dask.config.get("dataframe.shuffle.method"))
     client.close()
-    print(dask.config.get("scheduler", "nothing"))
+    print(dask.config.get("scheduler", "nothing"), dask.config.get("dataframe.shuffle.method"))
     dask.config.set(scheduler="sync")
     with Client(n_workers=0) as first, Client(first.cluster) as second:
         print(dask.config.get("scheduler").__self__ is second)
@@ -312,7 +332,7 @@ if True:
         print(dask.config.get("scheduler").__self__ is first)
     print(dask.config.get("scheduler"), dask.delayed(abs)(-2).compute())
 """
-    ) == ["jobqueue.client.default False", "nothing", "True", "True", "sync 2"]
+    ) == ["jobqueue.client.default False", "tasks", "nothing None", "True", "True", "sync 2"]
 
 
 def test_a_forked_process_computes_as_before():
