@@ -33,9 +33,11 @@ def describe(pool: PoolState, *, workers: int | None, system: str) -> str:
         parts.append(pool.mode)
     elif not pool.wanted and not pool.unended():
         parts.append("cluster closed" if pool.closing else "no jobs wanted: call scale()")
+    running = [job for job in pool.live() if job.state is JobState.RUNNING]
     for label, jobs in (
         ("pending", _soonest_first(job for job in pool.live() if job.state in WAITING)),
-        ("started without a worker yet", _in_state(pool, JobState.RUNNING)),
+        ("started without a worker yet", [job for job in running if not job.ever_connected]),
+        ("deserted by all workers", [job for job in running if job.ever_connected]),
     ):
         if jobs:
             parts.append(f"{_count(len(jobs), 'job')} {label}: {_named(jobs, system)}")
@@ -141,10 +143,6 @@ def _trouble(pool: PoolState) -> list[str]:
     if pool.failed_starts:
         return [f"{_count(pool.failed_starts, 'job')} ended without a worker"]
     return []
-
-
-def _in_state(pool: PoolState, state: JobState) -> list[JobRecord]:
-    return [job for job in pool.live() if job.state is state]
 
 
 def _soonest_first(jobs: Iterable[JobRecord]) -> list[JobRecord]:

@@ -48,6 +48,15 @@ def test_a_job_without_a_worker_is_shown() -> None:
     assert text == "0 workers; 1 job started without a worker yet: slurm 5 RUNNING"
 
 
+def test_a_job_whose_workers_are_gone_is_told_apart_from_one_that_has_just_started() -> None:
+    """They died, or their node did: the batch system will tell."""
+    pool = pool_of(JobReport("5", Phase.RUNNING))
+    pool.worker_joined("5", "w", 1.0)
+    pool.worker_left("5", "w")
+    text = describe(pool, workers=0, system="slurm")
+    assert text == "0 workers; 1 job deserted by all workers: slurm 5 RUNNING"
+
+
 def test_nothing_wanted_says_what_to_do() -> None:
     """A cluster that was not scaled says so; a closed one says that."""
     pool = PoolState()
