@@ -24,7 +24,11 @@ from jobqueue.worker.shares import PLACE
 LOG_TAIL: Final = 2000
 """Characters of an agent's log that are told when its worker does not come."""
 
-_agents: dict[int, tuple[subprocess.Popen[bytes], Path]] = {}
+_running: dict[int, Path] = {}
+"""The logs of agents by process id."""
+
+_failed: dict[int, str] = {}
+"""And the last words of those that have ended, and not in order."""
 
 
 def where() -> str:
@@ -53,24 +57,26 @@ def start_agent(argv: Sequence[str], place: int) -> int:
             stderr=subprocess.STDOUT,
             start_new_session=True,  # an interrupt of the engine is not the worker's
         )
-    _agents[process.pid] = process, path
-    threading.Thread(target=_clear_away, args=(process, folder), daemon=True).start()
+    _running[process.pid] = path
+    threading.Thread(target=_clear_away, args=(process, path), daemon=True).start()
     return process.pid
 
 
-def _clear_away(process: subprocess.Popen[bytes], folder: Path) -> None:
-    if not process.wait():  # else the log may be asked for
-        _agents.pop(process.pid, None)
-        shutil.rmtree(folder, ignore_errors=True)
+def _clear_away(process: subprocess.Popen[bytes], path: Path) -> None:
+    if process.wait():
+        _failed[process.pid] = _tail(path)
+    del _running[process.pid]
+    shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def last_words(pid: int, running: bool) -> str:
     """Return the end of an agent's log; "" if it ended in order, or runs and is not asked for."""
-    if pid not in _agents:
-        return ""
-    process, path = _agents[pid]
-    if process.poll() is None and not running:
-        return ""
+    if running and (path := _running.get(pid)) is not None:
+        return _tail(path)
+    return _failed.get(pid, "")
+
+
+def _tail(path: Path) -> str:
     try:
         return path.read_text(errors="replace")[-LOG_TAIL:].strip()
     except OSError:

@@ -21,6 +21,7 @@ def ipclient(tmp_path_factory):
     """A client of two engines."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
         cluster = ipyparallel.Cluster(n=2, log_level=40)
         client = cluster.start_and_connect_sync()
         yield client
