@@ -202,9 +202,9 @@ class Cluster(Handle):
         Parameters
         ----------
         job
-            A row of `jobs`, or its ``job_id``.
+            A row of `jobs`, or its ``job_id``; ConfigError for one that this cluster has not.
         """
-        return self._run(self._core.logs(job if isinstance(job, str) else job.job_id))
+        return self._run(self._core.logs(getattr(job, "job_id", str(job))))
 
     # --- scaling -------------------------------------------------------------------------
 

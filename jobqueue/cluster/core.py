@@ -29,6 +29,9 @@ from jobqueue.scheduler.server import Scheduler
 
 logger = logging.getLogger("jobqueue.cluster")
 
+SHOWN = 5
+"""So many jobs are named to whoever asks for one that there is not."""
+
 CLOSE_TIMEOUT = 60.0
 
 
@@ -260,9 +263,13 @@ class Core:
         return describe_pools(list(self._keepers()), workers)
 
     def log_files(self, job_id: str) -> tuple[Path, ...]:
-        """Return the files a job's output goes to."""
-        owners = [keeper for keeper in self._keepers() if job_id in keeper.state.jobs]
-        return (owners[0] if owners else self.keeper()).launcher.log_files(job_id)
+        """Return the files a job's output goes to; ConfigError for one that is not known."""
+        for keeper in self.pools.pools.values():
+            if job_id in keeper.state.jobs:
+                return keeper.launcher.log_files(job_id)
+        last = ", ".join(job.job_id for job in self.jobs()[-SHOWN:])
+        there = f"its last ones are {last}" if last else "it has none"
+        raise ConfigError(f"cluster {self.plan.name!r} has no job {job_id!r}; {there}")
 
     async def logs(self, job_id: str) -> str:
         """Return a job's output so far."""

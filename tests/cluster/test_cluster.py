@@ -144,6 +144,8 @@ def test_jobs_that_die_at_once_pause_the_pool_and_say_why(wait_until: Any, place
         assert last.exit_code == 1
         assert "No module named nosuchmodule" in last.log_tail
         assert "No module named nosuchmodule" in cluster.logs(last)
+        with pytest.raises(ConfigError, match=f"has no job 'x7'; its last ones .*{last.job_id}$"):
+            cluster.logs("x7")
         cluster.resume()
         wait_until(lambda: len(cluster.jobs) == 6)
         wait_until(lambda: "paused" in cluster.describe())
