@@ -137,6 +137,12 @@ REMOTE = {
 }
 """Stand-ins that start a command without any environment, as the real ones do."""
 
+OLD_BASH = {
+    "BASH_FUNC_wait%%": '() { case $1 in -*) echo "wait: invalid option" >&2; return 2;; esac; '
+    'builtin wait "$@"; }'
+}
+"""Bash as it is on older machines (4.2 on RHEL 7): it can only wait for processes by number."""
+
 
 @pytest.mark.parametrize("name", NODE_LISTS)
 def test_each_node_runs_the_command_in_the_jobs_environment(
@@ -164,6 +170,7 @@ def test_each_node_runs_the_command_in_the_jobs_environment(
         **dict.fromkeys(("PBS_JOBID", "JOB_ID", "OAR_JOB_ID", "LSB_JOBID"), "7"),
         "PBS_NODENUM": "0",
         "PBS_ENVIRONMENT": "PBS_BATCH",
+        **OLD_BASH,
     }
     (tmp_path / "job.sh").write_text(script)
     done = subprocess.run(
@@ -177,6 +184,29 @@ def test_each_node_runs_the_command_in_the_jobs_environment(
     ]
     assert all("-m jobqueue.worker tls://10.1.2.3:4000" in line for line in ran)
     assert (tmp_path / "7.sh").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_job_ends_with_the_first_node_that_fails(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """What runs on the other nodes is ended: it could not do the job's work by itself."""
+    agent = tmp_path / "python"
+    agent.write_text('#!/bin/bash\n[ "$JOBQUEUE_NODE_RANK" = 1 ] && exit 5\nexec sleep 300\n')
+    (tmp_path / "blaunch").write_text(f"#!/bin/bash\n{REMOTE['blaunch']}")
+    for program in ("python", "blaunch"):
+        (tmp_path / program).chmod(0o755)
+    _, script = script_of(
+        request.getfixturevalue("every_system")["lsf"],
+        **NODES,
+        records=str(tmp_path),
+        python=str(agent),
+    )
+    environ = {"LSB_MCPU_HOSTS": "n1 4 n2 4", "LSB_JOBID": "7", **OLD_BASH}
+    done = subprocess.run(  # its end is that of the node that goes on, too: that holds the pipe
+        ["bash", "-c", script], cwd=tmp_path, env=environ | {"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_the_number_of_the_submitting_program_is_no_nodes(

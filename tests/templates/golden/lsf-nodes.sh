@@ -27,15 +27,25 @@ if [ $# = 0 ]; then
         echo "this job should have 4 nodes, and has $#: $*" >&2
         exit 1
     fi
-    rank=0
+    rank=0 running=
     for host; do
         blaunch "$host" /bin/bash "$0" "$rank" &
+        running="$running $!"
         rank=$((rank + 1))
     done
-    # The job ends with the first that fails.
-    while [ "$rank" -gt 0 ]; do
-        wait -n || { kill $(jobs -p) 2>/dev/null; exit 1; }
-        rank=$((rank - 1))
+    # The job ends with the first that fails. (`wait -n` would tell of that: from bash 4.3 on.)
+    while [ -n "$running" ]; do
+        sleep 1
+        set -- $running
+        running=
+        for pid; do
+            if kill -0 "$pid" 2>/dev/null; then
+                running="$running $pid"
+            elif ! wait "$pid"; then
+                kill "$@" 2>/dev/null
+                exit 1
+            fi
+        done
     done
     exit
 fi
