@@ -61,6 +61,9 @@ LOG_LINES: Sequence[tuple[re.Pattern[str], str]] = tuple(
 )
 """What batch systems write into the log of a job that they end, anywhere in a line."""
 
+SIGNALLED = 128
+"""Exit statuses above this are of agents that a signal has ended: it may come from anybody."""
+
 FIRST_TO_GO = re.compile(r"srun: error: \S+ tasks? [\d,-]+: (?!Terminated|.* code 143)")
 """What srun says of the agent for whose sake it ended the others, of a job of several nodes."""
 
@@ -76,7 +79,8 @@ class LastWords:
     phrase
         Why it ended, for people.
     kind
-        The same as one of `EndCause`'s words; "" if only the batch system can know.
+        The same as one of `EndCause`'s words; "" if only the batch system can know. Of a signal
+        near the end of its time that is a guess.
     tried
         If it found no scheduler: each address with what came of it, for people.
     """
@@ -85,6 +89,11 @@ class LastWords:
     phrase: str
     kind: str = ""
     tried: str = ""
+
+    @property
+    def signalled(self) -> bool:
+        """Whether it was a signal that asked it to end, and not its own clock, say."""
+        return self.exit_code > SIGNALLED
 
     @property
     def words(self) -> str:
@@ -136,8 +145,8 @@ def judge(
     words = agent.words if agent else ""
     if cause in ENDED_FROM_OUTSIDE:
         return Verdict(cause, _telling(reason) or line)
-    if agent and agent.kind == WALLTIME:  # whoever ended it after that only hurried it on
-        return Verdict(WALLTIME, words)
+    if agent and agent.kind == WALLTIME and not (agent.signalled and cause == CANCELLED):
+        return Verdict(WALLTIME, words)  # whoever cancelled it after that only hurried it on
     if cause == CANCELLED:
         decisive = told_by_log in ENDED_FROM_OUTSIDE  # some call that cancelled, too
         return Verdict(told_by_log, line) if decisive else Verdict(CANCELLED, _telling(reason))

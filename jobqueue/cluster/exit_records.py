@@ -9,11 +9,8 @@ import glob
 import json
 from pathlib import Path
 
-from jobqueue.cluster.causes import COMPLETED, CRASHED, LastWords
+from jobqueue.cluster.causes import COMPLETED, CRASHED, SIGNALLED, LastWords
 from jobqueue.worker.exit_record import show_tried
-
-TERMINATED = 128
-"""Exit statuses above this are of agents that a signal has ended: it may come from anybody."""
 
 
 def read_exit_records(path: Path) -> tuple[LastWords, ...]:
@@ -55,4 +52,4 @@ def _kind_of(exit_code: int) -> str:
     """Judge an agent that does not say it itself by its exit status."""
     if exit_code == 0:
         return COMPLETED
-    return "" if exit_code > TERMINATED else CRASHED
+    return "" if exit_code > SIGNALLED else CRASHED

@@ -7,6 +7,7 @@ import pytest
 from jobqueue.cluster.causes import LastWords, Verdict, judge, worst
 
 TERMINATED = LastWords(143, "asked to end by SIGTERM")
+LATE = LastWords(143, "asked to end by SIGTERM", "walltime")
 DRAINED = LastWords(0, "its walltime is nearly over", "walltime")
 GAVE_UP = LastWords(5, "its workers crash again and again", "crashed")
 DONE = LastWords(0, "all workers were told to end", "completed")
@@ -31,6 +32,11 @@ STEP = "slurmstepd-n1: error: *** STEP 7.0 ON n1 CANCELLED AT 2026-11-20T15:00:0
         ("completed", DRAINED, "", "walltime"),
         ("cancelled", DRAINED, "", "walltime"),
         ("", DRAINED, "", "walltime"),
+        # a signal near the end of its time is a guess, unless nobody knows better
+        ("cancelled", LATE, "", "cancelled"),
+        ("cancelled", LATE, TIME_LIMIT, "walltime"),
+        ("crashed", LATE, "", "walltime"),
+        ("", LATE, "", "walltime"),
         ("crashed", GAVE_UP, "", "crashed"),
         ("crashed", TOO_LARGE, "", "out of memory"),
         ("completed", DONE, "", "completed"),
