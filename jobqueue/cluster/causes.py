@@ -61,6 +61,10 @@ LOG_LINES: Sequence[tuple[re.Pattern[str], str]] = tuple(
 )
 """What batch systems write into the log of a job that they end, anywhere in a line."""
 
+BEGUN = re.compile(r"jobqueue agent: started (?!.* rank=[1-9])")
+"""What the agent of a job's first node writes first. What stands before that is of an earlier run:
+a job that was requeued goes on in the log that tells of its preemption."""
+
 SIGNALLED = 128
 """Exit statuses above this are of agents that a signal has ended: it may come from anybody."""
 
@@ -141,7 +145,8 @@ def judge(
     'node failed'
     """
     agent = worst(records)
-    line, told_by_log = _told_by(log_tail)
+    last_run = _last_run(log_tail)
+    line, told_by_log = _told_by(last_run)
     words = agent.words if agent else ""
     if cause in ENDED_FROM_OUTSIDE:
         return Verdict(cause, _telling(reason) or line)
@@ -160,7 +165,7 @@ def judge(
         return Verdict(agent.kind, words)
     if told_by_log:
         return Verdict(told_by_log, line)
-    if cause in ("", CRASHED) and (line := _first_to_go(log_tail)):
+    if cause in ("", CRASHED) and (line := _first_to_go(last_run)):
         return Verdict(CRASHED, line)
     if agent and cause in ("", CRASHED):  # it saw a signal, and nobody says whose
         return Verdict(CANCELLED, words)
@@ -177,18 +182,25 @@ def worst(records: Sequence[LastWords]) -> LastWords | None:
     return min(records, key=badness, default=None)
 
 
-def _told_by(log_tail: str) -> tuple[str, str]:
+def _last_run(log_tail: str) -> list[str]:
+    """Return the lines of a log that are of the job's last run."""
+    lines = log_tail.splitlines()
+    begun = [number for number, line in enumerate(lines) if BEGUN.search(line)]
+    return lines[begun[-1] :] if begun else lines
+
+
+def _told_by(log: Sequence[str]) -> tuple[str, str]:
     """Return the last line by which a batch system says why it ended the job, and the cause."""
-    for line in reversed(log_tail.splitlines()):
+    for line in reversed(log):
         for pattern, cause in LOG_LINES:
             if pattern.search(line):
                 return line.strip(), cause
     return "", ""
 
 
-def _first_to_go(log_tail: str) -> str:
+def _first_to_go(log: Sequence[str]) -> str:
     """Return the line about the agent that brought down those of a job's other nodes."""
-    return next(filter(FIRST_TO_GO.search, log_tail.splitlines()), "").strip()
+    return next(filter(FIRST_TO_GO.search, log), "").strip()
 
 
 def _telling(reason: str) -> str:

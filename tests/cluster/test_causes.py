@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobqueue.cluster.causes import LastWords, Verdict, judge, worst
+from jobqueue.worker.agent_log import log_line
 
 TERMINATED = LastWords(143, "asked to end by SIGTERM")
 LATE = LastWords(143, "asked to end by SIGTERM", "walltime")
@@ -89,6 +90,18 @@ def test_a_cause_comes_with_its_reason() -> None:
     assert judge("crashed", reason="NonZeroExitCode") == Verdict("crashed")
     assert judge("node failed", reason="BeginTime") == Verdict("node failed")
     assert judge("completed", [DONE]) == Verdict("completed")
+
+
+def test_the_log_of_an_earlier_run_tells_nothing() -> None:
+    """A job that was preempted, requeued, and crashes then, has not been preempted once more."""
+    preempted = "slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-11-20 DUE TO PREEMPTION ***"
+    begins = f"2026-11-20T15:00:00Z {log_line('started', host='n1', job='7', workers=2)}"
+    again = f"{begins}\n{preempted}\n{begins}\nSegmentation fault"
+    assert judge("crashed", log_tail=again) == Verdict("crashed")
+    assert judge("", log_tail=f"{again}\n{preempted}").cause == "preempted"
+    second_node = log_line("started", host="n2", job="7", name="j-1", rank=1, python="3.11")
+    late = f"{begins}\n{preempted}\n{second_node}"
+    assert judge("crashed", log_tail=late).cause == "preempted"
 
 
 def test_of_several_nodes_the_worst_end_counts() -> None:
