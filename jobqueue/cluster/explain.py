@@ -125,7 +125,8 @@ def _held_back(pool: PoolState) -> list[str]:
     missing = pool.wanted - len(pool.live()) - pool.submitting
     held_back = missing - pool.allowed(missing)
     if held_back <= 0 or pool.closing:
-        return []
+        later = missing > 0 and not (pool.submitting or pool.pause or pool.closing)
+        return [f"{_count(missing, 'job')} to be submitted, not too soon after others"] * later
     by = [str(quota) for quota in pool.quotas if quota.allowed(missing) < missing]
     return [f"{_count(held_back, 'job')} held back by {' and '.join(by)}"]
 

@@ -57,6 +57,16 @@ def test_a_job_whose_workers_are_gone_is_told_apart_from_one_that_has_just_start
     assert text == "0 workers; 1 job deserted by all workers: slurm 5 RUNNING"
 
 
+def test_jobs_that_are_wanted_and_not_yet_submitted_are_told() -> None:
+    """Submissions are limited, and slower after losses: nobody is left without a word."""
+    pool = PoolState()
+    pool.scale(2)
+    text = describe(pool, workers=0, system="slurm")
+    assert text == "0 workers; 2 jobs to be submitted, not too soon after others"
+    decide(pool, {}, 0.0)
+    assert describe(pool, workers=0, system="slurm") == "0 workers; 2 jobs being submitted"
+
+
 def test_nothing_wanted_says_what_to_do() -> None:
     """A cluster that was not scaled says so; a closed one says that."""
     pool = PoolState()
