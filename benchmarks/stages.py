@@ -39,7 +39,7 @@ STAGES = (
     Stage("write at once", "jobqueue.comm.outgoing", "Outgoing.write_now"),
     Stage("take what was read", "jobqueue.protocol.decoder", "FrameDecoder.buffer_updated"),
     Stage("unpack", "jobqueue.protocol.decoder", "FrameDecoder.next_frame"),
-    Stage("queue for a thread", "jobqueue.worker.executor", "Executor.put"),
+    Stage("queue for a thread", "jobqueue.worker.line", "Line.put"),
     Stage("unpickle, call, pickle", "jobqueue.worker.executor", "Executor._run"),
 )
 

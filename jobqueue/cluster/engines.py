@@ -73,7 +73,7 @@ def client_from_ipyparallel(
 
     Examples
     --------
-    >>> import ipyparallel
+    >>> import ipyparallel  # doctest: +SKIP
     >>> client = client_from_ipyparallel(ipyparallel.Client())  # doctest: +SKIP
     >>> client.gather(client.map(abs, range(-3, 0)))  # doctest: +SKIP
     [3, 2, 1]

@@ -27,6 +27,10 @@ options = st.builds(
     resources=st.dictionaries(text, st.floats(0, 1e9), max_size=3),
     preload=st.lists(text, max_size=3).map(tuple),
     agent_pid=st.integers(1, 2**22),
+    pool=text,
+    ends=st.none() | st.floats(0, 1e9),
+    devices=st.dictionaries(text, st.lists(text, max_size=3).map(tuple), max_size=2),
+    nodefile=maybe_text,
 )
 
 
