@@ -76,7 +76,7 @@ class BatchPlan:
         )
         self._listen = self._listening()
         self._homes: dict[object, Home] = {}  # by how the batch system is asked
-        self._shared: Path | None = None
+        self._opened = False
         first.job_script([self._listen])  # a mistake in a template is told before anything is begun
         for name, own in (values.get("pools") or {}).items():
             self._add(name, own)
@@ -93,7 +93,7 @@ class BatchPlan:
         limits = Limits(values.get("max_jobs"), values.get("max_pending"))
         pool = BatchPool(name, values, self._adapter, limits=limits)
         pool.job_script([self._listen])
-        if self._shared is not None:
+        if self._opened:
             pool.settle(self._home_of(pool))
         self.pools[name] = pool
         return pool
@@ -146,41 +146,29 @@ class BatchPlan:
         return next((home.ledger for home in self._homes.values()), None)
 
     def open(self) -> None:
-        """Make the cluster's folder with ledger and credentials, and the folders for logs."""
-        first = self.pools[DEFAULT]
-        ledger = self._make_ledger(first)
-        shared = self._shared = self._shared_folder(ledger)
-        self._homes[question(first.adapter)] = self._home(first, ledger)
+        """Make the folders with ledger and credentials, and those for logs."""
         if self.credentials is None:
             self.credentials = Credentials.create(self.name)
-        try:
-            self.credentials.others["worker"].save(shared / "credentials")
-            (shared / "exit").mkdir(mode=0o700)
-        except OSError as error:
-            raise ConfigError(f"the folder {shared} cannot be used: {error.strerror}") from error
+        self._opened = True
         for pool in self.pools.values():
             pool.settle(self._home_of(pool))
-
-    def _shared_folder(self, ledger: Ledger) -> Path:
-        if self._shared_parent is None:
-            return ledger.folder
-        make_folder("shared_temp_directory", self._shared_parent)
-        return Path(tempfile.mkdtemp(prefix="jobqueue-", dir=self._shared_parent))
 
     def _home_of(self, pool: BatchPool) -> Home:
         """Return what a pool has in common with those that ask the batch system the same.
 
         Jobs that are asked for in another way have a ledger of their own, from which they can be
-        found and cancelled.
+        found and cancelled, and folders of their own, for they may have the same ids.
         """
         asked = question(pool.adapter)
         if asked not in self._homes:
-            self._homes[asked] = self._home(pool, self._make_ledger(pool))
+            ledger = self._make_ledger(pool)
+            try:
+                self._furnish(ledger)
+            except BaseException:
+                ledger.remove()
+                raise
+            self._homes[asked] = Home(BatchSystem(pool.adapter, prefix=self.prefix), ledger)
         return self._homes[asked]
-
-    def _home(self, pool: BatchPool, ledger: Ledger) -> Home:
-        assert self._shared is not None, "open() comes first"
-        return Home(BatchSystem(pool.adapter, prefix=self.prefix), ledger, self._shared)
 
     def _make_ledger(self, pool: BatchPool) -> Ledger:
         return Ledger.create(
@@ -191,18 +179,30 @@ class BatchPlan:
             prefix=self.prefix,
         )
 
+    def _furnish(self, ledger: Ledger) -> None:
+        """Make what jobs read and write where nodes see it."""
+        assert self.credentials is not None, "open() comes first"
+        if (parent := self._shared_parent) is not None:
+            make_folder("shared_temp_directory", parent)
+        try:
+            if parent is not None:
+                ledger.share(Path(tempfile.mkdtemp(prefix="jobqueue-", dir=parent)).absolute())
+            self.credentials.others["worker"].save(ledger.shared / "credentials")
+            (ledger.shared / "exit").mkdir(mode=0o700)
+        except OSError as error:
+            folder = parent or ledger.folder
+            raise ConfigError(f"the folder {folder} cannot be used: {error.strerror}") from error
+
     def close(self, *, orderly: bool) -> None:
         """Remove the folders; of a disorderly end, keep ledgers, scripts and logs."""
-        if self._shared is None:
-            return
-        shutil.rmtree(self._shared / "credentials", ignore_errors=True)
         ledgers = [home.ledger for home in self._homes.values()]
-        if not orderly:
-            logger.warning("kept folder=%s", ",".join(str(ledger.folder) for ledger in ledgers))
-            return
-        shutil.rmtree(self._shared, ignore_errors=True)
         for ledger in ledgers:
-            ledger.remove()
+            if orderly:
+                ledger.remove()
+            else:
+                shutil.rmtree(ledger.shared / "credentials", ignore_errors=True)
+        if ledgers and not orderly:
+            logger.warning("kept folder=%s", ",".join(str(ledger.folder) for ledger in ledgers))
 
 
 def _given_credentials(security: object) -> Credentials | None:

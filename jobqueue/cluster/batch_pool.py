@@ -29,16 +29,19 @@ class Home:
     Parameters
     ----------
     source
-        The batch system, shared by all pools that ask the same of it.
+        The batch system, shared by all pools that ask the same of it. Its ids tell their jobs
+        apart, and no others.
     ledger
-        Where their submissions are noted.
-    shared
-        The folder that the nodes see.
+        Where their submissions are noted; it knows the folder for what the jobs read and write.
     """
 
     source: BatchSystem
     ledger: Ledger
-    shared: Path
+
+    @property
+    def shared(self) -> Path:
+        """The folder that the nodes see."""
+        return self.ledger.shared
 
 
 class BatchPool:

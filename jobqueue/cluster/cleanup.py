@@ -117,6 +117,6 @@ def _launcher(ledger: Ledger) -> BatchLauncher:
     files = JobFiles(
         no_script,
         logs=lambda job_id: (),
-        exit_record=lambda job_id: str(ledger.folder / "exit" / f"{job_id}.json"),
+        exit_record=lambda job_id: str(ledger.shared / "exit" / f"{job_id}.json"),
     )
     return BatchLauncher(adapter, files, ledger, BatchSystem(adapter, prefix=entry.prefix))

@@ -2,7 +2,8 @@
 
 One folder per cluster, of mode 0700, below the state folder (``$JOBQUEUE_STATE_DIRECTORY``, else
 ``$XDG_STATE_HOME/jobqueue``, else ``~/.local/state/jobqueue``).  It also holds what the cluster's
-jobs read and write: job scripts, credentials, logs.  ``ledger.json`` in it is replaced as a whole,
+jobs read and write: job scripts, credentials, logs; if nodes do not see it, that lies in another
+folder, of which the ledger tells.  ``ledger.json`` in it is replaced as a whole,
 so that a reader never meets half of it, and is written *before* each submission (a mark by which
 the jobs can be found) and after it (their ids).  An orderly end removes the folder.
 """
@@ -88,6 +89,8 @@ class Entry:
         Keywords of this batch system alone, of which some concern cancelling as well.
     pools
         The pool of each job.
+    shared
+        The folder that nodes see, with what jobs read and write; "" if that is the ledger's own.
     """
 
     cluster: str
@@ -100,6 +103,7 @@ class Entry:
     doubts: list[str] = dataclasses.field(default_factory=list)
     keywords: dict[str, Any] = dataclasses.field(default_factory=dict)
     pools: dict[str, str] = dataclasses.field(default_factory=dict)
+    shared: str = ""
 
     def to_json(self) -> str:
         """Return the entry as text."""
@@ -190,6 +194,17 @@ class Ledger:
         """Read the ledger of another process; OSError or ValueError if there is none."""
         return cls(folder, Entry.from_json((folder / FILE).read_text()))
 
+    @property
+    def shared(self) -> Path:
+        """The folder with what jobs read and write."""
+        return Path(self.entry.shared) if self.entry.shared else self.folder
+
+    def share(self, folder: Path) -> None:
+        """Note that what jobs read and write lies in a folder of its own; it goes with this one."""
+        with self._lock:
+            self.entry.shared = str(folder)
+            self._write()
+
     def submitting(self, tag: str) -> None:
         """Note, before a submission, the mark by which its jobs can be found."""
         with self._lock:
@@ -218,8 +233,10 @@ class Ledger:
                 self._write()
 
     def remove(self) -> None:
-        """Remove the folder with everything in it."""
+        """Remove the folders with everything in them."""
         with self._lock:
+            # The ledger goes last: it tells of the other one.
+            shutil.rmtree(self.shared, ignore_errors=True)
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write(self) -> None:

@@ -40,6 +40,24 @@ def test_what_a_killed_program_leaves_can_be_cleaned_up(
         assert mine.status == "running"
 
 
+def test_what_its_nodes_saw_goes_as_well(places: Path) -> None:
+    """Credentials and the environment of its jobs, though they lie in another folder."""
+    shared = places / "shared"
+    cluster = EmbeddedCluster(
+        cores=1, memory="1GB", shared_temp_directory=str(shared), asynchronous=True
+    )
+    cluster._plan.open()
+    [folder] = shared.iterdir()
+    assert (folder / "credentials" / "worker").is_dir()
+    ledger = cluster._plan.ledger
+    ledger.entry.owner = Owner(ledger.entry.owner.host, "earlier boot", 1, 1)
+    ledger.submitting("tag")
+    ledger.submitted("tag", [])
+    [cleaned] = asyncio.run(cleanup())
+    assert cleaned.error is None
+    assert list(shared.iterdir()) == []
+
+
 def test_a_ledger_whose_batch_system_does_not_answer_is_kept(
     places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

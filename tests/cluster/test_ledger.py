@@ -68,6 +68,19 @@ def test_an_orderly_end_leaves_nothing(parent: Path) -> None:
     assert list(parent.iterdir()) == []
 
 
+def test_a_folder_of_its_own_for_the_nodes(parent: Path, tmp_path: Path) -> None:
+    """The ledger tells where it is, also to other processes, and takes it along when it goes."""
+    ledger = make()
+    assert ledger.shared == ledger.folder
+    (seen := tmp_path / "seen").mkdir()
+    ledger.share(seen)
+    again = Ledger.load(ledger.folder)
+    assert again.shared == seen
+    again.remove()
+    assert not seen.exists()
+    assert not ledger.folder.exists()
+
+
 def test_a_living_owner_is_told_from_a_dead_one(parent: Path) -> None:
     """A process that ended, an earlier boot, and a later process of the same number are dead."""
     me = Owner.me()

@@ -124,10 +124,14 @@ def test_limits_of_a_cluster_hold_for_all_its_pools(wait_until: Any) -> None:
 
 
 def test_another_cluster_of_a_federation_is_asked_by_itself(tmp_path: Path) -> None:
-    """Pools that are asked for in the same way share one batch system, and one ledger."""
+    """Pools that are asked for in the same way share one batch system, and one ledger.
+
+    Others may have jobs of the same ids: what these leave behind lies elsewhere.
+    """
+    seen = tmp_path / "seen"
     pools = {"near": {"cores": 2}, "far": {"job_extra_directives": ["-M galaxy"]}}
     plan = SLURMCluster(
-        cores=1, memory="1GB", pools=pools, asynchronous=True, log_directory=str(tmp_path)
+        cores=1, memory="1GB", pools=pools, asynchronous=True, shared_temp_directory=str(seen)
     )._plan
     plan.open()
     try:
@@ -139,10 +143,17 @@ def test_another_cluster_of_a_federation_is_asked_by_itself(tmp_path: Path) -> N
         ledgers = {name: launcher.ledger for name, launcher in launchers.items()}
         assert ledgers["near"] is ledgers["default"] is plan.ledger
         assert ledgers["far"].entry.directives == ("-M galaxy",)
+        record = ledgers["near"].shared / "exit" / "7.json"
+        record.write_text('{"exit_code": 5, "cause": "crashed again and again"}')
+        found = {name: launcher.files.exit_records("7") for name, launcher in launchers.items()}
+        assert found["near"] == found["default"] != found["far"] == ()
+        assert not set(launchers["near"].log_files("7")) & set(launchers["far"].log_files("7"))
+        assert str(ledgers["far"].shared / "credentials") in plan.pools["far"].job_script([""])
     finally:
         plan.close(orderly=True)
     assert not ledgers["far"].folder.exists()
     assert not ledgers["near"].folder.exists()
+    assert list(seen.iterdir()) == []
 
 
 def test_pools_of_processes_on_this_machine() -> None:
