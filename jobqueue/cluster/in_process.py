@@ -96,6 +96,7 @@ class InProcess:
     def _work(self, wanted: set[int], start: Callable[[int, Step], object]) -> Any:
         while wanted:
             self._begin(start)
+            assert self._worker.assigned, "a task comes before what it needs"
             number, value, error, seconds = self._ended.get()
             key = self._prepared.order[number]
             if error is not None:

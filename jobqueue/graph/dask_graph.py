@@ -80,6 +80,9 @@ def read_dask_graph(dsk: Mapping[Hashable, Any]) -> Graph:
     from dask import _task_spec as spec
 
     graph = Graph(dsk)
+    reading = _Reading(graph, spec)
+    graph.nodes = (spec.GraphNode, spec.TaskRef)
+    graph.read_node = reading.argument
     later = []
     for key, one in dsk.items():
         if isinstance(one, spec.DataNode):
@@ -95,7 +98,6 @@ def read_dask_graph(dsk: Mapping[Hashable, Any]) -> Graph:
             note_plain(graph, key, one)
             if key not in graph.small and key not in graph.same:
                 later.append((key, one))
-    reading = _Reading(graph, spec)
     for key, one in later:
         is_node = isinstance(one, spec.GraphNode)
         graph.steps[key] = reading.step(one) if is_node else plain_step(graph, one)
@@ -154,6 +156,10 @@ class _Reading:
     def _is_fused(self, node: Any) -> bool:
         kind, function = self._fused
         return type(node) is kind and node.func is function and function is not None
+
+    def argument(self, reader: Reader, arg: Any) -> Any:
+        """Return what a node means that stands in arguments of plain tuples."""
+        return self._argument(reader, arg, {})
 
     def _argument(self, reader: Reader, arg: Any, names: Mapping[Hashable, Any]) -> Any:
         """Return what an argument means.

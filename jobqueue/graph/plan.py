@@ -107,6 +107,16 @@ def in_order(
     return order
 
 
+def is_in_order(graph: Graph, keys: Iterable[Hashable]) -> bool:
+    """Return whether each of these steps comes after its inputs."""
+    before: set[Hashable] = set()
+    for key in keys:
+        if not before.issuperset(graph.steps[key].inputs):
+            return False
+        before.add(key)
+    return True
+
+
 def _enter(
     graph: Graph,
     key: Hashable,

@@ -13,7 +13,7 @@ from jobqueue.graph.dask_graph import (
     read_dask_graph,
     written_out,
 )
-from jobqueue.graph.plan import flatten, in_order, nest, targets
+from jobqueue.graph.plan import flatten, in_order, is_in_order, nest, targets
 from jobqueue.graph.steps import Graph, read_graph
 
 
@@ -90,5 +90,7 @@ def prepare(dsk: Any, keys: Any) -> Prepared:
         found = targets(graph, flatten(keys))
         order = in_order(graph, found.values())
         if from_dask and (rank := ranks(dsk)) is not None:
-            order.sort(key=lambda key: rank.get(key, -1))  # functions have none, and go first
+            ranked = sorted(order, key=lambda key: rank.get(key, -1))  # functions have none
+            if is_in_order(graph, ranked):  # dask does not see into all plain values
+                order = ranked
     return Prepared(graph, order, keys, found, marks)

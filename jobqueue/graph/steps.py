@@ -1,13 +1,15 @@
 """Graphs as people write them, read into steps.
 
 A graph is a dict. A value that is a tuple whose first element is callable is a call of that; a
-hashable that is a key of the graph means that key's result, also inside of lists and of calls in
-arguments; all else is data. (The format is dask's: https://docs.dask.org/en/stable/spec.html.)
+hashable that is a key of the graph means that key's result; both also inside of lists, tuples and
+sets, and as arguments of calls; all else is data. (The format is dask's:
+https://docs.dask.org/en/stable/spec.html, and as dask reads it today.)
 """
 
 from __future__ import annotations
 
 import functools
+import operator
 import pickle
 import sys
 import types
@@ -15,7 +17,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from jobqueue.errors import GraphError
-from jobqueue.graph.programs import Call, Program, Ref, make_list, value
+from jobqueue.graph.programs import Call, Program, Ref, make_list, make_set, make_tuple, value
 
 SMALL = (type(None), bool, int, float, complex)
 """Data of these types stands in the arguments of who wants it, and is no step of its own."""
@@ -33,11 +35,9 @@ class Step:
         The call; for what arguments may hold see `programs`.
     inputs
         Keys of the steps whose results it needs.
-    deep
-        Whether references may stand inside of containers.
     """
 
-    __slots__ = ("args", "deep", "function", "inputs", "kwargs")
+    __slots__ = ("args", "function", "inputs", "kwargs")
 
     def __init__(
         self,
@@ -45,13 +45,11 @@ class Step:
         args: tuple[Any, ...],
         kwargs: dict[str, Any] | None = None,
         inputs: tuple[Hashable, ...] = (),
-        deep: bool = False,
     ) -> None:
         self.function = function
         self.args = args
         self.kwargs = kwargs
         self.inputs = inputs
-        self.deep = deep
 
 
 class Graph:
@@ -73,6 +71,8 @@ class Graph:
         Those of the graph as it was written.
     callables
         Those that were looked at, see `by_value`.
+    nodes, read_node
+        Types of what else may stand in it, and how an argument of such a type is read.
     """
 
     def __init__(self, keys: Any) -> None:
@@ -83,6 +83,8 @@ class Graph:
         self.programs: dict[tuple[Any, ...], Program] = {}
         self.keys = keys
         self.callables: dict[int, tuple[Any, bool]] = {}
+        self.nodes: tuple[type, ...] = ()
+        self.read_node: Callable[[Reader, Any], Any] = Reader.data
 
     def target(self, key: Hashable) -> Hashable:
         """Return the key of the step that a key stands for in the end.
@@ -136,16 +138,13 @@ class Reader:
     ----------
     inputs
         Keys that were met, in order.
-    deep
-        Whether one was met inside of a container.
     """
 
-    __slots__ = ("_calls", "_parameters", "deep", "graph", "inputs")
+    __slots__ = ("_calls", "_parameters", "graph", "inputs")
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.inputs: dict[Hashable, None] = {}
-        self.deep = False
         self._calls: list[Call] = []
         self._parameters: list[Any] = []
 
@@ -194,7 +193,6 @@ class Reader:
         """Return a container of what was read; made by a call if it holds results of calls."""
         if any(type(item) is Slot for item in items):
             return self.call(make, items)
-        self.deep = True
         return plain(items)
 
     def step(
@@ -207,9 +205,7 @@ class Reader:
         if self._calls or any(type(arg) is Slot for arg in args):
             self.call(function, args, kwargs)
             return self.program()
-        return Step(
-            function, tuple(args), dict(kwargs or {}) or None, tuple(self.inputs), self.deep
-        )
+        return Step(function, tuple(args), dict(kwargs or {}) or None, tuple(self.inputs))
 
     def is_last(self, slot: Slot) -> bool:
         """Return whether it stands for the result of the last call."""
@@ -223,12 +219,12 @@ class Reader:
             first = len(self._parameters) - len(names)
             named = dict(zip(names, self._parameters[first:], strict=True))
             args = tuple(self._parameters[:first])
-            return Step(function, args, named or None, tuple(self.inputs), self.deep)
+            return Step(function, args, named or None, tuple(self.inputs))
         signature = tuple((id(function), args, names) for function, args, names in calls)
         program = self.graph.programs.get(signature)
         if program is None:
             program = self.graph.programs[signature] = Program(calls)
-        return Step(program, tuple(self._parameters), None, tuple(self.inputs), self.deep)
+        return Step(program, tuple(self._parameters), None, tuple(self.inputs))
 
 
 _FUNCTIONS = (types.FunctionType, functools.partial, type)
@@ -309,7 +305,7 @@ def plain_step(graph: Graph, one: Any) -> Step:
     reader = Reader(graph)
     if is_call(one):
         return reader.step(one[0], [read_plain(reader, arg) for arg in one[1:]])
-    if type(one) is list:
+    if isinstance(one, _CONTAINERS + graph.nodes) and not _is_key(graph, one):  # its own key, say
         return reader.step(value, [read_plain(reader, one)])
     return Step(value, (one,))
 
@@ -318,9 +314,32 @@ def read_plain(reader: Reader, one: Any) -> Any:
     """Return what a value means that stands in arguments."""
     if is_call(one):
         return reader.call(one[0], [read_plain(reader, arg) for arg in one[1:]])
-    if type(one) is list:
-        return reader.container(make_list, list, [read_plain(reader, item) for item in one])
-    return reader.ref(one) if _is_key(reader.graph, one) else reader.data(one)
+    graph = reader.graph
+    if graph.nodes and isinstance(one, graph.nodes):
+        return graph.read_node(reader, one)
+    if type(one) is not list and _is_key(graph, one):
+        return reader.ref(one)
+    if isinstance(one, _CONTAINERS):
+        return _read_container(reader, one)
+    return reader.data(one)
+
+
+def _read_container(reader: Reader, one: Any) -> Any:
+    """Return what a list, tuple or set means; itself, if there is nothing in it but data."""
+    items = [read_plain(reader, item) for item in one]
+    if all(map(operator.is_, items, one)):
+        return one
+    kind = type(one)
+    if kind in _MAKERS:
+        return reader.container(_MAKERS[kind], kind, items)
+    if hasattr(kind, "_fields"):  # a named tuple
+        return reader.call(kind, items)
+    return reader.call(kind, [reader.container(make_list, list, items)])
+
+
+_CONTAINERS = (list, tuple, set, frozenset)
+
+_MAKERS: dict[type, Callable[..., Any]] = {list: make_list, tuple: make_tuple, set: make_set}
 
 
 def _is_key(graph: Graph, one: Any) -> bool:

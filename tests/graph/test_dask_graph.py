@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import add
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ dask = pytest.importorskip("dask")
 import dask.array as da  # noqa: E402
 import dask.bag as db  # noqa: E402
 from dask import _task_spec as spec  # noqa: E402
+from dask.utils import apply  # noqa: E402
 
 
 def a_block() -> Any:
@@ -94,6 +95,39 @@ def test_a_fused_task_by_hand():
     outer = spec.Task.fuse(fused, spec.Task("d", add, ref("c"), ref("x")), key="d")
     dsk = {"x": spec.DataNode("x", 5), "y": spec.Task("y", abs, -3), "c": fused, "d": outer}
     assert sync.get(dsk, ["c", "d"]) == [12, 17]
+
+
+class Pair(NamedTuple):
+    left: Any
+    right: Any
+
+
+MIXED: dict[str, Any] = {
+    "list of references": [spec.TaskRef("a"), 1],
+    "call of a reference": (sum, [spec.TaskRef("a"), 1]),
+    "call of a task": (sum, [spec.Task(None, add, 1, 1), "a"]),
+    "call of an alias": (add, spec.Alias("other", "a"), 1),
+    "reference": spec.TaskRef("a"),
+    "tuple": ("a", 2),
+    "set": {"a", 7},
+    "frozenset": (sorted, frozenset(["a", 7])),
+    "named tuple": (tuple, Pair("a", (add, "a", 1))),
+    "dict": {"k": "a"},
+    "call with a dict": (dict, {"k": "a"}),
+    "apply": (apply, sorted, [["a", 1]], (dict, [["reverse", True]])),
+    "data": (str, (1, ("b", 2), {3})),
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_plain_values_mean_what_they_mean_to_dask(name: str):
+    """In graphs by hand, and beside nodes of dask's or with such inside of them."""
+    one = MIXED[name]
+    dsk = {"a": spec.Task("a", add, 1, 2), "t": one}
+    expected = 3 if name == "reference" else dask.get(dsk, "t")
+    assert sync.get(dsk, "t") == expected
+    if "reference" not in name and "task" not in name and "alias" not in name:
+        assert sync.get({"a": (add, 1, 2), "t": one}, "t") == expected
 
 
 def test_annotations_are_found():

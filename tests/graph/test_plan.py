@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobqueue.errors import GraphError
-from jobqueue.graph.plan import flatten, in_order, nest, targets
+from jobqueue.graph.plan import flatten, in_order, is_in_order, nest, targets
 from jobqueue.graph.steps import read_graph
 
 
@@ -66,3 +66,10 @@ def test_results_come_in_the_nesting_of_the_keys():
     keys = ["a", [("x", 0), ["a"]], []]
     assert list(flatten(keys)) == ["a", ("x", 0), "a"]
     assert nest(keys, {"a": 1, ("x", 0): 2}) == [1, [2, [1]], []]
+
+
+def test_an_order_is_one_if_inputs_come_first():
+    """Whatever made it."""
+    graph = read_graph({"a": (abs, -1), "b": (abs, "a")})
+    assert is_in_order(graph, ["a", "b"])
+    assert not is_in_order(graph, ["b", "a"])
