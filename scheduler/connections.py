@@ -213,10 +213,12 @@ class Connections:
         self._leaving[worker] = reason
         self._state.transfers.retire(worker)
 
-    def worker_drains(self, worker: WorkerRecord, reason: str, seconds: float) -> None:
+    def worker_drains(
+        self, worker: WorkerRecord, reason: str, seconds: float, ran: Mapping[str, float]
+    ) -> None:
         """Save what is at a worker whose job ends in so many seconds."""
         logger.info("worker drains name=%s reason=%s seconds=%.0f", worker.name, reason, seconds)
-        self._state.draining.begin(worker, reason, seconds)
+        self._state.draining.begin(worker, reason, seconds, ran)
         self._scheduler.publish(WorkerDrains(WorkerInfo.of(worker), reason))
 
     def expect_end(self, worker: WorkerRecord, reason: str) -> None:

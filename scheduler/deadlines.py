@@ -8,6 +8,9 @@ too long for some worker, `brief` says from which length on. When such a task is
 it moves to a line of its function's own (`Demand.function`), where room in time is looked at as
 room among resources is: a worker that has not enough of it is passed over until it says that it has
 less to do. All other tasks fit everywhere, and are placed as if no job ever ended.
+
+A call that was not let end takes longer than it ran, however short others of its function are: it
+gets a line of its own (`Unended`), and goes to no worker that has less time.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 from jobqueue.scheduler.placement import ALWAYS
-from jobqueue.scheduler.records import Function, Task
+from jobqueue.scheduler.records import Function, Task, Unended
 from jobqueue.scheduler.worker_record import WorkerRecord
 
 if TYPE_CHECKING:
@@ -52,9 +55,8 @@ class Deadlines:
         self._state = state
         self.now = 0.0  # when somebody was last heard, or the clock was looked at
         self.brief = math.inf  # seconds: a task that is expected to take no longer fits everywhere
-        self._told: weakref.WeakSet[Function] = (
-            weakref.WeakSet()
-        )  # of which there is no more to say
+        # Of which there is no more to say:
+        self._told: weakref.WeakSet[Function | Unended] = weakref.WeakSet()
 
     def set_end(self, worker: WorkerRecord, seconds: float) -> None:
         """Take in that a worker's job ends in so many seconds, unless it is known to end sooner."""
@@ -82,6 +84,15 @@ class Deadlines:
             demand.seconds = seconds
         demand.seconds = max(demand.seconds, seconds)
 
+    def ran_in_vain(self, task: Task, seconds: float) -> None:
+        """Note that a task, which no worker has now, takes longer than it ran at one."""
+        assert task.function is not None
+        call = None if task.demand is None else task.demand.function
+        if not isinstance(call, Unended):
+            call = Unended(task.key, task.function)
+        call.at_least = max(call.at_least, seconds)
+        self._state.demands.keep_to_time(task, call)
+
     def hopeless(self) -> list[str]:
         """Say, once for each function, of whose calls no worker had enough time even when it came.
 
@@ -92,12 +103,16 @@ class Deadlines:
             function = demand.function
             if function is None or not demand.ready or function in self._told:
                 continue
-            longest = max(map(_time_at_first, demand.eligible), default=math.inf)
+            longest = longest_time(demand.eligible)
             if function.duration > longest:
                 self._told.add(function)
                 said.append(
                     f"tasks wait for a longer job function={function.name} "
                     f"takes={function.duration:.0f}s longest={longest:.0f}s"
+                    if isinstance(function, Function)
+                    else f"a task waits for a longer job task={function.key}: it took more than "
+                    f"{function.duration:.0f} s and did not end; the longest job has "
+                    f"{longest:.0f} s for tasks"
                 )
         return said
 
@@ -106,7 +121,7 @@ class Deadlines:
         if worker.due - self.now < (ALWAYS + 1) * self.brief and not worker.retiring:
             self.brief = (worker.due - self.now) / (ALWAYS + 1)
 
-    def has_time(self, worker: WorkerRecord, function: Function) -> bool:
+    def has_time(self, worker: WorkerRecord, function: Function | Unended) -> bool:
         """Return whether a call, given to a worker now, is expected to end before its job does."""
         if worker.due == math.inf:
             return True
@@ -121,6 +136,11 @@ class Deadlines:
         if task.function.duration <= self.brief:
             return True
         return any(self.has_time(worker, task.function) for worker in workers)
+
+
+def longest_time(workers: Collection[WorkerRecord]) -> float:
+    """Return for how long one of some workers could run tasks when it came: infinite if unknown."""
+    return max(map(_time_at_first, workers), default=math.inf)
 
 
 def _time_at_first(worker: WorkerRecord) -> float:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from jobqueue.scheduler.candidates import Candidates
 from jobqueue.scheduler.deadlines import AT_A_TIME
 from jobqueue.scheduler.placement import ReadyQueue, nearest
-from jobqueue.scheduler.records import Function, Task
+from jobqueue.scheduler.records import Function, Task, Unended
 from jobqueue.scheduler.states import READY
 from jobqueue.scheduler.worker_record import POOL, WorkerRecord
 
@@ -33,10 +33,11 @@ NODES: Final = "nodes"
 """The resource that the first worker of a job with several nodes has. Whoever asks for it gets the
 whole job; see `reservations.py`."""
 
-Kind = tuple[frozenset[str] | None, bool, tuple[tuple[str, float], ...], bool, Function | None]
+Calls = Function | Unended | None
+Kind = tuple[frozenset[str] | None, bool, tuple[tuple[str, float], ...], bool, Calls]
 """What a demand is: names of workers, whether others will do too, amounts of resources, whether its
-tasks stay apart from each other, and of which function they are if that is known to take too long
-for some worker (see `deadlines.py`)."""
+tasks stay apart from each other, and of which function, or which call, they are if that is known to
+take too long for some worker (see `deadlines.py`)."""
 
 ANY: Final[Kind] = (None, False, (), False, None)
 """What a task demands that any worker may run."""
@@ -208,14 +209,14 @@ class Demands:
         names, others, resources, _, function = ANY if task.demand is None else task.demand.kind
         self._change(task, (names, others, resources, True, function))
 
-    def keep_to_time(self, task: Task) -> None:
-        """Have a READY task, which has left its line, run only where there is time for it."""
+    def keep_to_time(self, task: Task, call: Unended | None = None) -> None:
+        """Have a task, which has left its line, run only where there is time for it."""
         names, others, resources, apart, _ = ANY if task.demand is None else task.demand.kind
-        self._change(task, (names, others, resources, apart, task.function))
+        self._change(task, (names, others, resources, apart, call or task.function))
 
-    def in_time(self, worker: WorkerRecord, function: Function) -> bool:
+    def in_time(self, worker: WorkerRecord, calls: Function | Unended) -> bool:
         """Return whether a worker has time for a call."""
-        return self._state.deadlines.has_time(worker, function)
+        return self._state.deadlines.has_time(worker, calls)
 
     def _change(self, task: Task, kind: Kind) -> None:
         """Let a task demand something else."""

@@ -9,6 +9,7 @@ spare. For others a worker may still come; if none does, they are computed again
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from jobqueue.scheduler.records import Task
@@ -23,6 +24,8 @@ FORGOTTEN: Final = 1.0
 OFTEN: Final = 3
 """A task that was handed back so many times while it ran may be too long for any of these jobs."""
 
+NOTHING: Final[Mapping[str, float]] = {}
+
 NAMED: Final = 3
 """So many tasks are named; the others are counted."""
 
@@ -30,11 +33,12 @@ NAMED: Final = 3
 class Drain:
     """How one worker drains."""
 
-    __slots__ = ("over", "reason", "since")
+    __slots__ = ("began", "over", "reason", "since")
 
     def __init__(self, reason: str, since: float) -> None:
         self.reason = reason
         self.since = since
+        self.began: dict[str, float] = {}  # key -> when the worker began with it, by its own word
         self.over = False  # it is due: what it ran was handed back
 
 
@@ -65,7 +69,9 @@ class Draining:
         """Return how often a task ran, probably, when it was handed back."""
         return self._broken_off.get(task.key, 0)
 
-    def begin(self, worker: WorkerRecord, reason: str, seconds: float) -> None:
+    def begin(
+        self, worker: WorkerRecord, reason: str, seconds: float, ran: Mapping[str, float] = NOTHING
+    ) -> None:
         """Let a worker go within a time; once more, with less time, shortens it.
 
         Parameters
@@ -76,10 +82,15 @@ class Draining:
             Why, in a word or two.
         seconds
             Until then.
+        ran
+            What it runs, if it has said so, and for how many seconds it has by now.
         """
         state = self._state
+        now = state.deadlines.now
+        began = {key: now - each for key, each in ran.items() if not worker.crossed(key)}
         if worker not in self._drains:
-            self._drains[worker] = Drain(reason, state.deadlines.now)
+            self._drains[worker] = Drain(reason, now)
+        self._drains[worker].began |= began
         state.transfers.retire(worker)
         state.deadlines.set_end(worker, seconds)  # then, as no task has to fit into its time
 
@@ -108,11 +119,11 @@ class Draining:
         for worker, drain in self._drains.items():
             if now >= worker.due and not drain.over:
                 drain.over = True
-                said += self._hand_back(worker, now - drain.since)
+                said += self._hand_back(worker, drain, now)
         state.sweep()
         return said
 
-    def _hand_back(self, worker: WorkerRecord, drained: float) -> list[str]:
+    def _hand_back(self, worker: WorkerRecord, drain: Drain, now: float) -> list[str]:
         """Place anew what a worker still runs, and give up what has nowhere to go."""
         state = self._state
         said = []
@@ -121,9 +132,11 @@ class Draining:
             if task.worker is not worker:
                 continue
             if task.function is not None and task in running:
-                task.function.took_longer_than(drained)  # it had begun before
+                task.function.took_longer_than(now - drain.since)  # it had begun before
                 said += self._break_off(task)
             state.withdraw(task)
+            if task.key in drain.began:
+                state.deadlines.ran_in_vain(task, now - drain.began[task.key])
             state.await_inputs(task)
         if tasks:
             said.append(f"handed back worker={worker.name} tasks={_named(tasks)}")

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from itertools import islice
 from typing import Final
 
+from jobqueue.scheduler.deadlines import longest_time
 from jobqueue.scheduler.demands import Demand
 from jobqueue.scheduler.info import (
     PAUSED,
@@ -20,7 +21,7 @@ from jobqueue.scheduler.info import (
     SUSPECT,
     status_of,
 )
-from jobqueue.scheduler.records import Task
+from jobqueue.scheduler.records import Task, Unended
 from jobqueue.scheduler.reservations import Reservation, job_of
 from jobqueue.scheduler.state import SchedulerState
 from jobqueue.scheduler.states import ASSIGNED, CANCELLED, FAILED, MEMORY, READY, WAITING
@@ -206,17 +207,21 @@ def _reserved(state: SchedulerState, reservation: Reservation) -> str:
 
 def _too_short(state: SchedulerState, task: Task, workers: Collection[WorkerRecord]) -> str:
     """Return that the jobs of all these workers end too soon, if that is so."""
-    function, deadlines = task.function, state.deadlines
-    assert function is not None
-    longest = max(worker.due for worker in workers) - deadlines.now
-    if function.duration <= longest:
+    timed = task.function
+    call = None if task.demand is None else task.demand.function
+    assert timed is not None
+    seconds = timed.duration if call is None else call.duration
+    longest = max(worker.due for worker in workers) - state.deadlines.now
+    if seconds <= longest:
         return ""
     its = "its job ends" if len(workers) == 1 else "their jobs end"
     most = "has" if len(workers) == 1 else "have at most"
-    return (
-        f"{most} {max(0.0, longest):.0f} s left for tasks before {its}, and calls of {task.name} "
-        f"take about {_seconds(function.duration)}"
-    )
+    why = f"calls of {task.name} take about {_seconds(seconds)}"
+    if isinstance(call, Unended):
+        why = f"it took more than {_seconds(seconds)} before and did not end"
+        if seconds > (most_of_all := longest_time(workers)):
+            why += f"; the longest job has {_seconds(most_of_all)} for tasks"
+    return f"{most} {max(0.0, longest):.0f} s left for tasks before {its}, and {why}"
 
 
 _UNABLE: Final = (

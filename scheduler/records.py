@@ -73,6 +73,25 @@ class Function:
         return f"<Function {self.name} {self.duration:.3g} s>"
 
 
+class Unended:
+    """A call that was not let end: what is known of how long it takes, whatever others take."""
+
+    __slots__ = ("__weakref__", "at_least", "function", "key")
+
+    def __init__(self, key: str, function: Function) -> None:
+        self.key = key
+        self.function = function
+        self.at_least = 0.0  # seconds that it ran in vain
+
+    @property
+    def duration(self) -> float:
+        """Seconds it is expected to take."""
+        return max(self.at_least, self.function.duration)
+
+    def __repr__(self) -> str:
+        return f"<Unended {self.key} {self.duration:.3g} s>"
+
+
 class Task:
     """One call of a function, or a value that a client scattered (`function` is None)."""
 

@@ -128,6 +128,10 @@ class Executor:
         items = [(runner, runner.item) for runner in runners]
         return [item.key for runner, item in items if item is not None and runner.abandoned is item]
 
+    def ran(self) -> dict[str, float]:
+        """Return the keys of what runs and is wanted, and for how many seconds each has."""
+        return dict(ran for each in list(self._runners.values()) if (ran := each.ran) is not None)
+
     def take_results(self) -> Taken:
         """Return, and forget, the results that have come since the last call."""
         self._awake = False  # before looking: what comes from now on wakes again
@@ -312,7 +316,7 @@ class Executor:
         outcomes = self._outcomes
         # That it is done is news for the scheduler that asked for it, and no other.
         comm = None if self._link is None else self._link.comm
-        started = perf_counter()
+        runner.since = started = perf_counter()
         try:
             function = self.functions.loaded.get(item.fid)
             if function is None:

@@ -27,10 +27,15 @@ class Parting:
         The way to the scheduler.
     end
         Ends the worker, for the reason given.
+    ran
+        Returns what runs, by key, and for how many seconds it has.
     """
 
-    def __init__(self, link: Link, end: Callable[[str], object]) -> None:
+    def __init__(
+        self, link: Link, end: Callable[[str], object], ran: Callable[[], dict[str, float]]
+    ) -> None:
         self._link = link
+        self._ran = ran
         self._end = end
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -56,7 +61,7 @@ class Parting:
             self._end(cause)
             return
         self._drains_until = until
-        self._link.say((m.DRAIN, cause, seconds))
+        self._link.say((m.DRAIN, cause, seconds, self._ran()))
         self._wait(seconds, self.leave, cause, min(LEAVE, 0.8 * seconds))
 
     def leave(self, cause: str, seconds: float = LEAVE) -> None:

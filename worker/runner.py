@@ -39,6 +39,8 @@ class Runner:
         What it has taken from the queue and not finished, or None.
     forked
         Whether this is the child of a fork that the item's function has made.
+    since
+        When it began with that item, as `time.perf_counter` has it.
     calling
         The item whose function it is calling, or None: what may be interrupted.
     abandoned
@@ -64,11 +66,13 @@ class Runner:
         "ident",
         "item",
         "odd",
+        "since",
         "stays",
     )
 
     def __init__(self) -> None:
         self.ident = 0
+        self.since = 0.0
         self.item: Any = None
         self.calling: Any = None
         self.abandoned: Any = None
@@ -81,6 +85,14 @@ class Runner:
         """The key of its item, if the result of that is wanted."""
         item = self.item
         return None if item is None or self.abandoned is item else item.key
+
+    @property
+    def ran(self) -> tuple[str, float] | None:
+        """The key of what it calls, if that is wanted, and for how many seconds it has."""
+        item, since = self.calling, self.since  # in this order: it may go on to another meanwhile
+        if item is None or self.abandoned is item:
+            return None
+        return item.key, time.perf_counter() - since
 
     def abandon(self, item: object) -> None:
         """Have an item's result dropped when it comes. From any thread."""

@@ -127,7 +127,7 @@ class Worker:
         )
         self._monitor = self._make_monitor()
         self._closing: set[asyncio.Task[None]] = set()  # connections of tasks
-        self._parting = Parting(self._link, self._end)
+        self._parting = Parting(self._link, self._end, self._duties.executor.ran)
         self.drain = self._parting.drain
         self._ended = asyncio.Event()  # told to end, or to start again
         self._lost = asyncio.Event()  # the connection to the scheduler is gone

@@ -237,8 +237,9 @@ LEAVING = "leaving"
 """(LEAVING, reason): this worker ends, in order; what it was running is not to blame."""
 
 DRAIN = "drain"
-"""(DRAIN, reason, seconds): this worker's job ends in so many seconds. Give it no more tasks, move
-what only it holds, and say END; what it still runs by then is not to blame."""
+"""(DRAIN, reason, seconds, {key: seconds}): this worker's job ends in so many seconds. Give it no
+more tasks, move what only it holds, and say END; what it still runs by then is not to blame. What
+it runs now, and for how long it has."""
 
 RELAY = "relay"
 """(RELAY, key): this worker cannot reach those that hold the key; send it through here."""

@@ -62,6 +62,45 @@ def test_a_call_that_was_not_let_end_teaches_how_long_they_are(core):
     assert core.placed(core.worker("fresh", time_left=300.0)) == ["a"]
 
 
+def test_a_call_that_was_not_let_end_goes_where_there_is_more_time(core):
+    """More than it ran, by its worker's word; short calls of its function still go anywhere."""
+    client, worker = core.client(), core.worker("w")
+    core.state.functions[b"f"].took(0.1)
+    core.submit(client, "endless")
+    core.placed(worker)
+    core.happens(core.state.draining.begin, worker, "walltime", 13.0, {"endless": 40.0})
+    look(core, 10.0)
+    core.said(worker)
+    core.lose(worker, charge=False)
+    core.submit(client, "short")
+    late = core.worker("late", nthreads=2, time_left=54.0)
+    assert core.placed(late) == ["short"], "it has 49 s, and the other ran for 50"
+    assert look(core, 1.0) == [
+        "a task waits for a longer job task=endless: it took more than 50 s and did not end; "
+        "the longest job has 49 s for tasks"
+    ]
+    assert look(core, 2.0) == []
+    assert explain(core.state, "endless", "", 2.0) == (
+        "endless is ready to run, but the only worker has 47 s left for tasks before its job ends, "
+        "and it took more than 50 s before and did not end; the longest job has 49 s for tasks; "
+        "it was begun once before, and not done when its job's time was over."
+    )
+    assert core.placed(core.worker("fresh", time_left=60.0)) == ["endless"]
+
+
+def test_what_a_worker_says_of_an_earlier_run_of_a_key_is_not_believed(core):
+    """It was withdrawn there, and is another task since."""
+    client, worker = core.client(), core.worker("w", nthreads=2)
+    core.submit(client, "a")
+    core.placed(worker)
+    core.state.withdraw(core.task("a"))
+    core.happens(core.state.await_inputs, core.task("a"))
+    core.happens(core.state.draining.begin, worker, "walltime", 60.0, {"a": 1000.0})
+    look(core, 55.0)
+    assert core.placed(core.worker("other", time_left=100.0)) == ["a"]
+    core.said(worker), core.said(client)
+
+
 def test_a_task_that_no_job_lets_end_is_told_of(core):
     """It is begun again and again, for other calls may be short: somebody has to know."""
     client = core.client()
@@ -192,7 +231,7 @@ def test_a_drain_is_heard_through_the_shell(run, site, jump):
             client, worker = await here.client(), await here.worker()
             await here.submit(client, "a")
             await worker.hears(m.RUN)
-            worker.say(m.DRAIN, "walltime", 20.0)
+            worker.say(m.DRAIN, "walltime", 20.0, {"a": 3.0})
             await worker.hears(m.RECALL)
             worker.say(m.RETURNED, [])
             jump(16.0)

@@ -379,11 +379,11 @@ class SchedulerMachine(RuleBasedStateMachine):
             self.late_reports.pop(0)()
         self.world.end_step()
 
-    @rule(pick=PICK, seconds=st.sampled_from([3.0, 12.0]))
-    def worker_drains(self, pick: int, seconds: float) -> None:
+    @rule(pick=PICK, seconds=st.sampled_from([3.0, 12.0]), ran=st.sampled_from([0.0, 4.0]))
+    def worker_drains(self, pick: int, seconds: float, ran: float) -> None:
         worker = self.worker(pick)
         if worker is not None:
-            worker.say(m.DRAIN, "walltime", seconds)
+            worker.say(m.DRAIN, "walltime", seconds, {run.key: ran for run in worker.running})
         self.world.end_step()
 
     @rule(pick=PICK, silent=st.booleans())

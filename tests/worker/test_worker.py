@@ -389,12 +389,19 @@ def test_asked_to_drain_it_says_so_and_waits_for_the_scheduler(fake_scheduler: M
             worker = await scheduler.worker()
             await worker.answers()
             running.worker.drain("SIGTERM", BOUND)
-            assert await worker.hears(m.DRAIN) == (m.DRAIN, "SIGTERM", BOUND)
+            assert await worker.hears(m.DRAIN) == (m.DRAIN, "SIGTERM", BOUND, {})
             worker.run("a", divmod, 7, 2)
             assert loads((await worker.done())["a"]) == (3, 1)
             running.worker.drain("later", 2 * BOUND)
+            worker.run("b", time.sleep, 0.5)
+            async with asyncio.timeout(BOUND):
+                while not running.worker._duties.executor.ran():  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
             running.worker.drain("sooner", BOUND / 2)
-            assert await worker.hears(m.DRAIN) == (m.DRAIN, "sooner", BOUND / 2)
+            *told, ran = await worker.hears(m.DRAIN)
+            assert told == [m.DRAIN, "sooner", BOUND / 2]
+            assert 0 <= ran.pop("b") < BOUND and not ran  # noqa: PT018
+            await worker.done()
             assert not running.done()
             worker.say(m.END, "retired")
             assert await asyncio.wait_for(running, BOUND) == ExitCode.TOLD_TO_END
