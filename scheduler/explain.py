@@ -201,7 +201,7 @@ def _reason(state: SchedulerState, workers: Collection[WorkerRecord]) -> str:
 def _reserved(state: SchedulerState, reservation: Reservation) -> str:
     """Return what a task waits for that takes a whole job and has one."""
     tasks = sum(worker.load for worker in state.reservations.members(reservation.job))
-    text = f"is ready to run: job {reservation.job} is reserved for it"
+    text = f"is ready to run: job {reservation.job[1]} is reserved for it"
     return f"{text}, which waits for {_count(tasks, 'task')} there to end" if tasks else text
 
 

@@ -57,8 +57,6 @@ class JobLoad:
 
     Parameters
     ----------
-    pool
-        The pool it belongs to, or "".
     threads
         Of those workers that may be given tasks.
     tasks, seconds
@@ -75,7 +73,6 @@ class JobLoad:
         Amounts of resources that their tasks have taken, by name.
     """
 
-    pool: str = ""
     threads: int = 0
     tasks: int = 0
     seconds: float = 0.0
@@ -83,6 +80,9 @@ class JobLoad:
     stored_bytes: int = 0
     turns: int = 0
     taken: dict[str, float] = field(default_factory=dict)
+
+
+JobKey = tuple[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +94,24 @@ class Load:
     backlog
         Tasks that wait for a worker or a thread, and for nothing else.
     jobs
-        By the batch system's id; None for workers that were started without a job.
+        By their pool, or "", and the batch system's id; None for workers that were started without
+        a job. Pools in different batch systems may have jobs of the same id.
     """
 
     backlog: Sequence[Backlog] = ()
-    jobs: Mapping[str | None, JobLoad] = field(default_factory=dict)
+    jobs: Mapping[JobKey, JobLoad] = field(default_factory=dict)
 
 
 def load_of(state: SchedulerState) -> Load:
     """Read off the core how much there is to do."""
     waiting = {(function, demand): tasks for function, demand, tasks in _ready(state)}
-    jobs: dict[str | None, JobLoad] = {}
+    jobs: dict[JobKey, JobLoad] = {}
     begun: set[Function | None] = set()  # by what each worker has had for the longest time
     for worker in state.workers.values():
-        job = jobs.get(worker.job_id)
+        key = worker.pool, worker.job_id
+        job = jobs.get(key)
         if job is None:
-            job = jobs[worker.job_id] = JobLoad(worker.pool)
+            job = jobs[key] = JobLoad()
         last = _last_in_line(worker)
         _add(job, worker, complete=last is None)
         if last is not None:
@@ -118,8 +120,8 @@ def load_of(state: SchedulerState) -> Load:
         if worker.assigned:
             begun.add(next(iter(worker.assigned)).function)
     for worker in state.results.actors.values():
-        if worker.job_id in jobs:
-            jobs[worker.job_id].busy = True
+        if (key := (worker.pool, worker.job_id)) in jobs:
+            jobs[key].busy = True
     backlog = []
     for (function, demand), tasks in waiting.items():
         if function is not None:

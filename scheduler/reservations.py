@@ -29,9 +29,13 @@ if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState
 
 
-def job_of(worker: WorkerRecord) -> str:
+JobKey = tuple[str, str]
+"""A pool and the id of a job: pools in different batch systems may have jobs of the same id."""
+
+
+def job_of(worker: WorkerRecord) -> JobKey:
     """Return what tells the job of a worker from others; one without a job is by itself."""
-    return worker.job_id or worker.name
+    return worker.pool, worker.job_id or worker.name
 
 
 class Reservation:
@@ -57,8 +61,8 @@ class Reservations:
 
     def __init__(self, state: SchedulerState) -> None:
         self._state = state
-        self._members: dict[str, dict[WorkerRecord, None]] = {}
-        self.by_job: dict[str, Reservation] = {}
+        self._members: dict[JobKey, dict[WorkerRecord, None]] = {}
+        self.by_job: dict[JobKey, Reservation] = {}
         self.by_task: dict[Task, Reservation] = {}
 
     # -- workers -----------------------------------------------------------------------------------
@@ -76,7 +80,7 @@ class Reservations:
         if not members:
             self._members.pop(job_of(worker), None)
 
-    def members(self, job: str) -> Iterable[WorkerRecord]:
+    def members(self, job: JobKey) -> Iterable[WorkerRecord]:
         """Return the connected workers of a job."""
         return self._members.get(job, ())
 

@@ -25,7 +25,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.jobs import JobRecord
-from jobqueue.scheduler.load import Backlog, Load
+from jobqueue.scheduler.load import Backlog, JobKey, Load
 
 FILLED = 0.6
 """Part of its memory that a job is to have filled with results at the most."""
@@ -63,7 +63,7 @@ class Policy:
 
 def needed(
     load: Load,
-    ours: Iterable[str],
+    ours: Iterable[JobKey],
     size: JobSize,
     target: float,
     durations: Mapping[bytes, float] | None = None,
@@ -75,7 +75,7 @@ def needed(
     load
         What there is to do.
     ours
-        Ids of the pool's connected jobs that are to stay. Workers of others do their part.
+        The pool's connected jobs that are to stay. Workers of others do their part.
     size
         What one job brings.
     target
@@ -92,10 +92,10 @@ def needed(
     ours = frozenset(ours)
     tasks, seconds, others = 0, 0.0, 0
     amounts: dict[str, float] = {}
-    for job_id, job in load.jobs.items():
-        if job_id not in ours and not job.threads:
+    for key, job in load.jobs.items():
+        if key not in ours and not job.threads:
             continue  # about to end: what it has it will finish, or hand back
-        if job_id not in ours:  # what they have in line is theirs to do
+        if key not in ours:  # what they have in line is theirs to do
             running = min(job.tasks, job.threads)
             tasks += running
             seconds += job.seconds * running / max(job.tasks, 1)
@@ -171,8 +171,10 @@ class Adaptation:
         # Functions of which calls run and others wait: what one took when that was last known, and
         # since when. A call that ends changes what is known.
         self._begun: dict[tuple[bytes, float], float] = {}
-        self._active: dict[str, tuple[float, int]] = {}  # jobs: when they last did something; turns
-        self._stuck: dict[str, float] = {}  # jobs that take no tasks: since when
+        self._active: dict[
+            JobKey, tuple[float, int]
+        ] = {}  # jobs: when they last did something; turns
+        self._stuck: dict[JobKey, float] = {}  # jobs that take no tasks: since when
 
     def wanted(self, load: Load, jobs: Sequence[JobRecord], now: float) -> int:
         """Return how many jobs are wanted.
@@ -188,14 +190,14 @@ class Adaptation:
         """
         policy = self.policy
         live = [job for job in jobs if job.live]
-        connected = [job.job_id for job in live if job.workers]
+        connected = [job.key for job in live if job.workers]
         # Those whose time is nearly over do not count, but what they do and hold has to be done and
         # held by those that come in their place.
-        ours = [*connected, *(job.job_id for job in jobs if job.stands_in and not job.leaves)]
+        ours = [*connected, *(job.key for job in jobs if job.stands_in and not job.leaves)]
         need = needed(load, ours, self.size, policy.target, self._durations(load, now))
         stuck = self._look_for_stuck(load, connected, now)
         need += stuck if need else 0
-        holders = [job.job_id for job in jobs if job.workers]  # also those that hand over
+        holders = [job.key for job in jobs if job.workers]  # also those that hand over
         need = max(need, min(len(ours), self._holding(load, holders)))
         kept = self._look_for_active(load, connected, now)
         return min(policy.maximum, max(policy.minimum, self._lately(need, now), kept))
@@ -206,29 +208,29 @@ class Adaptation:
         self._begun = {known: self._begun.get(known, now) for known in begun}
         return {function: now - since for (function, _), since in self._begun.items()}
 
-    def _look_for_stuck(self, load: Load, connected: Sequence[str], now: float) -> int:
+    def _look_for_stuck(self, load: Load, connected: Sequence[JobKey], now: float) -> int:
         """Return how many jobs have taken no tasks for long."""
         stuck = [i for i in connected if i in load.jobs and not load.jobs[i].threads]
-        self._stuck = {job_id: self._stuck.get(job_id, now) for job_id in stuck}
+        self._stuck = {key: self._stuck.get(key, now) for key in stuck}
         return sum(now - since >= STUCK for since in self._stuck.values())
 
-    def _holding(self, load: Load, holders: Sequence[str]) -> int:
+    def _holding(self, load: Load, holders: Sequence[JobKey]) -> int:
         """Return how many jobs have room for the results that are held."""
-        stored = sum(load.jobs[job_id].stored_bytes for job_id in holders if job_id in load.jobs)
+        stored = sum(load.jobs[key].stored_bytes for key in holders if key in load.jobs)
         if not stored:
             return 0
         return math.ceil(stored / (FILLED * self.size.memory)) if self.size.memory else 1
 
-    def _look_for_active(self, load: Load, connected: Sequence[str], now: float) -> int:
+    def _look_for_active(self, load: Load, connected: Sequence[JobKey], now: float) -> int:
         """Return how many jobs have, or had lately, something to do."""
-        active: dict[str, tuple[float, int]] = {}
-        for job_id in connected:
-            job = load.jobs.get(job_id)
+        active: dict[JobKey, tuple[float, int]] = {}
+        for key in connected:
+            job = load.jobs.get(key)
             turns = job.turns if job else 0
-            since, before = self._active.get(job_id, (now, turns))
+            since, before = self._active.get(key, (now, turns))
             if turns != before or (job and job.busy):
                 since = now
-            active[job_id] = since, turns
+            active[key] = since, turns
         self._active = active
         return sum(now - since < self.policy.idle for since, _ in active.values())
 

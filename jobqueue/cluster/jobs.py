@@ -144,6 +144,10 @@ class JobReport:
     log_tail: str = ""
 
 
+JobKey = tuple[str, str]
+"""A job's pool and its id: pools in different batch systems may have jobs of the same id."""
+
+
 @dataclasses.dataclass(slots=True, repr=False)
 class JobRecord:
     """One row of ``cluster.jobs``.
@@ -189,6 +193,11 @@ class JobRecord:
     cancelled_at: float | None = None  # when we last asked the batch system to end it
     retired: frozenset[str] = frozenset()  # workers that were asked to hand everything over
     drained_at: float | None = None  # when its workers had handed everything over
+
+    @property
+    def key(self) -> JobKey:
+        """What tells it from the cluster's other jobs."""
+        return self.pool, self.job_id
 
     @property
     def live(self) -> bool:

@@ -161,7 +161,7 @@ class Keeper:
         if actions.submit:
             self._errands.run(f"{SUBMIT} {self.name}", self._submit(actions.submit))
         for job_id, workers in actions.retire.items():
-            self._errands.run(f"drain {job_id}", self._drain(job_id, workers))
+            self._errands.run(f"drain {self.name} {job_id}", self._drain(job_id, workers))
         return actions
 
     async def _submit(self, count: int) -> None:

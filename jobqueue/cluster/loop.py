@@ -253,7 +253,7 @@ class ClusterLoop:
         }
         self._look_at_load = now + min(adapting.values(), default=float("inf"))
         members = [
-            Adapting(name, keeper.size, keeper.to_ask(), adapts=name in adapting)
+            Adapting(name, keeper.size, frozenset(keeper.to_ask()), adapts=name in adapting)
             for name, keeper in self.pools.items()
         ]
         for name, load in shares(look.load, members).items() if adapting else ():
@@ -264,7 +264,8 @@ class ClusterLoop:
         wait_until = float("inf")
         cancel: dict[Source, list[str]] = {}
         for keeper in self.pools.values():
-            actions = keeper.decide(look.business if keeper.shrinks else {}, now)
+            busy = look.business(keeper.name, self.pools) if keeper.shrinks else {}
+            actions = keeper.decide(busy, now)
             if actions.cancel:
                 cancel.setdefault(keeper.launcher.source, []).extend(actions.cancel)
             if actions.wait_until is not None:
@@ -383,11 +384,10 @@ class _Look:
     def load(self) -> SchedulerLoad:
         return self._scheduler.load()
 
-    @cached_property
-    def business(self) -> Mapping[str, Load]:
-        """How busy each job is."""
+    def business(self, name: str, pools: Collection[str]) -> Mapping[str, Load]:
+        """Return how busy each job of a pool is, and each that says to be of none of these."""
         return {
             job_id: Load(job.tasks, job.stored_bytes, job.busy)
-            for job_id, job in self.load.jobs.items()
-            if job_id is not None
+            for (pool, job_id), job in self.load.jobs.items()
+            if job_id is not None and (pool == name or pool not in pools)
         }

@@ -12,11 +12,11 @@ Rules:
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from jobqueue.cluster.adapt import runs
 from jobqueue.cluster.amounts import JobSize
-from jobqueue.scheduler.load import Backlog, Load
+from jobqueue.scheduler.load import Backlog, JobKey, Load
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Adapting:
 
     name: str
     size: JobSize
-    jobs: Sequence[str] = ()
+    jobs: Collection[str] = ()
     adapts: bool = True
 
     def can_run(self, entry: Backlog) -> bool:
@@ -69,16 +69,23 @@ def shares(load: Load, pools: Sequence[Adapting]) -> dict[str, Load]:
         first = next((pool for pool in pools if pool.adapts and pool.can_run(entry)), None)
         if first is not None:
             backlog[first.name].append(entry)
-    owners = {job_id: pool for pool in pools for job_id in pool.jobs}
+    owners = [_owner(key, pools) for key in load.jobs]
     parts = {}
     for name, entries in backlog.items():
         jobs = {
-            job_id: job
-            for job_id, job in load.jobs.items()
-            if _concerns(None if job_id is None else owners.get(job_id), name, entries)
+            (key if owner is None else (owner.name, key[1])): job
+            for (key, job), owner in zip(load.jobs.items(), owners, strict=True)
+            if _concerns(owner, name, entries)
         }
         parts[name] = Load(entries, jobs)
     return parts
+
+
+def _owner(key: JobKey, pools: Sequence[Adapting]) -> Adapting | None:
+    """Return the pool of a job; its id tells it if its workers do not name one of these."""
+    name, job_id = key
+    named = [pool for pool in pools if pool.name == name] or pools
+    return next((pool for pool in named if job_id in pool.jobs), None)
 
 
 def _concerns(owner: Adapting | None, name: str, entries: Sequence[Backlog]) -> bool:

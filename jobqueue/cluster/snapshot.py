@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jobqueue.cluster.jobs import JobRecord, JobState
+from jobqueue.cluster.jobs import JobKey, JobRecord, JobState
 from jobqueue.cluster.ledger import Entry, Owner, write_private
 from jobqueue.cluster.threads import off_loop
 from jobqueue.comm.scheduler_file import state_directory
@@ -86,6 +86,11 @@ class JobRow:
     expires: float | None = None
     ended: float | None = None
     restarts: int = 0
+
+    @property
+    def key(self) -> JobKey:
+        """What tells it from the cluster's other jobs."""
+        return self.pool, self.job_id
 
     @property
     def over(self) -> bool:
@@ -230,8 +235,8 @@ class SnapshotWriter:
         self._lock = threading.Lock()
         self._seen: Picture | None = None  # how it was when something was written last
         self._rows: tuple[JobRow, ...] = ()  # what was written
-        self._paths: dict[str, tuple[str, ...]] = {}  # of the log files, by job
-        self._ended: dict[str, float] = {}  # when that was noticed
+        self._paths: dict[JobKey, tuple[str, ...]] = {}  # of the log files
+        self._ended: dict[JobKey, float] = {}  # when that was noticed
         self._since_epoch = time.time() - time.monotonic()  # of the clock that records go by
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -294,11 +299,11 @@ class SnapshotWriter:
 
     def _newest(self, jobs: Sequence[JobRecord]) -> tuple[JobRow, ...]:
         now = round(time.time(), 1)
-        over = [job.job_id for job in jobs if job.state is JobState.ENDED]
-        self._ended = {job_id: self._ended.get(job_id, now) for job_id in over}
+        over = [job.key for job in jobs if job.state is JobState.ENDED]
+        self._ended = {key: self._ended.get(key, now) for key in over}
         left_out = set(over[:-ENDED])
-        self._paths = {job.job_id: self._paths_of(job) for job in jobs}
-        return tuple(self._row(job) for job in jobs if job.job_id not in left_out)
+        self._paths = {job.key: self._paths_of(job) for job in jobs}
+        return tuple(self._row(job) for job in jobs if job.key not in left_out)
 
     def _row(self, job: JobRecord) -> JobRow:
         return JobRow(
@@ -311,16 +316,16 @@ class SnapshotWriter:
             workers=tuple(sorted(job.workers)),
             cause=job.cause,
             exit_code=job.exit_code,
-            logs=self._paths[job.job_id],
+            logs=self._paths[job.key],
             submitted=self._date(job.submitted_at),
             started=self._date(job.started_at),
             expires=self._date(job.expires_at),
-            ended=self._ended.get(job.job_id),
+            ended=self._ended.get(job.key),
             restarts=job.restarts,
         )
 
     def _paths_of(self, job: JobRecord) -> tuple[str, ...]:
-        known = self._paths.get(job.job_id)
+        known = self._paths.get(job.key)
         return known or tuple(str(path) for path in self._logs(job))
 
     def _date(self, clock: float | None) -> float | None:

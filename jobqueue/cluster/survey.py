@@ -114,12 +114,9 @@ def _listed(row: JobRow, ledger: Ledger) -> bool:
 
 
 def _seen(ledger: Ledger, told: Snapshot) -> Seen:
-    known = {row.job_id for row in told.jobs}
-    unheard_of = [
-        JobRow(job_id, ledger.entry.pools.get(job_id, ""))
-        for job_id in ledger.entry.jobs
-        if job_id not in known
-    ]
+    known = {row.key for row in told.jobs}
+    listed = [JobRow(i, ledger.entry.pools.get(i, "")) for i in ledger.entry.jobs]
+    unheard_of = [row for row in listed if row.key not in known]
     told = dataclasses.replace(told, jobs=(*told.jobs, *unheard_of))
     fate = _FATES[ledger.entry.owner.alive()]
     if fate is Fate.RUNNING and told.closed:
@@ -139,10 +136,11 @@ async def ask(seen: Seen) -> Seen:
         reports = {report.job_id: report for report in await ask_about(seen.ledger)}
     except JobQueueError as error:
         return dataclasses.replace(seen, error=error)
-    rows = {row.job_id: row for row in seen.snapshot.jobs}
+    rows = {row.key: row for row in seen.snapshot.jobs}
     for job_id, report in reports.items():
-        row = rows.get(job_id) or JobRow(job_id, seen.ledger.entry.pools.get(job_id, ""))
-        rows[job_id] = row if row.over else _updated(row, report)
+        unheard_of = JobRow(job_id, seen.ledger.entry.pools.get(job_id, ""))
+        row = rows.get(unheard_of.key, unheard_of)
+        rows[row.key] = row if row.over else _updated(row, report)
     told = dataclasses.replace(seen.snapshot, jobs=tuple(rows.values()))
     return dataclasses.replace(seen, snapshot=told)
 

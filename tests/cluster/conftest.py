@@ -19,7 +19,7 @@ from jobqueue.cluster.jobs import JobReport, JobState, Phase
 from jobqueue.cluster.loop import ClusterLoop
 from jobqueue.cluster.pool import Submission
 from jobqueue.errors import BatchSystemError, WorkersUnavailable
-from jobqueue.scheduler.load import Backlog, JobLoad, Load
+from jobqueue.scheduler.load import Backlog, JobKey, JobLoad, Load
 
 
 @dataclasses.dataclass
@@ -51,9 +51,9 @@ class FakeScheduler:
 
     def load(self) -> Load:
         self.looks += 1
-        jobs: dict[str | None, JobLoad] = {}
+        jobs: dict[JobKey, JobLoad] = {}
         for worker in self.present.values():
-            job = jobs.setdefault(worker.job_id, JobLoad())
+            job = jobs.setdefault((worker.pool, worker.job_id), JobLoad())
             job.threads += worker.nthreads
             job.tasks += worker.processing
             job.seconds += worker.processing

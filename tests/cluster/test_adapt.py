@@ -53,20 +53,20 @@ def test_never_more_threads_than_tasks() -> None:
 
 def test_what_runs_counts_like_what_waits() -> None:
     """Four tasks that run and four that wait, all of them long, are two jobs."""
-    load = Load([Backlog(b"f", 4, 100.0)], {"a": busy()})
-    assert needed(load, ["a"], SIZE, 5.0) == 2
+    load = Load([Backlog(b"f", 4, 100.0)], {("p", "a"): busy()})
+    assert needed(load, [("p", "a")], SIZE, 5.0) == 2
 
 
 def test_workers_of_others_do_their_part() -> None:
     """What was started by hand, or is of another pool, need not be there twice."""
-    load = Load([Backlog(b"f", 4, 100.0)], {None: busy()})
+    load = Load([Backlog(b"f", 4, 100.0)], {("", None): busy()})
     assert needed(load, [], SIZE, 5.0) == 1
-    assert needed(Load([], {None: busy()}), [], SIZE, 5.0) == 0
+    assert needed(Load([], {("", None): busy()}), [], SIZE, 5.0) == 0
 
 
 def test_what_a_job_that_ends_still_does_is_no_reason_for_another() -> None:
     """Its workers take nothing more; it finishes what it has."""
-    load = Load([], {"leaving": JobLoad(threads=0, tasks=4, seconds=400.0, busy=True)})
+    load = Load([], {("p", "leaving"): JobLoad(threads=0, tasks=4, seconds=400.0, busy=True)})
     assert needed(load, [], SIZE, 5.0) == 0
 
 
@@ -88,7 +88,7 @@ def test_resources_may_need_more_jobs_than_threads_do() -> None:
     assert needed(Load([most]), (), gpus, 5.0) == 4
     running = busy(tasks=4)
     running.taken = {"GPU": 4.0}
-    assert needed(Load([one_each], {"a": running}), ["a"], gpus, 5.0) == 3
+    assert needed(Load([one_each], {("p", "a"): running}), [("p", "a")], gpus, 5.0) == 3
 
 
 # --- how it changes ---
@@ -108,7 +108,7 @@ def test_more_at_once_and_fewer_after_the_timeout() -> None:
 def test_jobs_with_work_stay_however_little_is_to_be_done() -> None:
     """Ten tasks of a second are worth one job; the three that have them are not disturbed."""
     adaptation = Adaptation(policy(), SIZE)
-    three = {job_id: busy(tasks=3, seconds=0.3) for job_id in "abc"}
+    three = {("p", job_id): busy(tasks=3, seconds=0.3) for job_id in "abc"}
     for now in (0.0, 2 * IDLE, 4 * IDLE):
         assert adaptation.wanted(Load([], three), jobs("abc"), now) == 3
 
@@ -117,19 +117,21 @@ def test_idle_jobs_go_when_their_time_is_over() -> None:
     """Each by itself: one that did something lately stays."""
     adaptation = Adaptation(policy(), SIZE)
     idle = JobLoad(threads=4, turns=5)
-    adaptation.wanted(Load([], {"a": idle, "b": idle}), jobs("ab"), 0.0)
+    before = {("p", "a"): idle, ("p", "b"): idle}
+    adaptation.wanted(Load([], before), jobs("ab"), 0.0)
     worked = JobLoad(threads=4, turns=6)  # a short task, between two looks
-    adaptation.wanted(Load([], {"a": idle, "b": worked}), jobs("ab"), IDLE / 2)
-    assert adaptation.wanted(Load([], {"a": idle, "b": worked}), jobs("ab"), IDLE) == 1
-    assert adaptation.wanted(Load([], {"a": idle, "b": worked}), jobs("ab"), 1.5 * IDLE) == 0
+    after = Load([], {("p", "a"): idle, ("p", "b"): worked})
+    adaptation.wanted(after, jobs("ab"), IDLE / 2)
+    assert adaptation.wanted(after, jobs("ab"), IDLE) == 1
+    assert adaptation.wanted(after, jobs("ab"), 1.5 * IDLE) == 0
 
 
 def test_results_keep_as_many_jobs_as_they_need_room() -> None:
     """They would have to go to the machine of the user, or to disks."""
     for stored, room in ((1, 1), (int(FILLED * 1000), 1), (int(FILLED * 1000) + 1, 2), (10**6, 3)):
         adaptation = Adaptation(policy(), SIZE)
-        full = {job_id: JobLoad(threads=4) for job_id in "abc"}
-        full["a"].stored_bytes = stored
+        full = {("p", job_id): JobLoad(threads=4) for job_id in "abc"}
+        full["p", "a"].stored_bytes = stored
         adaptation.wanted(Load([], full), jobs("abc"), 0.0)
         assert adaptation.wanted(Load([], full), jobs("abc"), 2 * IDLE) == room
 
@@ -137,7 +139,9 @@ def test_results_keep_as_many_jobs_as_they_need_room() -> None:
 def test_jobs_short_of_memory_are_not_counted_on() -> None:
     """If their workers take no tasks for long, others are to take them."""
     adaptation = Adaptation(policy(), SIZE)
-    load = Load([Backlog(b"f", 1, 1.0)], {"a": JobLoad(threads=0, tasks=1, seconds=1.0, busy=True)})
+    load = Load(
+        [Backlog(b"f", 1, 1.0)], {("p", "a"): JobLoad(threads=0, tasks=1, seconds=1.0, busy=True)}
+    )
     assert adaptation.wanted(load, jobs("a"), 0.0) == 1
     assert adaptation.wanted(load, jobs("a"), STUCK) == 2
 
@@ -145,12 +149,12 @@ def test_jobs_short_of_memory_are_not_counted_on() -> None:
 def test_tasks_that_run_longer_than_they_should_are_believed_to_be_long() -> None:
     """What is known is a guess, or from a small trial before; the first that ends corrects it."""
     adaptation = Adaptation(policy(), SIZE)
-    load = Load([Backlog(b"f", 36, 0.5, begun=True)], {"a": busy(4, 2.0)})
+    load = Load([Backlog(b"f", 36, 0.5, begun=True)], {("p", "a"): busy(4, 2.0)})
     assert adaptation.wanted(load, jobs("a"), 0.0) == 1
     assert adaptation.wanted(load, jobs("a"), 3600.0) == 10
-    ended = Load([Backlog(b"f", 36, 0.6, begun=True)], {"a": busy(4, 2.0)})
+    ended = Load([Backlog(b"f", 36, 0.6, begun=True)], {("p", "a"): busy(4, 2.0)})
     assert adaptation.wanted(ended, jobs("a"), 3601.0) == 10, "kept for a while"
-    waiting = Load([Backlog(b"f", 36, 0.6)], {"a": busy(4, 2.0)})
+    waiting = Load([Backlog(b"f", 36, 0.6)], {("p", "a"): busy(4, 2.0)})
     assert adaptation.wanted(waiting, jobs("a"), 3601.0 + IDLE) == 2
 
 
@@ -170,7 +174,7 @@ LOADS = st.builds(
         max_size=3,
     ),
     st.dictionaries(
-        st.sampled_from(["a", "b", "c", None]),
+        st.sampled_from([("p", "a"), ("p", "b"), ("p", "c"), ("", None)]),
         st.builds(
             JobLoad,
             threads=st.sampled_from([0, 4]),
@@ -244,7 +248,8 @@ class Simulation:
         waiting = self.tasks - sum(hands.values())
         backlog = [Backlog(b"f", waiting, 10.0)] if waiting else []
         loads = {
-            i: JobLoad(threads=4, tasks=n, seconds=10.0 * n, busy=n > 0) for i, n in hands.items()
+            (self.pool.name, i): JobLoad(threads=4, tasks=n, seconds=10.0 * n, busy=n > 0)
+            for i, n in hands.items()
         }
         jobs = list(self.pool.jobs.values())
         self.pool.wanted = self.adaptation.wanted(Load(backlog, dict(loads)), jobs, self.now)

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from jobqueue.cluster.adapt import Policy
+from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.jobs import JobState
 from jobqueue.errors import CommandNotFound
 from jobqueue.scheduler.load import Backlog
@@ -117,5 +118,33 @@ def test_who_waits_for_the_other_pool_has_no_outage(two_pools: Any, eventually: 
             s.loop.pools["other"].launcher.rejection = None
             s.loop.resume(["other"])
             assert judges[-1] is None, "told before the call returns"
+
+    asyncio.run(main())
+
+
+def test_jobs_of_the_same_id_are_drained_each_by_itself(
+    running: Any, launcher: Any, eventually: Any, worker: Any
+) -> None:
+    """The idle one of each pool goes, whatever the others are doing; neither waits for another."""
+
+    async def main() -> None:
+        async with running() as s:
+            s.loop.add("far", type(launcher)(), JobSize(workers=1, threads=1, cores=1, memory=0))
+            for pool, idle in (("default", "0"), ("far", "1")):
+                s.loop.scale(pool, 2)
+                jobs = s.loop.pools[pool].state.jobs
+                await eventually(lambda jobs=jobs: len(jobs) == 2)
+                for i in ("0", "1"):
+                    who = worker(f"{pool}-{i}", i, processing=int(i != idle), pool=pool)
+                    s.scheduler.present[who.name] = who
+                    assert s.loop.worker_joined(who)
+            s.scheduler.may_retire.clear()
+            s.loop.scale("default", 1)
+            await eventually(lambda: s.scheduler.retired == ["default-0"])
+            s.loop.scale("far", 1)
+            await eventually(lambda: s.scheduler.retired == ["default-0", "far-1"])
+            s.loop.scale("far", 0)
+            await eventually(lambda: s.scheduler.retired[2:] == ["far-0"])
+            s.scheduler.may_retire.set()
 
     asyncio.run(main())

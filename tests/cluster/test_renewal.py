@@ -78,7 +78,10 @@ def test_a_pool_that_adapts_renews_each_job_once() -> None:
                 pool.worker_left(each.job_id, f"{each.job_id}-0")
                 pool.report(JobReport(each.job_id, Phase.ENDED, cause="walltime"), now)
         working = [each.job_id for each in pool.unended() if each.state is JobState.CONNECTED]
-        hands = {i: JobLoad(threads=4, tasks=4, seconds=40.0, busy=True) for i in working[:2]}
+        hands = {
+            (pool.name, i): JobLoad(threads=4, tasks=4, seconds=40.0, busy=True)
+            for i in working[:2]
+        }
         backlog = [Backlog(b"f", 8 - 4 * len(hands), 10.0)] if len(hands) < 2 else []
         pool.wanted = adaptation.wanted(Load(backlog, dict(hands)), list(pool.jobs.values()), now)
         actions = decide(pool, {}, now)

@@ -31,7 +31,9 @@ def counted(load: Load, members: list[Adapting]) -> dict[str, int]:
     """Jobs that each pool needs."""
     parts = shares(load, members)
     return {
-        member.name: needed(parts[member.name], member.jobs, member.size, 5.0)
+        member.name: needed(
+            parts[member.name], [(member.name, job) for job in member.jobs], member.size, 5.0
+        )
         for member in members
         if member.adapts
     }
@@ -59,7 +61,11 @@ def test_a_pool_that_is_named_is_the_only_one() -> None:
 
 def test_jobs_that_cannot_do_a_pools_work_do_no_part_of_it() -> None:
     """Idle threads elsewhere are no reason to have fewer GPUs, or fewer of a named pool."""
-    idle = {"cpu-1": JobLoad(threads=4), "cpu-2": JobLoad(threads=4), None: JobLoad(threads=40)}
+    idle = {
+        ("cpu", "cpu-1"): JobLoad(threads=4),
+        ("cpu", "cpu-2"): JobLoad(threads=4),
+        ("", None): JobLoad(threads=40),
+    }
     named = Backlog(b"f", 8, 100.0, pools=frozenset({"gpu"}))
     for entry in (named, Backlog(b"g", 4, 100.0, resources={"GPU": 1})):
         assert counted(Load([entry], idle), pools(jobs="cpu-1 cpu-2"))["gpu"] == 2
@@ -67,13 +73,22 @@ def test_jobs_that_cannot_do_a_pools_work_do_no_part_of_it() -> None:
 
 def test_jobs_that_can_do_it_do_their_part() -> None:
     """Workers with GPUs run plain tasks, too, as long as they are there and have room."""
-    idle = {"gpu-1": JobLoad(threads=4)}
+    idle = {("gpu", "gpu-1"): JobLoad(threads=4)}
     assert counted(Load([PLAIN], idle), pools(jobs="gpu-1"))["cpu"] == 1
+
+
+def test_jobs_of_two_batch_systems_may_have_the_same_id() -> None:
+    """What one does is not the other's; of workers that name no pool, the id tells it."""
+    here = JobLoad(threads=4, tasks=8, seconds=800.0, busy=True)
+    both = {("cpu", "7"): here, ("gpu", "7"): JobLoad(threads=4)}
+    near, far = Adapting("cpu", CPU, ["7"]), Adapting("gpu", GPU, ["7"])
+    assert counted(Load([], both), [near, far]) == {"cpu": 2 - 1, "gpu": 0}
+    assert counted(Load([], {("", "7"): here}), [near, far]) == {"cpu": 2, "gpu": 0}
 
 
 def test_what_others_have_in_line_is_theirs_to_do() -> None:
     """Tasks that have taken a share of a GPU wait for a thread of its job, and for no other."""
-    jobs = {"gpu-1": JobLoad(threads=4, tasks=40, seconds=4000.0, busy=True)}
+    jobs = {("gpu", "gpu-1"): JobLoad(threads=4, tasks=40, seconds=4000.0, busy=True)}
     assert counted(Load([], jobs), pools(jobs="gpu-1")) == {"cpu": 0, "gpu": 10}
     assert counted(Load([PLAIN], jobs), pools(jobs="gpu-1"))["cpu"] == 2
 
@@ -120,12 +135,12 @@ def test_two_pools_that_adapt_come_and_go_without_flapping() -> None:
     jobs: dict[str, list[JobRecord]] = {"cpu": [], "gpu": []}
     for now in range(200):
         running = {
-            f"{name}-{i}": JobLoad(threads=4, tasks=4, seconds=400.0, busy=True)
+            (name, f"{name}-{i}"): JobLoad(threads=4, tasks=4, seconds=400.0, busy=True)
             for name in sizes
             for i in range(2 if now >= (50 if name == "cpu" else 120) else 0)
         }
         for name in sizes:
-            ids = [job_id for job_id in running if job_id.startswith(name)]
+            ids = [job_id for pool, job_id in running if pool == name]
             jobs[name] = [
                 JobRecord(i, name, 0.0, JobState.CONNECTED, workers=frozenset({i})) for i in ids
             ]

@@ -39,7 +39,8 @@ def jobs() -> list[JobRecord]:
 @pytest.fixture
 def writer(ledger: Ledger, jobs: list[JobRecord]) -> SnapshotWriter:
     def logs(job: JobRecord) -> list[Path]:
-        return [ledger.folder.parent.parent / f"{job.job_id}.out"]
+        folder = ledger.folder.parent.parent / ("far" if job.pool == "far" else "")
+        return [folder / f"{job.job_id}.out"]
 
     return SnapshotWriter(ledger.folder, ledger.entry, lambda: jobs, lambda: "2 workers", logs)
 
@@ -68,6 +69,18 @@ def test_a_reader_finds_each_job_as_the_cluster_knows_it(
     assert (waiting.started, waiting.expires, waiting.ended) == (None, None, None)
     assert connected.expires == pytest.approx(connected.started + 60.0)
     assert ended.ended == pytest.approx(found.written, abs=60)
+
+
+def test_jobs_of_two_batch_systems_may_have_the_same_id(
+    ledger: Ledger, writer: SnapshotWriter, jobs: list[JobRecord]
+) -> None:
+    """Each has its own log, and its own end."""
+    jobs[:] = [JobRecord("7", "near", 0.0, JobState.ENDED), JobRecord("7", "far", 0.0)]
+    writer.finish_now()
+    found = read_snapshot(ledger.folder / FILE)
+    assert found is not None
+    assert [Path(log).parent.name == "far" for row in found.jobs for log in row.logs] == [0, 1]
+    assert [row.ended is None for row in found.jobs] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -72,12 +72,12 @@ def test_pools_in_two_batch_systems_are_asked_for_where_they_are(made: Make) -> 
     """One snapshot tells of both; each job stands at the ledger by which it can be cancelled."""
     ended = JobRow("4", "far", JobState.ENDED)
     here, there = JobRow("5", "default", JobState.RUNNING), JobRow("5", "far", JobState.PENDING)
-    made(GONE, here, there, ended, listed=("5",))
+    made(GONE, here, there, ended, listed=("5", "4"))
     far = Ledger.create(cluster="grid", system="slurm", directives=["-M far"])
     far.entry.owner = GONE
     far.submitted("tag", ["5"], pool="far")
     first, second = look()
-    assert first.snapshot.jobs == (here, ended)
+    assert first.snapshot.jobs == (here, ended, JobRow("4", "default"))
     assert second.snapshot.jobs == (there,)
     assert second.ledger is not None
     assert second.ledger.folder == far.folder

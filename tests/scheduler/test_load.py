@@ -38,11 +38,11 @@ def test_what_has_a_worker_is_in_its_job(core):
     assert load.backlog == [Backlog(b"f", 5, 0.5, begun=True)], (
         "two ready, three in line at workers"
     )
-    job = load.jobs["7"]
+    job = load.jobs["", "7"]
     assert (job.threads, job.tasks, job.seconds, job.busy) == (2, 2, 1.0, True)
-    assert load.jobs["8"].tasks == 1
+    assert load.jobs["", "8"].tasks == 1
     core.done(other, next(iter(other.assigned)).key, nbytes=500)
-    assert load_of(core.state).jobs["8"].stored_bytes == 500
+    assert load_of(core.state).jobs["", "8"].stored_bytes == 500
     for peer in (client, other, *workers):
         core.said(peer)
 
@@ -84,7 +84,7 @@ def test_demands_are_told(core):
     worker = core.worker("w", nthreads=2, resources={"GPU": 4})
     load = load_of(core.state)
     assert [entry.bound for entry in load.backlog] == [True]
-    assert load.jobs[None].taken == {"GPU": 4.0}
+    assert load.jobs["", None].taken == {"GPU": 4.0}
     core.said(worker)
 
 
@@ -98,7 +98,7 @@ def test_workers_that_get_no_tasks_bring_no_threads(core, trouble):
         core.happens(core.state.paused, worker, "short of memory")
     else:
         core.happens(core.state.look_at_silence, 100.0)
-    assert load_of(core.state).jobs["7"].threads == 0
+    assert load_of(core.state).jobs["", "7"].threads == 0
     core.said(worker)
 
 
@@ -107,7 +107,7 @@ def test_a_job_with_an_actor_is_busy(core):
     client, worker = core.client(), core.worker("w", job_id="7")
     core.submit(client, "actor", actor=True)
     core.done(worker, "actor")
-    job = load_of(core.state).jobs["7"]
+    job = load_of(core.state).jobs["", "7"]
     assert (job.tasks, job.busy) == (0, True)
     core.said(worker)
     core.said(client)
@@ -116,13 +116,13 @@ def test_a_job_with_an_actor_is_busy(core):
 def test_work_between_two_looks_is_noticed(core):
     """Short tasks that come and end between them show in the turns."""
     client, worker = core.client(), core.worker("w", job_id="7")
-    before = load_of(core.state).jobs["7"]
+    before = load_of(core.state).jobs["", "7"]
     core.submit(client, "a")
     core.done(worker, "a", b"1")
-    after = load_of(core.state).jobs["7"]
+    after = load_of(core.state).jobs["", "7"]
     assert (before.busy, after.busy) == (False, False)
     assert after.turns > before.turns
-    assert load_of(core.state).jobs["7"].turns == after.turns
+    assert load_of(core.state).jobs["", "7"].turns == after.turns
     core.said(worker)
     core.said(client)
 
@@ -142,7 +142,7 @@ def test_what_waits_at_a_worker_for_resources_stays_there(core):
     core.submit(client, "a", "b", resources={"GPU": 1})
     load = load_of(core.state)
     assert load.backlog == []
-    assert (load.jobs["7"].tasks, load.jobs["7"].taken) == (2, {"GPU": 2.0})
+    assert (load.jobs["", "7"].tasks, load.jobs["", "7"].taken) == (2, {"GPU": 2.0})
     core.said(worker)
 
 
@@ -160,7 +160,8 @@ def test_a_job_belongs_to_a_pool(core):
     """So that each pool counts its own."""
     core.worker("w1", job_id="7", pool="gpu")
     core.worker("w2", job_id="8")
-    assert {job: load.pool for job, load in load_of(core.state).jobs.items()} == {
-        "7": "gpu",
-        "8": "",
-    }
+    core.worker("w3", job_id="7", pool="far")  # in another batch system
+    core.submit(core.client(), "busy", workers=["w3"])
+    assert core.placed(core.state.workers["w3"]) == ["busy"]
+    told = {job: load.tasks for job, load in load_of(core.state).jobs.items()}
+    assert told == {("gpu", "7"): 0, ("", "8"): 0, ("far", "7"): 1}

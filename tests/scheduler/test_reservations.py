@@ -230,4 +230,15 @@ def test_who_waits_for_a_job_is_told_which(core):
 @pytest.mark.parametrize(("job_id", "known"), [("17", "17"), (None, "w")])
 def test_a_worker_without_a_job_is_by_itself(core, job_id, known):
     """Two such workers are not of the same job."""
-    assert job_of(core.worker("w", job_id=job_id)) == known
+    assert job_of(core.worker("w", job_id=job_id)) == ("", known)
+
+
+def test_jobs_of_two_batch_systems_may_have_the_same_id(core):
+    """One is kept for a task, and the other goes on with what there is."""
+    lead = core.worker("near", resources={"nodes": 2}, job_id="7", pool="near")
+    far = core.worker("far", job_id="7", pool="far")
+    client = core.client()
+    core.submit(client, "long", workers=["far"])
+    core.submit(client, "whole", resources=WHOLE)
+    assert (core.placed(lead), core.placed(far)) == (["whole"], ["long"])
+    assert not far.reserved
