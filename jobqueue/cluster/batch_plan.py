@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from jobqueue.cluster.batch_pool import BatchPool, Home, make_folder
 from jobqueue.cluster.batch_system import BatchSystem, question
 from jobqueue.cluster.ledger import Ledger
 from jobqueue.cluster.limits import Limits
-from jobqueue.cluster.plan import DEFAULT
+from jobqueue.cluster.plan import DEFAULT, check_free
 from jobqueue.comm.addresses import interface_address, parse_address
 from jobqueue.comm.credentials import Credentials
 from jobqueue.config.warn import warn
@@ -77,25 +78,30 @@ class BatchPlan:
         self._listen = self._listening()
         self._homes: dict[object, Home] = {}  # by how the batch system is asked
         self._opened = False
+        self._lock = threading.Lock()  # pools are made in users' threads
         first.job_script([self._listen])  # a mistake in a template is told before anything is begun
         for name, own in (values.get("pools") or {}).items():
-            self._add(name, own)
+            self.take(self._pool(name, own))
 
     # --- pools ---------------------------------------------------------------------------
 
-    def add_pool(self, name: str, keywords: Mapping[str, Any]) -> BatchPool:
+    def make_pool(self, name: str, keywords: Mapping[str, Any]) -> BatchPool:
         """Make another pool; its jobs are like those of the cluster but for some keywords."""
-        if name in self.pools:
-            raise ConfigError(f"there is a pool {name!r} already: choose another name")
-        return self._add(name, self._make(name, keywords))
+        check_free(name, self.pools)
+        return self._pool(name, self._make(name, keywords))
 
-    def _add(self, name: str, values: Mapping[str, Any]) -> BatchPool:
+    def take(self, pool: BatchPool) -> None:
+        """Count a pool among those there are."""
+        check_free(pool.name, self.pools)
+        self.pools[pool.name] = pool
+
+    def _pool(self, name: str, values: Mapping[str, Any]) -> BatchPool:
         limits = Limits(values.get("max_jobs"), values.get("max_pending"))
         pool = BatchPool(name, values, self._adapter, limits=limits)
         pool.job_script([self._listen])
-        if self._opened:
-            pool.settle(self._home_of(pool))
-        self.pools[name] = pool
+        with self._lock:
+            if self._opened:
+                pool.settle(self._home_of(pool))
         return pool
 
     # --- the scheduler's end -------------------------------------------------------------
@@ -195,7 +201,9 @@ class BatchPlan:
 
     def close(self, *, orderly: bool) -> None:
         """Remove the folders; of a disorderly end, keep ledgers, scripts and logs."""
-        ledgers = [home.ledger for home in self._homes.values()]
+        with self._lock:
+            self._opened = False
+            ledgers = [home.ledger for home in self._homes.values()]
         for ledger in ledgers:
             if orderly:
                 ledger.remove()

@@ -162,7 +162,8 @@ class Cluster(Handle):
         ... )
         >>> gpus.adapt(maximum_jobs=4)  # doctest: +SKIP
         """
-        self._call(lambda: self._core.add_pool(name, keywords))
+        pool = self._core.make_pool(name, keywords)
+        self._call(lambda: self._core.add_pool(pool))
         return Pool(self, name)
 
     def describe(self, *, pool: str | None = None) -> str:
@@ -204,7 +205,8 @@ class Cluster(Handle):
         job
             A row of `jobs`, or its ``job_id``; ConfigError for one that this cluster has not.
         """
-        return self._run(self._core.logs(getattr(job, "job_id", str(job))))
+        job_id, pool = getattr(job, "job_id", str(job)), getattr(job, "pool", None)
+        return self._run(self._core.logs(job_id, pool))
 
     # --- scaling -------------------------------------------------------------------------
 

@@ -127,19 +127,27 @@ class Core:
         self._pools.start()
         self.status = "running"
 
-    def add_pool(self, name: str, keywords: Mapping[str, Any]) -> None:
-        """Make another pool.
+    def make_pool(self, name: str, keywords: Mapping[str, Any]) -> PoolPlan:
+        """Make another pool; blocks, and so is for the thread of whoever wants it.
 
         Raises
         ------
         ConfigError
             The cluster has ended; the name is taken; or a keyword cannot be used.
         """
+        self._check_growing()
+        return self.plan.make_pool(name, keywords)
+
+    def add_pool(self, pool: PoolPlan) -> None:
+        """Look after a pool that was made; ConfigError as for `make_pool`."""
+        self._check_growing()
+        self.plan.take(pool)
+        if self._pools is not None:
+            self._look_after(pool)
+
+    def _check_growing(self) -> None:
         if self.status not in ("created", "running"):
             raise ConfigError(f"cluster {self.plan.name!r} is {self.status}: no pool can be added")
-        plan = self.plan.add_pool(name, keywords)
-        if self._pools is not None:
-            self._look_after(plan)
 
     def _look_after(self, plan: PoolPlan) -> None:
         self.pools.add(
@@ -262,18 +270,27 @@ class Core:
     def _describe(self, workers: int | None = None) -> str:
         return describe_pools(list(self._keepers()), workers)
 
-    def log_files(self, job_id: str) -> tuple[Path, ...]:
+    def log_files(self, job_id: str, pool: str | None = None) -> tuple[Path, ...]:
         """Return the files a job's output goes to; ConfigError for one that is not known."""
-        for keeper in self.pools.pools.values():
-            if job_id in keeper.state.jobs:
-                return keeper.launcher.log_files(job_id)
+        keepers = [
+            keeper
+            for keeper in self.pools.pools.values()
+            if pool in (None, keeper.name) and job_id in keeper.state.jobs
+        ]
+        if len(keepers) == 1:
+            return keepers[0].launcher.log_files(job_id)
+        if keepers:
+            raise ConfigError(
+                f"job {job_id!r} is one of pool {' and one of '.join(k.name for k in keepers)}: "
+                "give the row of `jobs` that is meant"
+            )
         last = ", ".join(job.job_id for job in self.jobs()[-SHOWN:])
         there = f"its last ones are {last}" if last else "it has none"
         raise ConfigError(f"cluster {self.plan.name!r} has no job {job_id!r}; {there}")
 
-    async def logs(self, job_id: str) -> str:
+    async def logs(self, job_id: str, pool: str | None = None) -> str:
         """Return a job's output so far."""
-        return await off_loop(read_logs, self.log_files(job_id))
+        return await off_loop(read_logs, self.log_files(job_id, pool))
 
     # --- the end -------------------------------------------------------------------------
 

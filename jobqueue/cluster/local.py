@@ -95,7 +95,7 @@ class LocalCluster(Cluster):
         )
         plan = LocalPlan(name or "local", spec, functools.partial(_pool_spec, spec))
         for pool, keywords in (pools or {}).items():
-            plan.add_pool(pool, keywords)
+            plan.take(plan.make_pool(pool, keywords))
         super().__init__(plan, asynchronous=asynchronous, n_workers=workers)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.job_spec import JobSpec
 from jobqueue.cluster.limits import UNLIMITED
-from jobqueue.cluster.plan import DEFAULT
+from jobqueue.cluster.plan import DEFAULT, check_free
 from jobqueue.cluster.process_launcher import ProcessLauncher
 from jobqueue.comm.credentials import Credentials
 from jobqueue.config.values import pool_name
@@ -98,20 +98,23 @@ class LocalPlan:
         self._make = make
         self._folder: Path | None = None
 
-    def add_pool(self, name: str, keywords: Mapping[str, Any]) -> LocalPool:
-        """Make another pool."""
+    def make_pool(self, name: str, keywords: Mapping[str, Any]) -> LocalPool:
+        """Make another pool; `take` has it count."""
         try:
             pool_name(name)
         except ValueError as error:
             raise ConfigError(str(error)) from None
-        if name in self.pools:
-            raise ConfigError(f"there is a pool {name!r} already: choose another name")
+        check_free(name, self.pools)
         spec = dataclasses.replace(self._make(keywords), pool=name)
         pool = LocalPool(f"{self.name}-{name}", spec)
         if self._folder is not None:
             pool.settle(self._folder)
-        self.pools[name] = pool
         return pool
+
+    def take(self, pool: LocalPool) -> None:
+        """Count a pool among those there are."""
+        check_free(pool.name, self.pools)
+        self.pools[pool.name] = pool
 
     def open(self) -> None:
         """Make the folder of socket and logs, and of what workers put on disk.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from jobqueue.cluster.amounts import JobSize
@@ -10,6 +10,7 @@ from jobqueue.cluster.launcher import Launcher
 from jobqueue.cluster.ledger import Ledger
 from jobqueue.cluster.limits import Limits
 from jobqueue.comm.credentials import Credentials
+from jobqueue.errors import ConfigError
 
 DEFAULT = "default"
 """The name of a cluster's first pool."""
@@ -77,14 +78,19 @@ class Plan(Protocol):
     def ledger(self) -> Ledger | None:
         """The ledger of its jobs, once `open` was called; None where there is no batch system."""
 
-    def add_pool(self, name: str, keywords: Mapping[str, Any]) -> PoolPlan:
+    def make_pool(self, name: str, keywords: Mapping[str, Any]) -> PoolPlan:
         """Make another pool of jobs, which are like those of the first but for some keywords.
+
+        Blocks, and may be called in any thread; `take` has it count.
 
         Raises
         ------
         ConfigError
             The name is taken, or a keyword cannot be used.
         """
+
+    def take(self, pool: Any) -> None:
+        """Count what `make_pool` has made among the pools; ConfigError if the name is taken."""
 
     def open(self) -> None:
         """Make the folders and files that the cluster needs; blocks."""
@@ -97,3 +103,9 @@ class Plan(Protocol):
 
     def close(self, *, orderly: bool) -> None:
         """Remove what `open` made; after a disorderly end, keep what may be needed; blocks."""
+
+
+def check_free(name: str, pools: Collection[str]) -> None:
+    """Raise ConfigError if a pool has that name."""
+    if name in pools:
+        raise ConfigError(f"there is a pool {name!r} already: choose another name")

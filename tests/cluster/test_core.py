@@ -99,6 +99,23 @@ def test_before_the_start() -> None:
     asyncio.run(main())
 
 
+def test_jobs_of_two_batch_systems_may_have_the_same_id(places: Path) -> None:
+    """A row of `jobs` tells which one is meant; an id by itself is an error that says so."""
+    pools = {name: {"log_directory": str(places / name)} for name in ("near", "far")}
+
+    async def main() -> None:
+        async with EmbeddedCluster(**SLEEPING, asynchronous=True, pools=pools) as cluster:
+            for name in pools:
+                cluster._core.keeper(name).state.adopt(["7"], 0.0)
+                (places / name / "dask-worker-7.out").write_text(name)
+            for job in cluster.jobs:
+                assert await cluster.logs(job) == job.pool
+            with pytest.raises(ConfigError, match="one of pool near and one of far: give the row"):
+                await cluster.logs("7")
+
+    asyncio.run(main())
+
+
 def test_after_the_end(wait_until: Any) -> None:
     """A closed cluster cannot be scaled, and still knows its jobs: they were cancelled."""
     with EmbeddedCluster(**SLEEPING) as cluster:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,22 @@ def test_a_pool_comes_while_the_cluster_runs() -> None:
             client.submit(abs, -1, pool="fit")
     with pytest.raises(ConfigError, match="is closed: no pool can be added"):
         cluster.add_pool("late")
+
+
+def test_who_adds_a_pool_waits_for_files_and_nobody_else_does() -> None:
+    """Configuration, template and folders, on a slow file system perhaps: others go on."""
+    threads = []
+
+    class Watched(EmbeddedCluster):
+        @classmethod
+        def completed(cls, values: dict[str, Any]) -> dict[str, Any]:
+            threads.append(threading.current_thread())
+            return super().completed(values)
+
+    with Watched(**SLEEPING) as cluster:
+        threads.clear()
+        cluster.add_pool("more")
+        assert threads == [threading.current_thread()]
 
 
 def test_an_asynchronous_cluster_has_pools_before_and_after_its_start() -> None:
