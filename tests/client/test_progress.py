@@ -120,10 +120,11 @@ def test_a_notebook_with_an_asynchronous_client(cluster: LocalCluster, notebook)
     assert "4/4 done" in notebook[-1]
 
 
-def test_without_ipython_this_is_no_notebook() -> None:
+def test_without_ipython_this_is_no_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
     """And nothing is imported to find out."""
-    assert "IPython" not in sys.modules
+    monkeypatch.delitem(sys.modules, "IPython", raising=False)  # of other tests
     assert not in_notebook()
+    assert "IPython" not in sys.modules
 
 
 def test_it_ends_with_what_keeps_tasks_from_ending(client: Client) -> None:

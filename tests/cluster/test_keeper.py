@@ -48,7 +48,7 @@ def test_news_reach_the_pool_they_are_of(two_pools: Any, eventually: Any) -> Non
             await eventually(lambda: list(other.jobs) == ["1"])
             assert s.joined("1", "w")
             assert other.jobs["1"].state is JobState.CONNECTED
-            assert s.states() == [JobState.PENDING]
+            await eventually(lambda: s.states() == [JobState.PENDING])
             s.scale(0)
             await eventually(lambda: s.states() == [JobState.ENDED])
             assert s.cancellations() == [("0",)]
