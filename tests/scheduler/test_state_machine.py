@@ -120,7 +120,10 @@ def actions(random: Random) -> dict[str, tuple[float, dict[str, Any]]]:
         ),
         "a_report_comes_late": (0.5, {}),
         "worker_retires": (0.5, one),
-        "worker_drains": (1, {**one, "seconds": random.choice([3.0, 12.0])}),
+        "worker_drains": (
+            1,
+            {**one, "seconds": random.choice([3.0, 12.0]), "ran": random.choice([0.0, 4.0])},
+        ),
         "worker_falls_silent": (1, {**one, "silent": maybe()}),
         "time_passes": (2, {"ticks": some(3)}),
         "worker_pauses": (1, one),
