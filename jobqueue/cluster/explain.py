@@ -44,7 +44,10 @@ def describe(pool: PoolState, *, workers: int | None, system: str) -> str:
     leaving = [job for job in pool.unended() if job.unwanted]
     if leaving:
         parts.append(f"{_count(len(leaving), 'job')} leaving")
-    if expiring := pool.standing_in():
+    standing_in = pool.standing_in()
+    if lost := [job for job in standing_in if job.lost_node]:
+        parts.append(f"{_count(len(lost), 'job')} requeued after a loss: {_named(lost, system)}")
+    if expiring := [job for job in standing_in if job.expiring]:
         parts.append(f"{_count(len(expiring), 'job')} near the end of the walltime")
     if pool.submitting:
         parts.append(f"{_count(pool.submitting, 'job')} being submitted")

@@ -189,6 +189,7 @@ class JobRecord:
     restarts: int = 0  # how often it was requeued
     expiring: bool = False  # its time is nearly over: another is wanted in its place
     leaves: str = ""  # why it hands over, if not by our wish
+    lost_node: bool = False  # it waits again, and its last run broke off: another is wanted
     unwanted: bool = False  # we asked for its end
     cancelled_at: float | None = None  # when we last asked the batch system to end it
     retired: frozenset[str] = frozenset()  # workers that were asked to hand everything over
@@ -202,16 +203,19 @@ class JobRecord:
     @property
     def live(self) -> bool:
         """Whether it counts towards the number of jobs wanted."""
-        return not (self.unwanted or self.expiring or self.state is JobState.ENDED)
+        gone = self.unwanted or self.state is JobState.ENDED
+        return not (gone or self.expiring or self.lost_node)
 
     @property
     def stands_in(self) -> bool:
-        """Whether it works until the job that is wanted in its place has come."""
-        return self.expiring and not self.unwanted and self.state is not JobState.ENDED
+        """Whether it works, or waits, until the job that is wanted in its place has come."""
+        gone = self.unwanted or self.state is JobState.ENDED
+        return (self.expiring or self.lost_node) and not gone
 
     def advance(self, happening: Happening) -> None:
         """Move to the state that follows; raises KeyError for a pair that cannot be."""
         self.state = TRANSITIONS[self.state, happening]
+        self.lost_node = self.lost_node and self.state is JobState.PENDING
 
     @property
     def was_requeued(self) -> bool:
@@ -220,8 +224,13 @@ class JobRecord:
         return running or (self.state is JobState.DRAINING and not (self.workers or self.unwanted))
 
     def begin_anew(self) -> None:
-        """Forget what was so of its last run only: it was requeued."""
+        """Forget what was so of its last run only: it was requeued.
+
+        Who has to make room is asked to end, and hands over; a node that fails says nothing.
+        """
+        broke_off = self.joined_at is not None and not (self.leaves or self.expiring)
         self.advance(Happening.REQUEUED)
+        self.lost_node = broke_off
         self.started_at = self.joined_at = self.expires_at = None
         self.expiring, self.leaves = False, ""
         self.restarts += 1

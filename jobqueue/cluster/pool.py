@@ -11,7 +11,8 @@ Rules:
 * Whatever is lost or rejected is replaced, each time after a longer pause (``DELAYS``).  A job that
   used up its time, or had to make room for another's, is no loss, unless it had hardly begun.
 * A requeued job is the same job.  It counts as one of those wanted while it waits: whoever it had
-  to make room for has its nodes, and a job submitted in its place would wait behind it.
+  to make room for has its nodes, and a job submitted in its place would wait behind it.  One that
+  broke off without a word has lost its node, and another may find one at once: see ``lost_node``.
 * ``FAILURES_IN_A_ROW`` jobs that ended without one connected worker, or as many rejected
   submissions, pause the pool: no more submissions until ``resume`` or ``scale``.  An error that a
   second try cannot mend (no such command, no space for the script) pauses it at once; silence
@@ -207,6 +208,8 @@ class PoolState:
             job.advance(Happening.STARTED)
         elif job.was_requeued:
             job.begin_anew()
+            if job.lost_node:
+                self._setback(now)
         else:
             job.advance(Happening.QUEUED)
         return before != (job.state, job.reason)
@@ -383,6 +386,7 @@ class PoolState:
             assert (job.state is JobState.DRAINING) <= (job.unwanted or job.expiring), job
             assert (job.state is JobState.ENDED) <= (not (job.unwanted or job.expiring)), job
             assert job.expiring <= (job.state not in WAITING), job
+            assert job.lost_node <= (job.state is JobState.PENDING), job
 
 
 def _cause_of(job: JobRecord, cause: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from jobqueue.cluster.explain import describe
 from jobqueue.cluster.jobs import JobReport, JobState, Phase
 from jobqueue.cluster.limits import UNLIMITED, Limits
 from jobqueue.cluster.pool import DELAYS, NOT_YET_VISIBLE, PoolState, Submission
@@ -506,6 +507,7 @@ def test_a_slow_queue_does_not_make_jobs_be_replaced_as_soon_as_they_come() -> N
 def test_a_requeued_job_is_the_same_job_and_not_replaced() -> None:
     """It waits where one in its place would wait, too; then it works for its whole time."""
     pool = short_lived(1)
+    pool.worker_drains("0", "SIGTERM", 9.0)
     pool.worker_left("0", "w0")
     assert pool.report(JobReport("0", Phase.PENDING, reason="BeginTime"), 10.0)
     assert decide(pool, {}, 10.0) == Actions()
@@ -521,6 +523,7 @@ def test_a_requeued_job_is_the_same_job_and_not_replaced() -> None:
 def test_what_a_requeued_job_left_in_its_first_run_does_not_end_it() -> None:
     """A silence of the batch system does not make its first agent's last word true."""
     pool = short_lived(1)
+    pool.worker_drains("0", "SIGTERM", 9.0)
     pool.worker_left("0", "w0")
     pool.report(JobReport("0", Phase.PENDING, reason="BeginTime"), 10.0)
     stale = JobReport("0", Phase.MISSING, cause="cancelled", reason="asked to end by SIGTERM")
@@ -528,6 +531,38 @@ def test_what_a_requeued_job_left_in_its_first_run_does_not_end_it() -> None:
     assert pool.jobs["0"].live
     pool.report(JobReport("0", Phase.PENDING, reason="BeginTime"), 14.0)
     assert pool.jobs["0"].missed == 0
+
+
+def losing_its_node() -> PoolState:
+    """A pool of one job that has broken off and waits again, and another submitted for it."""
+    pool = short_lived(1)
+    pool.worker_left("0", "w0")
+    pool.report(JobReport("0", Phase.PENDING, reason="BeginTime"), 10.0)
+    assert decide(pool, {}, 10.0).submit == 1
+    pool.submitted(Submission(("next",)), 10.0)
+    assert decide(pool, {}, 10.0) == Actions()
+    pool.validate()
+    return pool
+
+
+def test_a_job_that_is_requeued_since_its_node_failed_is_replaced() -> None:
+    """Nobody asked it to end: other nodes may be free, and it would wait for two minutes."""
+    pool = losing_its_node()
+    assert pool.losses == 1
+    assert describe(pool, workers=0, system="slurm") == (
+        "0 workers; 1 job pending: slurm next SUBMITTED; "
+        "1 job requeued after a loss: slurm 0 PENDING (BeginTime)"
+    )
+    pool.worker_joined("next", "w", 12.0, 72.0)
+    assert decide(pool, {}, 12.0).cancel == ("0",)
+
+
+def test_a_job_that_is_back_before_the_one_in_its_place_counts_again() -> None:
+    """Two are there where one is wanted: the one that waits goes."""
+    pool = losing_its_node()
+    pool.report(JobReport("0", Phase.RUNNING), 130.0)
+    assert decide(pool, {}, 130.0).cancel == ("next",)
+    assert pool.jobs["0"].live
 
 
 def test_a_job_requeued_after_it_was_replaced_is_given_up() -> None:
