@@ -51,7 +51,8 @@ def cluster_files(places: Path) -> Callable[..., Ledger]:
     def leave(*rows: JobRow, owner: Owner | None = None, **told: Any) -> Ledger:
         ledger = Ledger.create(cluster="grid", system="slurm")
         ledger.entry.owner = owner or Owner.me()
-        ledger.submitted("tag", [row.job_id for row in rows if not row.over])
+        for row in rows:
+            ledger.submitted("tag", [] if row.over else [row.job_id], pool=row.pool)
         snapshot = Snapshot.of(ledger.entry, rows, **told)
         (ledger.folder / FILE).write_text(snapshot.to_json())
         return ledger
