@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from jobqueue.errors import GraphError
 from jobqueue.graph.programs import make_dict, make_list, make_set, make_tuple, value
-from jobqueue.graph.steps import SMALL, Graph, Reader, Slot, Step, note_plain, plain_step
+from jobqueue.graph.steps import SMALL, Graph, Nodes, Reader, Slot, Step, note_plain, plain_step
 
 ORDERED = 50_000
 """Steps up to which dask's own ordering is asked: beyond, it takes longer than running them."""
@@ -81,8 +81,7 @@ def read_dask_graph(dsk: Mapping[Hashable, Any]) -> Graph:
 
     graph = Graph(dsk)
     reading = _Reading(graph, spec)
-    graph.nodes = (spec.GraphNode, spec.TaskRef)
-    graph.read_node = reading.argument
+    nodes = Nodes((spec.GraphNode, spec.TaskRef), reading.argument)
     later = []
     for key, one in dsk.items():
         if isinstance(one, spec.DataNode):
@@ -100,7 +99,7 @@ def read_dask_graph(dsk: Mapping[Hashable, Any]) -> Graph:
                 later.append((key, one))
     for key, one in later:
         is_node = isinstance(one, spec.GraphNode)
-        graph.steps[key] = reading.step(one) if is_node else plain_step(graph, one)
+        graph.steps[key] = reading.step(one) if is_node else plain_step(graph, one, nodes)
     return graph
 
 

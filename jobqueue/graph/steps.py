@@ -14,7 +14,7 @@ import pickle
 import sys
 import types
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobqueue.errors import GraphError
 from jobqueue.graph.programs import Call, Program, Ref, make_list, make_set, make_tuple, value
@@ -71,8 +71,6 @@ class Graph:
         Those of the graph as it was written.
     callables
         Those that were looked at, see `by_value`.
-    nodes, read_node
-        Types of what else may stand in it, and how an argument of such a type is read.
     """
 
     def __init__(self, keys: Any) -> None:
@@ -83,8 +81,6 @@ class Graph:
         self.programs: dict[tuple[Any, ...], Program] = {}
         self.keys = keys
         self.callables: dict[int, tuple[Any, bool]] = {}
-        self.nodes: tuple[type, ...] = ()
-        self.read_node: Callable[[Reader, Any], Any] = Reader.data
 
     def target(self, key: Hashable) -> Hashable:
         """Return the key of the step that a key stands for in the end.
@@ -126,6 +122,21 @@ class Slot:
         self.place = place
 
 
+class Nodes(NamedTuple):
+    """Values of another library's that mean more than data.
+
+    Parameters
+    ----------
+    types
+        Their types.
+    read
+        Returns what one of them means that stands in arguments.
+    """
+
+    types: tuple[type, ...]
+    read: Callable[[Reader, Any], Any]
+
+
 class Reader:
     """Reads one step.
 
@@ -133,6 +144,8 @@ class Reader:
     ----------
     graph
         What it is part of.
+    nodes
+        What else than plain values may stand there.
 
     Attributes
     ----------
@@ -140,10 +153,11 @@ class Reader:
         Keys that were met, in order.
     """
 
-    __slots__ = ("_calls", "_parameters", "graph", "inputs")
+    __slots__ = ("_calls", "_parameters", "graph", "inputs", "nodes")
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, nodes: Nodes | None = None) -> None:
         self.graph = graph
+        self.nodes = nodes
         self.inputs: dict[Hashable, None] = {}
         self._calls: list[Call] = []
         self._parameters: list[Any] = []
@@ -300,12 +314,13 @@ def is_call(one: Any) -> bool:
     return type(one) is tuple and bool(one) and callable(one[0])
 
 
-def plain_step(graph: Graph, one: Any) -> Step:
+def plain_step(graph: Graph, one: Any, nodes: Nodes | None = None) -> Step:
     """Return the step that a plain value means."""
-    reader = Reader(graph)
+    reader = Reader(graph, nodes)
     if is_call(one):
         return reader.step(one[0], [read_plain(reader, arg) for arg in one[1:]])
-    if isinstance(one, _CONTAINERS + graph.nodes) and not _is_key(graph, one):  # its own key, say
+    types = _CONTAINERS if nodes is None else _CONTAINERS + nodes.types
+    if isinstance(one, types) and not _is_key(graph, one):  # its own key, say
         return reader.step(value, [read_plain(reader, one)])
     return Step(value, (one,))
 
@@ -314,10 +329,10 @@ def read_plain(reader: Reader, one: Any) -> Any:
     """Return what a value means that stands in arguments."""
     if is_call(one):
         return reader.call(one[0], [read_plain(reader, arg) for arg in one[1:]])
-    graph = reader.graph
-    if graph.nodes and isinstance(one, graph.nodes):
-        return graph.read_node(reader, one)
-    if type(one) is not list and _is_key(graph, one):
+    nodes = reader.nodes
+    if nodes is not None and isinstance(one, nodes.types):
+        return nodes.read(reader, one)
+    if type(one) is not list and _is_key(reader.graph, one):
         return reader.ref(one)
     if isinstance(one, _CONTAINERS):
         return _read_container(reader, one)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from operator import add
 from typing import Any, NamedTuple
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from jobqueue import sync
+from jobqueue.graph.dask_graph import read_dask_graph
 from jobqueue.graph.prepare import prepare
 
 dask = pytest.importorskip("dask")
@@ -128,6 +131,19 @@ def test_plain_values_mean_what_they_mean_to_dask(name: str):
     assert sync.get(dsk, "t") == expected
     if "reference" not in name and "task" not in name and "alias" not in name:
         assert sync.get({"a": (add, 1, 2), "t": one}, "t") == expected
+
+
+def test_a_graph_goes_with_its_last_reference():
+    """And with it the futures it holds: nobody waits for a search for garbage."""
+    gc.collect()
+    gc.disable()
+    try:
+        graph = read_dask_graph({"a": spec.Task("a", add, 1, 2), "t": [spec.TaskRef("a")]})
+        gone = weakref.ref(graph)
+        del graph
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_annotations_are_found():
