@@ -197,6 +197,8 @@ def test_gpu_tasks_bring_up_jobs_with_gpus_only(wait_until: Any) -> None:
             futures = client.map(abs, range(-4, 0), resources={"GPU": 1})
             assert client.gather(futures) == [4, 3, 2, 1]
             assert {job.pool for job in cluster.jobs} == {"gpu"}
+            # A second one may have been asked for while the first tasks took their time.
+            wait_until(lambda: len(set(cluster._core.counts()["gpu"])) == 1)
             gpus = len(cluster.jobs)
             wait_until(lambda: not client.submit(abs, -1, pool="default").result(timeout=60) - 1)
             assert [job.pool for job in cluster.jobs].count("gpu") == gpus
