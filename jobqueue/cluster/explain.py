@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from jobqueue.batch.hopeless import remedy_for
 from jobqueue.cluster.jobs import WAITING, JobRecord, JobState
 from jobqueue.cluster.pool import Pause, PoolState
 from jobqueue.errors import BatchSystemError, WorkersUnavailable
@@ -41,6 +42,7 @@ def describe(pool: PoolState, *, workers: int | None, system: str) -> str:
     ):
         if jobs:
             parts.append(f"{_count(len(jobs), 'job')} {label}: {_named(jobs, system)}")
+    parts += hopeless(pool)
     leaving = [job for job in pool.unended() if job.unwanted]
     if leaving:
         parts.append(f"{_count(len(leaving), 'job')} leaving")
@@ -53,6 +55,13 @@ def describe(pool: PoolState, *, workers: int | None, system: str) -> str:
         parts.append(f"{_count(pool.submitting, 'job')} being submitted")
     parts += _held_back(pool) + _trouble(pool)
     return "; ".join(parts)
+
+
+def hopeless(pool: PoolState) -> list[str]:
+    """Return, once for each reason, what to do about jobs that no time will start."""
+    reasons = dict.fromkeys(job.reason for job in pool.live() if job.state in WAITING)
+    remedies = {reason: remedy_for(reason) for reason in reasons}
+    return [f"{reason} may not pass: {remedy}" for reason, remedy in remedies.items() if remedy]
 
 
 def outage(pool: PoolState, *, system: str, script: str | None) -> WorkersUnavailable | None:

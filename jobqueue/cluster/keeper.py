@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from jobqueue.cluster.adapt import Adaptation, Policy
 from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.errands import Errands
-from jobqueue.cluster.explain import describe, outage, shortage
+from jobqueue.cluster.explain import describe, hopeless, outage, shortage
 from jobqueue.cluster.launcher import Launcher
 from jobqueue.cluster.pool import PoolState, Submission
 from jobqueue.cluster.reconcile import Actions, Load, decide
@@ -99,6 +99,7 @@ class Keeper:
         self._clock = clock
         self._on_news = on_news
         self._told: str | None = None
+        self._warned: set[str] = set()  # what was said of jobs that will never start
 
     def __repr__(self) -> str:
         """``<Keeper of <PoolState gpu: 2/4 jobs, connected=2>>``."""
@@ -216,6 +217,9 @@ class Keeper:
                 job = self.state.jobs[report.job_id]
                 news = news or job.state is not before
                 logger.info("pool=%s system=%s job=%s", self.name, self.launcher.system, job)
+        for text in set(hopeless(self.state)) - self._warned:
+            self._warned.add(text)
+            logger.warning("pool=%s system=%s %s", self.name, self.launcher.system, text)
         unended = {job.job_id for job in self.state.unended()}
         await self.launcher.ended([job_id for job_id in asked if job_id not in unended])
         return news

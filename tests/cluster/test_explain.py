@@ -28,6 +28,17 @@ def test_pending_jobs_are_shown_with_their_reasons() -> None:
     )
 
 
+def test_what_no_time_mends_is_told_with_what_to_do() -> None:
+    """Once, for however many jobs; batch systems accept what they can never start."""
+    reports = [JobReport(f"5_{i}", Phase.PENDING, reason="PartitionTimeLimit") for i in range(3)]
+    text = describe(pool_of(*reports), workers=0, system="slurm")
+    assert text.endswith(
+        "; PartitionTimeLimit may not pass: walltime is longer than the queue allows: lower "
+        "walltime=, or choose another queue="
+    )
+    assert text.count("may not pass") == 1
+
+
 def test_jobs_whose_start_is_known_are_shown_first() -> None:
     """That is what who waits wants to know; then those of which it is known why they wait."""
     reports = [

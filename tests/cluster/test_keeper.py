@@ -7,7 +7,7 @@ from typing import Any
 
 from jobqueue.cluster.adapt import Policy
 from jobqueue.cluster.amounts import JobSize
-from jobqueue.cluster.jobs import JobState
+from jobqueue.cluster.jobs import JobReport, JobState, Phase
 from jobqueue.errors import CommandNotFound
 from jobqueue.scheduler.load import Backlog
 
@@ -98,6 +98,30 @@ def test_pools_that_adapt_look_at_the_load_together(two_pools: Any, eventually: 
             assert (s.pool.wanted, other.wanted) == (2, 1)
 
     asyncio.run(main())
+
+
+def test_jobs_that_will_never_start_are_warned_of_once(
+    running: Any, eventually: Any, caplog: Any
+) -> None:
+    """In the log, with what to do; they are not cancelled."""
+
+    async def main() -> None:
+        async with running() as s:
+            s.scale(2)
+            await eventually(lambda: len(s.jobs) == 2)
+            for job_id in s.jobs:
+                s.launcher.phases[job_id] = JobReport(job_id, Phase.PENDING, reason="JobHeldAdmin")
+            await eventually(lambda: {job.reason for job in s.jobs.values()} == {"JobHeldAdmin"})
+            looks = len(s.launcher.log)
+            await eventually(lambda: len(s.launcher.log) > looks + 2)
+            assert s.cancellations() == []
+
+    asyncio.run(main())
+    [warning] = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert warning == (
+        "pool=default system=fake JobHeldAdmin may not pass: it is held by an administrator: ask "
+        "the site why"
+    )
 
 
 def test_who_waits_for_the_other_pool_has_no_outage(two_pools: Any, eventually: Any) -> None:
