@@ -30,9 +30,11 @@ from jobqueue.cluster.cluster import Cluster
 from jobqueue.cluster.jobs import JobRecord, JobState
 from jobqueue.cluster.ledger import Owner, list_ledgers
 from jobqueue.config.keywords import keywords_of
+from jobqueue.config.load import load
+from jobqueue.config.merge import gather
 from jobqueue.config.resolve import resolve
-from jobqueue.config.units import parse_memory
-from jobqueue.errors import BatchSystemError, WorkersUnavailable
+from jobqueue.config.units import parse_memory, parse_walltime
+from jobqueue.errors import BatchSystemError, ConfigError, WorkersUnavailable
 
 NAME = "jobqueue-doctor"
 
@@ -57,6 +59,9 @@ SMALL: Mapping[str, Any] = {
 }
 """What the job asks for, whatever the configuration says; the rest is as there."""
 
+SIZES = ("cores", "memory", "walltime", "nodes", "processes")
+"""What a section may want more of than is tried."""
+
 COLOURS = {Verdict.OK: "green", Verdict.NOTE: "yellow", Verdict.BAD: "red"}
 
 
@@ -77,8 +82,20 @@ def small(system: System, options: Mapping[str, Any]) -> dict[str, Any]:
     if "account" not in known and "project" in known:
         given["project"] = given.pop("account")
     chosen = {name: value for name, value in {**SMALL, **given}.items() if name in known}
+    own = sizes_of(system, options.get("config_name")).get("walltime")
+    with suppress(ConfigError):  # of a section that cannot be used, the cluster will say why
+        if "walltime" in known and own and parse_walltime(own) < parse_walltime(SMALL["walltime"]):
+            chosen["walltime"] = own
     chosen["config_name"] = options.get("config_name")
     return {name: value for name, value in chosen.items() if value is not None}
+
+
+def sizes_of(system: System, section: str | None) -> dict[str, Any]:
+    """Return what the configuration asks for where the doctor asks for less, as it is written."""
+    with suppress(ConfigError):
+        written = gather(section, {}, system=system.section, config=load())
+        return {name: written[name].written for name in SIZES if name in written}
+    return {}
 
 
 def run(
@@ -172,8 +189,8 @@ class Examination:
             job = cluster.jobs[0]
             node, seconds = found["facts"]["host"], self._came or 0.0
             fact = f"{job.job_id} came up on {node} after {seconds:.1f} s"
-            came = Finding("job", Verdict.OK, fact)
-            return [came, *examine(_evidence(cluster, client, job, values, tokens, found))]
+            came = [Finding("job", Verdict.OK, fact), *self._untried()]
+            return [*came, *examine(_evidence(cluster, client, job, values, tokens, found))]
 
     def _values(self) -> dict[str, Any]:
         """Return the keywords as the cluster has understood them."""
@@ -182,6 +199,17 @@ class Examination:
         given = dict(self._keywords)
         section = given.pop("config_name", None)
         return resolve(section, given, system=self._system.section).values
+
+    def _untried(self) -> list[Finding]:
+        """Say which sizes of the section this small job tells nothing about."""
+        if not self._system.section:
+            return []
+        own = sizes_of(self._system, self._keywords.get("config_name"))
+        more = {n: v for n, v in own.items() if str(v) != str(self._keywords.get(n))}
+        if not more:
+            return []
+        fact = f"this job had {_told(self._keywords)}; not tried: {_told(more)} of the section"
+        return [Finding("size", Verdict.OK, fact)]
 
     def _wait(self, cluster: Cluster, future: Future, folder: str) -> list[Finding]:
         """Wait for the job's answer; return what is wrong if there will be none."""
@@ -196,7 +224,7 @@ class Examination:
             if job and job.state is JobState.ENDED:
                 return died(job, folder=folder)
             if waited > self._timeout:
-                return late(job, cluster.describe(), waited)
+                return late(job, cluster.describe(), waited, asked=_told(self._keywords))
             self._say(waited, cluster.describe())
 
     def _say(self, waited: float, text: str) -> None:
@@ -204,6 +232,11 @@ class Examination:
             self._said = text
             line = f"[{waited:5.1f} s] {text}"
             self._console.print(line, style="dim", markup=False, soft_wrap=True)
+
+
+def _told(keywords: Mapping[str, Any]) -> str:
+    """Return sizes as they are written."""
+    return ", ".join(f"{name}={keywords[name]}" for name in SIZES if name in keywords)
 
 
 def _done(future: Future) -> bool:

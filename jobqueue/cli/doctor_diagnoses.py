@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from jobqueue.batch.hopeless import remedy_for
 from jobqueue.cli.doctor_checks import SAME_PYTHON, SHARED, Finding, Verdict
 from jobqueue.cluster.jobs import WAITING, JobRecord
 from jobqueue.errors import JobQueueError, WorkersUnavailable
@@ -158,7 +159,7 @@ def died(job: JobRecord, *, folder: str) -> list[Finding]:
     return [*findings, known] if known else findings
 
 
-def late(job: JobRecord | None, situation: str, waited: float) -> list[Finding]:
+def late(job: JobRecord | None, situation: str, waited: float, *, asked: str = "") -> list[Finding]:
     """Return what to say of a job that has not come up in time.
 
     Parameters
@@ -169,8 +170,22 @@ def late(job: JobRecord | None, situation: str, waited: float) -> list[Finding]:
         `Cluster.describe()`.
     waited
         Seconds.
+    asked
+        What the job asks for.
     """
     fact = f"not there after {waited:.0f} s: {situation}"
+    if job is not None and job.state in WAITING and (remedy := remedy_for(job.reason)):
+        small = f"{job.reason}, although this job asks for no more than {asked}"
+        return [
+            Finding("job", Verdict.BAD, fact),
+            Finding(
+                "diagnosis",
+                Verdict.BAD,
+                small,
+                f"{remedy} (the doctor takes the section's walltime where that is shorter than its "
+                "own)",
+            ),
+        ]
     if job is None or job.state in WAITING:
         return [
             Finding(

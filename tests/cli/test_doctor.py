@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from rich.console import Console
 
 from jobqueue.cli import doctor
 from jobqueue.cli.doctor_checks import Finding, Verdict
@@ -116,6 +117,25 @@ def test_a_rich_configuration_yields_a_small_job_all_the_same(places):
     assert "#SBATCH --mem=489M\n" in script
     assert "#SBATCH -p long\n" in script
     assert list(cluster.pools) == ["default"]
+
+
+def test_a_walltime_that_is_shorter_than_the_doctors_is_kept(places):
+    """The queue may allow no more."""
+    config = places / ".config" / "jobqueue"
+    config.mkdir(parents=True)
+    (config / "jobqueue.yaml").write_text(
+        "jobqueue:\n  brief: {extends: slurm, walltime: '00:02:00'}\n"
+        "  long: {extends: slurm, walltime: 1h, cores: 24, memory: 100GB}\n"
+    )
+    slurm = SYSTEMS["slurm"]
+    assert doctor.small(slurm, {"config_name": "brief"})["walltime"] == "00:02:00"
+    assert doctor.small(slurm, {"config_name": "long"})["walltime"] == "00:05:00"
+    keywords = doctor.small(slurm, {"config_name": "long"})
+    [untried] = doctor.Examination(slurm, keywords, 1.0, Console())._untried()
+    assert untried.fact == (
+        "this job had cores=1, memory=512MB, walltime=00:05:00, nodes=1, processes=1; not tried: "
+        "cores=24, memory=100GB, walltime=1h of the section"
+    )
 
 
 def test_findings_on_a_terminal(terminal):

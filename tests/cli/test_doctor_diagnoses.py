@@ -119,6 +119,17 @@ def test_a_job_that_still_waits():
     assert "--timeout" in finding.remedy
 
 
+def test_a_job_that_will_never_start():
+    """It says what to change, and that the doctor's job is not large."""
+    job = JobRecord("5", "default", 0.0, JobState.PENDING, reason="PartitionTimeLimit")
+    findings = late(job, "1 job pending", 60.0, asked="cores=1, walltime=00:05:00")
+    assert [finding.check for finding in findings] == ["job", "diagnosis"]
+    assert findings[1].fact == (
+        "PartitionTimeLimit, although this job asks for no more than cores=1, walltime=00:05:00"
+    )
+    assert "lower walltime=" in findings[1].remedy
+
+
 def test_a_job_that_runs_and_says_nothing():
     """Then it is not the queue."""
     job = JobRecord("5", "default", 0.0, JobState.RUNNING)
