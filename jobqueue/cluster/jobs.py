@@ -232,7 +232,7 @@ class JobRecord:
         self.advance(Happening.REQUEUED)
         self.lost_node = broke_off
         self.started_at = self.joined_at = self.expires_at = None
-        self.expiring, self.leaves = False, ""
+        self.expiring, self.leaves, self.node = False, "", ""
         self.restarts += 1
 
     def copy(self, now: float | None = None) -> JobRecord:

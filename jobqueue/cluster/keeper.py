@@ -42,6 +42,8 @@ class WorkerView(Protocol):
     def pool(self) -> str: ...  # noqa: D102
     @property
     def ends_at(self) -> float | None: ...  # noqa: D102
+    @property
+    def host(self) -> str: ...  # noqa: D102
 
 
 class SchedulerView(Protocol):
@@ -138,7 +140,7 @@ class Keeper:
     def joined(self, worker: WorkerView) -> bool:
         """Take in that a worker connected; return whether its job is one of this pool."""
         return self.state.worker_joined(
-            worker.job_id or "", worker.name, self._clock(), worker.ends_at
+            worker.job_id or "", worker.name, self._clock(), worker.ends_at, worker.host
         )
 
     def drains(self, worker: WorkerView, reason: str) -> bool:

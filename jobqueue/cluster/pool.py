@@ -215,14 +215,14 @@ class PoolState:
         return before != (job.state, job.reason)
 
     def worker_joined(
-        self, job_id: str, worker: str, now: float, expires_at: float | None = None
+        self, job_id: str, worker: str, now: float, expires_at: float | None = None, node: str = ""
     ) -> bool:
         """Take in that a worker connected; return whether its job is one of ours.
 
         Parameters
         ----------
-        job_id, worker
-            Who came.
+        job_id, worker, node
+            Who came, and from where.
         now
             The time.
         expires_at
@@ -234,6 +234,7 @@ class PoolState:
         job.advance(Happening.JOINED)
         job.workers |= {worker}
         job.ever_connected = True
+        job.node = job.node or node
         job.reason = job.estimated_start = ""  # it waits no more
         self.failed_starts = 0
         job.started_at = now if job.started_at is None else job.started_at

@@ -33,6 +33,7 @@ class FakeWorker:
     nthreads: int = 1
     pool: str = ""
     ends_at: float | None = None
+    host: str = ""
 
 
 class FakeScheduler:

@@ -69,7 +69,8 @@ def test_two_batch_systems_may_use_the_same_ids(running: Any, launcher: Any, wor
             pools = [s.loop.pools[name].state for name in ("default", "far")]
             for pool in pools:
                 pool.adopt(["7"], 0.0)
-            assert s.loop.worker_joined(worker("w", "7", pool="far"))
+            assert s.loop.worker_joined(worker("w", "7", pool="far", host="node3"))
+            assert [pool.jobs["7"].node for pool in pools] == ["", "node3"], "known at once"
             assert [pool.jobs["7"].workers for pool in pools] == [set(), {"w"}]
 
     asyncio.run(main())
