@@ -47,7 +47,9 @@ class Chronicle:
         }
         self._record = ExitRecord(self._identity, started=time.time())
         self._tried: Sequence[tuple[str, str]] = ()
+        self._expected = False  # whether somebody has made a folder for the record
         if options.exit_record is not None:
+            self._expected = os.path.isdir(os.path.dirname(options.exit_record))
             with contextlib.suppress(OSError):
                 os.unlink(options.exit_record)
 
@@ -98,7 +100,9 @@ class Chronicle:
             try:
                 write_atomically(path, self._to_json(end, said))
             except OSError as error:
-                self._log.line("exit record not written", path=path, error=error)
+                # A cluster that was closed has taken its folder away: nobody asks any more.
+                if not (self._expected and isinstance(error, FileNotFoundError)):
+                    self._log.line("exit record not written", path=path, error=error)
         tried = show_tried(self._tried) if explained and self._tried else None
         self._log.line("ends", exit_code=int(end.exit_code), cause=end.cause, said=said,
                        tried=tried)  # fmt: skip

@@ -112,6 +112,8 @@ class Errands:
     def _write(self, path: str, text: str) -> None:
         try:
             write_atomically(path, text)
+        except FileNotFoundError:
+            pass  # its folder has gone, or was never there, which the agent tells at its end
         except OSError as error:
             self._log.line("not written", path=path, error=error)
 

@@ -320,6 +320,17 @@ def test_a_missing_folder_is_named(run_agent: RunAgent, tmp_path: Path) -> None:
     assert f"exit record not written path={path} error=" in outcome.log
 
 
+def test_a_folder_that_was_taken_away_is_no_trouble(run_agent: RunAgent, tmp_path: Path) -> None:
+    """The cluster was closed: a log that is kept does not end with an error."""
+    (tmp_path / "cluster").mkdir()
+    outcome = run_agent(
+        "os.rmdir(sys.argv[1] + '/cluster')",
+        exit_record=str(tmp_path / "cluster" / "record.json"),
+    )
+    assert outcome.code == 0
+    assert "not written" not in outcome.log
+
+
 def test_what_a_dead_worker_leaves_behind_is_killed(run_agent: RunAgent, tmp_path: Path) -> None:
     """A process that its tasks started does not compete with those of its successor."""
     fifo = tmp_path / "fifo"
