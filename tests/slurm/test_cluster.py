@@ -155,6 +155,21 @@ def test_a_lost_node_is_known_as_the_cause(slurm: Any, wait_until: Any) -> None:
         wait_until(lambda: connected(cluster) == 1, 90, "the replacement to connect")
 
 
+def test_a_job_that_slurm_requeues_for_a_lost_node_is_replaced_at_once(
+    slurm: Any, wait_until: Any
+) -> None:
+    """It would wait for two minutes; it is given up when the other one works."""
+    with SLURMCluster(**JOB, job_extra_directives=["--requeue"]) as cluster:
+        cluster.scale(jobs=1)
+        wait_until(lambda: connected(cluster) == 1, 60, "the job to connect")
+        assert cluster.jobs[0].node in slurm.nodes, "known with its first worker"
+        slurm.kill_node(slurm.nodes.index(cluster.jobs[0].node) + 1, noticed=True)
+        wait_until(lambda: len(cluster.jobs) == 2, 90, "another to be submitted")
+        assert cluster.jobs[0].restarts == 1
+        wait_until(lambda: connected(cluster) == 1, 60, "it to connect")
+        wait_until(lambda: cluster.jobs[0].state is JobState.ENDED, 60, "the first to be given up")
+
+
 def test_a_refused_queue_is_told_in_slurms_words(slurm: Any, wait_until: Any) -> None:
     """And nothing is in the queue."""
     with SLURMCluster(**JOB, queue="nosuch") as cluster:
