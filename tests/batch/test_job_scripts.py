@@ -151,7 +151,9 @@ def test_each_node_runs_the_command_in_the_jobs_environment(
     """Run for real, with stand-ins for what starts processes elsewhere."""
     variable, hosts, remote = NODE_LISTS[name]
     agent = tmp_path / "python"
-    agent.write_text('#!/bin/bash\necho "$JOBQUEUE_NODE_RANK|$SITE|$PWD|$*" >>"$OUT"\n')
+    # In one line, which is written in one piece: both nodes write to the same file.
+    said = "\"$JOBQUEUE_NODE_RANK|${SITE//$'\\n'/ }|$PWD|$*\""
+    agent.write_text(f'#!/bin/bash\necho {said} >>"$OUT"\n')
     stand_in = tmp_path / remote
     stand_in.write_text(f"#!/bin/bash\n{REMOTE[remote]}")
     for program in (agent, stand_in):
@@ -178,7 +180,7 @@ def test_each_node_runs_the_command_in_the_jobs_environment(
         check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    ran = sorted((tmp_path / "out").read_text().replace("it's\nhere", "site").splitlines())
+    ran = sorted((tmp_path / "out").read_text().replace("it's here", "site").splitlines())
     assert [line.split("|")[:3] for line in ran] == [
         [rank, "site", str(tmp_path)] for rank in ("0", "1")
     ]
