@@ -12,6 +12,7 @@ import os
 import shlex
 import shutil
 import signal
+import subprocess
 from collections.abc import Sequence
 from typing import cast
 
@@ -26,6 +27,9 @@ _LINGER = 1.0
 
 _UNKILLABLE = 5.0
 """Seconds to wait for a killed command; one that hangs in the kernel is left behind."""
+
+_KILLED = 0.5
+"""The same where nothing else can be done meanwhile."""
 
 
 async def run(
@@ -153,8 +157,20 @@ async def _end(transport: asyncio.SubprocessTransport, conversation: _Conversati
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(transport.get_pid(), signal.SIGKILL)
             await asyncio.wait([conversation.ended], timeout=_UNKILLABLE)
-    finally:  # whoever waits may be cancelled once more, here
+    finally:
         transport.close()
+        if not conversation.ended.done():  # who waited here was cancelled: the loop may be ending
+            _let_go(transport)
+
+
+def _let_go(transport: asyncio.SubprocessTransport) -> None:
+    """Wait for a killed process, and close what connects it, without the event loop."""
+    process: subprocess.Popen[bytes] = transport.get_extra_info("subprocess")
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_KILLED)
+    for fd in (0, 1, 2):
+        if (pipe := transport.get_pipe_transport(fd)) is not None:
+            pipe.get_extra_info("pipe").close()
 
 
 def not_found(command: str) -> CommandNotFound:

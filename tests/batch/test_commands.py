@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import sys
 import threading
 from pathlib import Path
@@ -123,15 +124,17 @@ def test_cancelled_while_a_command_runs() -> None:
     asyncio.run(give_up())
 
 
-def test_cancelled_twice() -> None:
+def test_cancelled_twice(tmp_path: Path) -> None:
     """An event loop that is taken down cancels whoever still ends a command: its pipes close."""
+    begun = tmp_path / "begun"
 
     async def give_up() -> None:
-        before = set(psutil.Process().children())
-        task = asyncio.create_task(commands.run(["sleep", "600"]))
-        while not set(psutil.Process().children()) - before:  # noqa: ASYNC110
+        script = f"touch {shlex.quote(str(begun))}; exec sleep 600"
+        task = asyncio.create_task(commands.run(["sh", "-c", script]))
+        while not begun.exists():  # noqa: ASYNC110
             await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        for _ in range(100):  # turns in which asyncio connects the pipes of what it has started
+            await asyncio.sleep(0)
         task.cancel()
         await asyncio.sleep(0)
         task.cancel()

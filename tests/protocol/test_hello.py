@@ -20,6 +20,8 @@ FACTS = st.builds(
     pid=st.integers(0, 2**22),
     resources=st.dictionaries(st.text(), st.floats(allow_nan=False)),
     agent=st.booleans(),
+    pool=st.text(),
+    time_left=st.none() | st.floats(allow_nan=False),
 )
 GOOD = WorkerFacts("w", 2, ("tls://10.0.0.1:4000",)).to_hello()
 
