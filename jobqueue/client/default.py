@@ -13,7 +13,7 @@ import os
 import sys
 import weakref
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from jobqueue.client.on_import import on_import
 from jobqueue.errors import ClientClosed, ConfigError
@@ -27,12 +27,19 @@ BY_TASKS = "tasks"
 _NOTHING = object()
 
 
+class _Found(NamedTuple):
+    """What stood in dask's configuration when clients came, and is put back when they have gone."""
+
+    before: object
+    clients: list[weakref.ref[Session]]
+
+
 class Default:
     """What stands in dask's configuration."""
 
     def __init__(self) -> None:
         self._clients: list[weakref.ref[Session]] = []
-        self._before: object = _NOTHING  # what stood there
+        self._found: list[_Found] = []  # the last, and innermost, holds now
         self._shuffles = False  # whether how to shuffle was said here
 
     @property
@@ -48,7 +55,10 @@ class Default:
         """Compute as dask asks."""
         client = self.__self__
         if client is None:
-            raise ClientClosed("there is no open client to compute with: make a new one")
+            raise ClientClosed(
+                "there is no open client to compute with: make a new one, or have dask compute by "
+                "itself, with dask.config.set(scheduler=None)"
+            )
         if client.asynchronous:
             raise ConfigError(
                 "dask cannot await the asynchronous client that it is to compute with: use "
@@ -77,24 +87,37 @@ class Default:
         self._leave()
 
     def _enter(self, dask_config: ModuleType) -> None:
+        new = [ref for ref in self._clients if not any(ref in one.clients for one in self._found)]
+        if not new:
+            return
         config = dask_config.config
-        if self._clients and config.get("scheduler") is not self:
-            self._before = config.get("scheduler", _NOTHING)
-            config["scheduler"] = self
-            self._shuffles = dask_config.get(SHUFFLE, None) is None
-            if self._shuffles:
-                dask_config.set({SHUFFLE: BY_TASKS})
+        before = config.get("scheduler", _NOTHING)
+        if self._found and before is self:
+            self._found[-1].clients.extend(new)
+            return
+        self._found.append(_Found(_NOTHING if before is self else before, new))
+        config["scheduler"] = self
+        if dask_config.get(SHUFFLE, None) is None:
+            self._shuffles = True
+            dask_config.set({SHUFFLE: BY_TASKS})
 
     def _leave(self) -> None:
         dask_config = sys.modules.get("dask.config")
-        if self._clients or dask_config is None or dask_config.config.get("scheduler") is not self:
+        if dask_config is None:
             return
-        if self._before is _NOTHING:
-            del dask_config.config["scheduler"]
-        else:
-            dask_config.config["scheduler"] = self._before
-        if self._shuffles and dask_config.get(SHUFFLE, None) == BY_TASKS:
-            dask_config.set({SHUFFLE: None})
+        config = dask_config.config
+        while self._found and not any(ref in self._clients for ref in self._found[-1].clients):
+            before = self._found.pop().before
+            if config.get("scheduler") is not self:  # it was set to something else meanwhile
+                continue
+            if before is _NOTHING:
+                del config["scheduler"]
+            else:
+                config["scheduler"] = before
+        if not self._found and self._shuffles:
+            self._shuffles = False
+            if dask_config.get(SHUFFLE, None) == BY_TASKS:
+                dask_config.set({SHUFFLE: None})
 
 
 default = Default()

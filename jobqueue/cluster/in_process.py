@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
+from jobqueue.client.future import Future
+from jobqueue.client.nested import futures_in, replace_futures
 from jobqueue.graph.prepare import Prepared
 from jobqueue.graph.programs import resolve
 from jobqueue.graph.steps import Step
@@ -42,6 +44,13 @@ class Ended(NamedTuple):
     value: Any
     error: BaseException | None
     seconds: float
+
+
+def _with_results(arguments: Any) -> Any:
+    """Return arguments with the results of a client's futures, which a graph may hold."""
+    if not futures_in(arguments, nothing_else=False):
+        return arguments
+    return replace_futures(arguments, Future.result)
 
 
 class InProcess:
@@ -125,8 +134,8 @@ class InProcess:
         begun = time.perf_counter()
         value, error = None, None
         try:
-            args: Any = step.args
-            kwargs: Any = step.kwargs or {}
+            args: Any = _with_results(step.args)
+            kwargs: Any = _with_results(step.kwargs or {})
             if step.inputs:
                 args = [resolve(arg, self._values) for arg in args]
                 kwargs = {name: resolve(arg, self._values) for name, arg in kwargs.items()}

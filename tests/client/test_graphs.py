@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from jobqueue import Client, get_client
+from jobqueue import Client, get_client, sync, threaded
 from jobqueue import multiprocessing as processes
 from jobqueue.client.default import default
 from jobqueue.errors import ClientClosed, ConfigError, GraphError, SerializationError
@@ -194,6 +194,37 @@ def test_dask_does_not_wait_for_what_it_cannot_await(da: Any):
             return await client.compute(total)
 
     assert asyncio.run(main()) == 4
+
+
+def test_what_was_set_between_two_clients_is_put_back(client: Client):
+    """Whichever of them is closed first; and nothing is left when the last has gone."""
+    dask = pytest.importorskip("dask")
+    with Client(client.cluster) as outer:
+        with dask.config.set(scheduler="sync"):
+            with Client(client.cluster) as inner:
+                assert default.__self__ is inner
+                assert dask.config.get("scheduler") is default
+            assert dask.config.get("scheduler") == "sync"
+        assert dask.config.get("scheduler") is default
+        other = Client(client.cluster)
+        outer.close()
+        assert default.__self__ is other
+        assert dask.config.get("scheduler") is default
+        other.close()
+    assert default.__self__ is client
+    assert dask.config.get("scheduler") is default
+
+
+def test_futures_in_a_graph_that_runs_here(client: Client, da: Any):
+    """Their results are meant, by whichever way the graph is run; a failed one fails its task."""
+    future = client.submit(add, 1, 2)
+    failed = client.submit(divmod, 1, 0)
+    persisted = client.persist(da.arange(20, chunks=5) + 1)
+    for get in (sync.get, threaded.get):
+        assert get({"f": future, "x": (str, "f"), "y": (max, [future, 1])}, ["x", "y"]) == ["3", 3]
+        assert persisted.sum().compute(scheduler=get) == 210
+        with pytest.raises(ZeroDivisionError):
+            get({"x": (str, failed)}, "x")
 
 
 def test_without_an_open_client_there_is_no_default():
