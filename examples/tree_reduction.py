@@ -1,6 +1,6 @@
 """Sum many numbers by a tree of tasks: futures are arguments like any other.
 
-    python examples/tree_reduction.py
+    python examples/tree_reduction.py [--leaves 256]
 
 A task whose arguments are futures runs when their tasks have ended, on a worker that has their
 results; nothing comes back to this program but the sum.
@@ -8,9 +8,9 @@ results; nothing comes back to this program but the sum.
 
 from __future__ import annotations
 
-from jobqueue import Client
+import argparse
 
-LEAVES = 256
+from jobqueue import Client
 
 
 def leaf(number):
@@ -25,13 +25,16 @@ def add(left, right):
 
 def main():
     """Build the tree, and wait for its root."""
+    parser = argparse.ArgumentParser(description="Sum the first squares by a tree of tasks.")
+    parser.add_argument("--leaves", type=int, default=256, metavar="N", help="a power of two")
+    leaves = parser.parse_args().leaves
     with Client() as client:
-        level = client.map(leaf, range(LEAVES))
+        level = client.map(leaf, range(leaves))
         while len(level) > 1:
             level = client.map(add, level[::2], level[1::2])
         total = level[0].result()
-    print(f"the sum of the first {LEAVES} squares is {total}")
-    assert total == (LEAVES - 1) * LEAVES * (2 * LEAVES - 1) // 6
+    print(f"the sum of the first {leaves} squares is {total}")
+    assert total == (leaves - 1) * leaves * (2 * leaves - 1) // 6
 
 
 if __name__ == "__main__":
