@@ -69,11 +69,7 @@ class Handle:
         """Call a function where everything lives, and return what it returns."""
         if self._loop is None or self._loop.inside:
             return function()
-
-        async def call() -> T:
-            return function()
-
-        return self._loop.run(call())
+        return self._loop.ask(function)
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T | Coroutine[Any, Any, T]:
         """Run a coroutine to its end; what is asynchronous hands it to the caller."""

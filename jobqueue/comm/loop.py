@@ -55,6 +55,16 @@ class LoopThread:
         """Whether the calling thread is the loop's own."""
         return threading.current_thread() is self._thread
 
+    def _check(self) -> None:
+        """See that somebody else can run something in the loop."""
+        if self.inside:
+            raise JobQueueError("this would wait for itself: use the asynchronous interface here")
+        if not self._thread.is_alive():  # no thread but the forking one comes along
+            raise JobQueueError(
+                "this belongs to the process that was forked: make a cluster or client of this "
+                "process's own"
+            )
+
     def run(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Run a coroutine in the loop and return its result in this thread.
 
@@ -72,15 +82,11 @@ class LoopThread:
         JobQueueError
             If called from the loop's own thread, where it could never end.
         """
-        if self.inside:
+        try:
+            self._check()
+        except JobQueueError:
             coroutine.close()
-            raise JobQueueError("this would wait for itself: use the asynchronous interface here")
-        if not self._thread.is_alive():  # no thread but the forking one comes along
-            coroutine.close()
-            raise JobQueueError(
-                "this belongs to the process that was forked: make a cluster or client of this "
-                "process's own"
-            )
+            raise
         future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         try:
             return future.result(timeout)
@@ -88,6 +94,28 @@ class LoopThread:
             if not future.done():
                 future.cancel()
             raise
+        except BaseException:
+            future.cancel()
+            raise
+
+    def ask(self, function: Callable[[], T]) -> T:
+        """Call a function in the loop, and return what it returns; errors as for `run`.
+
+        No coroutine is made for it: a signal may come between its making and its start.
+        """
+        self._check()
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def call() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(function())
+                except BaseException as error:
+                    future.set_exception(error)
+
+        self.loop.call_soon_threadsafe(call)
+        try:
+            return future.result()
         except BaseException:
             future.cancel()
             raise

@@ -80,3 +80,13 @@ def test_call_does_not_wait():
     called = threading.Event()
     LoopThread.shared().call(called.set)
     assert called.wait(30)
+
+
+def test_asking_returns_and_raises():
+    """As a call would; and who asks from the loop itself is refused."""
+    thread = LoopThread.shared()
+    assert thread.ask(lambda: threading.current_thread().name) == "jobqueue-loop"
+    with pytest.raises(ZeroDivisionError):
+        thread.ask(lambda: 1 // 0)
+    with pytest.raises(JobQueueError, match="wait for itself"):
+        thread.ask(lambda: thread.ask(int))
