@@ -63,7 +63,8 @@ def test_two_hundred_jobs_are_one_submission(slurm: Any, wait_until: Any, calls:
             message="a job a node to run and the others to be known as pending",
         )
         assert f"{waiting} jobs pending: slurm" in cluster.describe()
-        assert "(Resources)" in cluster.describe()
+        # Slurm says why a job waits only when it has looked at it.
+        wait_until(lambda: "(Resources)" in cluster.describe(), message="the reason of the first")
         assert len(calls("sbatch")) == 1
         assert "--array=0-199" in calls("sbatch")[0]
     wait_until(lambda: slurm.squeue() == [], message="an empty queue")
