@@ -5,11 +5,11 @@ A `LocalCluster` for one graph. Whoever has several makes a `Client` and takes `
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from jobqueue.client.client import Client
 from jobqueue.cluster.local import LocalCluster
+from jobqueue.worker.limits import available_cpus
 
 
 def get(dsk: Any, keys: Any, *, num_workers: int | None = None, **kwargs: Any) -> Any:
@@ -36,7 +36,7 @@ def get(dsk: Any, keys: Any, *, num_workers: int | None = None, **kwargs: Any) -
     >>> get({"x": (abs, -1), "y": (max, "x", 0)}, "y", num_workers=2)  # doctest: +SKIP
     1
     """
-    processes = num_workers or len(os.sched_getaffinity(0))
+    processes = num_workers or available_cpus()
     with (
         LocalCluster(n_workers=processes, threads_per_worker=1) as cluster,
         Client(cluster, set_as_default=False) as client,

@@ -6,11 +6,11 @@ interpreter's lock, as NumPy does.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from jobqueue.cluster.in_process import InProcess
 from jobqueue.graph.prepare import prepare
+from jobqueue.worker.limits import available_cpus
 
 
 def get(dsk: Any, keys: Any, *, num_workers: int | None = None, **kwargs: Any) -> Any:
@@ -35,4 +35,4 @@ def get(dsk: Any, keys: Any, *, num_workers: int | None = None, **kwargs: Any) -
     >>> get({"x": (abs, -1), "y": (max, "x", 0)}, "y", num_workers=2)
     1
     """
-    return InProcess(prepare(dsk, keys), num_workers or len(os.sched_getaffinity(0))).run()
+    return InProcess(prepare(dsk, keys), num_workers or available_cpus()).run()

@@ -14,7 +14,6 @@ from jobqueue.client.graphs import GraphSubmission, readable, task_options_of
 from jobqueue.client.options import annotate, task_options
 from jobqueue.errors import ConfigError
 from jobqueue.graph.dask_graph import no_collection
-from jobqueue.graph.plan import nest
 from jobqueue.graph.prepare import Prepared, prepare
 
 
@@ -104,14 +103,7 @@ class Collections(Control):
     def _futures_of(self, dsk: Any, keys: Any, **kwargs: Any) -> Any:
         """Answer as `get` does, with futures in place of results."""
         prepared, futures = self._send_graph(dsk, keys)
-        small = prepared.graph.small
-        return nest(
-            keys,
-            {
-                key: small[target] if target in small else futures[target]
-                for key, target in prepared.found.items()
-            },
-        )
+        return prepared.results(futures)
 
     def compute(
         self,
