@@ -7,6 +7,7 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,13 +105,14 @@ def test_the_examples_of_pages(page, needs):
         pytest.importorskip(name)
     text = (ROOT / "docs" / page).read_text()
     prelude = text.split("```python\n", 1)[1].split("```", 1)[0]
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(prelude, names)
     examples = "".join(
         block.split("```", 1)[0] for block in text.split("```python\n") if block.startswith(">>>")
     )
     test = doctest.DocTestParser().get_doctest(examples, names, page, None, 0)
     report: list[str] = []
-    results = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=report.append)
+    with names["cluster"], names["client"]:  # pages leave them open, as users at a prompt do
+        results = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=report.append)
     assert not results.failed, "".join(report)
     assert results.attempted > 15
