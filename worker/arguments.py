@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
-from jobqueue.protocol.quantities import parse_bytes, parse_seconds
+from jobqueue.protocol.quantities import parse_seconds
+from jobqueue.worker import argument_values as values
+from jobqueue.worker.argument_values import AUTO
 from jobqueue.worker.dask_options import Ignored, add_dask_options
 from jobqueue.worker.limits import Fractions
 
 T = TypeVar("T")
-
-AUTO = -1
-"""`AgentOptions.memory_limit`: as much as there is, shared among the workers; `nworkers`: as many
-as suit the CPUs."""
 
 
 class AgentOptions(NamedTuple):
@@ -153,7 +150,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "addresses",
         nargs="*",
         metavar="ADDRESS",
-        type=_checked(_addresses),
+        type=_checked(values.addresses),
         help="contact addresses of the scheduler, several or separated by commas, best first",
     )
     for flags, metavar, parse, default, text in _OPTIONS:
@@ -165,7 +162,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument(  # the name that dask's worker command had for it until 2021
         "--nprocs",
         dest="nworkers",
-        type=_checked(_count),
+        type=_checked(values.count),
         default=argparse.SUPPRESS,
         help=argparse.SUPPRESS,
     )
@@ -198,163 +195,54 @@ def _checked(parse: Callable[[str], T]) -> Callable[[str], T]:
     return argument
 
 
-def _addresses(text: str) -> list[str]:
-    addresses = [part.strip() for part in text.split(",") if part.strip()]
-    if not addresses:
-        raise ValueError(f"{text!r} holds no address, as in tls://10.0.0.1:4000")
-    return addresses
-
-
-def _text(text: str) -> str | None:
-    """An empty value, as unset shell variables give, means that nothing was said."""
-    return text.strip() or None
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise ValueError(f"{text!r} is no number from 1")
-    return int(text)
-
-
-def _positive_seconds(text: str) -> float:
-    seconds = parse_seconds(text)
-    if seconds == 0:
-        raise ValueError(f"{text!r} is no time to wait: it must be more than 0")
-    return seconds
-
-
-def _optional_seconds(text: str) -> float | None:
-    return _positive_seconds(text) if text.strip() else None
-
-
-def _epoch(text: str) -> float | None:
-    if not text.strip():
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise ValueError(f"{text!r} is no time in seconds since 1970, as `date +%s` prints it")
-    return seconds
-
-
-def _pool(text: str) -> str:
-    return text.strip()
-
-
-def _count_or_auto(text: str) -> int:
-    return AUTO if text.strip().lower() == "auto" else _count(text)
-
-
-def _memory_limit(text: str) -> float | None:
-    word = text.strip().lower()
-    if word in ("", "auto"):
-        return AUTO
-    if word == "none":
-        return None
-    with contextlib.suppress(ValueError):
-        if 0 < float(word) <= 1:
-            return float(word)
-    return parse_bytes(text) or None
-
-
-def _fraction(text: str) -> float | None:
-    if text.strip().lower() in _OFF:
-        return None
-    try:
-        fraction = float(text)
-    except ValueError:
-        fraction = -1.0
-    if not 0 < fraction <= 1:
-        raise ValueError(f"{text!r} is no fraction of the memory limit: write 0.7, or off")
-    return fraction
-
-
-_OFF = ("off", "no", "none", "false", "0")
-
-
-def _ports(text: str) -> tuple[int, int] | None:
-    first, colon, last = text.strip().partition(":")
-    try:
-        found = int(first or 0), int(last if colon else first or 0)
-    except ValueError:
-        found = -1, -1
-    if found == (0, 0):
-        return None
-    if not 1 <= found[0] <= found[1] <= 65535:
-        raise ValueError(
-            f"{text!r} is no port: write 3000, or 3000:3026 for the first that is free"
-        )
-    return found
-
-
-def _protocol(text: str) -> str:
-    scheme = text.strip().removesuffix("://")
-    if scheme not in ("", "tls", "tcp"):
-        raise ValueError(f"{text!r} is no protocol: write tls or tcp")
-    return scheme or "tls"
-
-
-def _resources(text: str) -> dict[str, float]:
-    resources = {}
-    for item in text.replace(",", " ").split():
-        name, equals, amount = item.partition("=")
-        try:
-            resources[name] = float(amount)
-        except ValueError:
-            resources[name] = -1.0
-        if not name or not equals or not 0 <= resources[name] < float("inf"):
-            raise ValueError(f"{item!r} is no resource: write NAME=AMOUNT, as in GPU=2")
-    return resources
-
-
 _DESTINATIONS = {"--worker-port": "ports"}
 
 _OPTIONS: tuple[tuple[str, str, Callable[[str], object], object, str], ...] = (
-    ("--scheduler-file", "FILE", _text, None,
+    ("--scheduler-file", "FILE", values.optional, None,
      "in place of ADDRESS: file that says where the scheduler is, or will be"),
-    ("--protocol", "NAME", _protocol, "tls", "of addresses that name none: tls (default) or tcp"),
-    ("--nworkers", "N", _count_or_auto, 1,
+    ("--protocol", "NAME", values.protocol, "tls",
+     "of addresses that name none: tls (default) or tcp"),
+    ("--nworkers", "N", values.count_or_auto, 1,
      "worker processes (default 1), or auto: as suits the CPUs"),
-    ("--nthreads", "N", _count, None, "threads of each worker (default: all CPUs, shared)"),
-    ("--name", "NAME", _text, None, "workers are called NAME-0, ... (default: HOST-PID)"),
-    ("--memory-limit", "SIZE", _memory_limit, AUTO,
+    ("--nthreads", "N", values.count, None, "threads of each worker (default: all CPUs, shared)"),
+    ("--name", "NAME", values.optional, None, "workers are called NAME-0, ... (default: HOST-PID)"),
+    ("--memory-limit", "SIZE", values.memory_limit, AUTO,
      "memory of each worker, as in 16GiB or, of all there is, 0.5; auto (default): all there is, "
      "shared; 0: no limit"),
-    ("--memory-target", "PART", _fraction, Fractions().target,
+    ("--memory-target", "PART", values.fraction, Fractions().target,
      "part of that above which results go to disk (default 0.6), or off"),
-    ("--memory-spill", "PART", _fraction, Fractions().spill,
+    ("--memory-spill", "PART", values.fraction, Fractions().spill,
      "the same if the whole process takes so much (default 0.7), or off"),
-    ("--memory-pause", "PART", _fraction, Fractions().pause,
+    ("--memory-pause", "PART", values.fraction, Fractions().pause,
      "if the process takes so much, no task begins (default 0.8), or off"),
-    ("--memory-terminate", "PART", _fraction, Fractions().terminate,
+    ("--memory-terminate", "PART", values.fraction, Fractions().terminate,
      "if the process takes so much, it is ended (default 0.95), or off"),
-    ("--job-id", "ID", _text, None, "the batch system's id of this job"),
-    ("--credentials", "FOLDER", _text, None, "folder with the cluster's credentials"),
-    ("--death-timeout", "TIME", _positive_seconds, 60.0,
+    ("--job-id", "ID", values.optional, None, "the batch system's id of this job"),
+    ("--credentials", "FOLDER", values.optional, None, "folder with the cluster's credentials"),
+    ("--death-timeout", "TIME", values.seconds, 60.0,
      "end after this time without a scheduler (default 60s)"),
-    ("--local-directory", "FOLDER", _text, None,
+    ("--local-directory", "FOLDER", values.optional, None,
      "folder for the results that go to disk (default: $TMPDIR or /tmp)"),
-    ("--interface", "NAME", _text, None, "network interface to listen on"),
-    ("--host", "ADDRESS", _text, None, "IP address to listen on, or a name of this machine"),
-    ("--worker-port --port", "PORT", _ports, None,
+    ("--interface", "NAME", values.optional, None, "network interface to listen on"),
+    ("--host", "ADDRESS", values.optional, None,
+     "IP address to listen on, or a name of this machine"),
+    ("--worker-port --port", "PORT", values.ports, None,
      "port to listen on, or several to choose from, as in 3000:3026 (default: any that is free)"),
-    ("--resources", "NAME=N,...", _resources, {}, "amounts tasks may ask for: GPU=2,MEM=10"),
-    ("--exit-record", "FILE", _text, None, "at the end, write why to this file, as JSON"),
-    ("--lifetime", "TIME", _positive_seconds, None, "end in order after this time, as in 18m"),
+    ("--resources", "NAME=N,...", values.resources, {}, "amounts tasks may ask for: GPU=2,MEM=10"),
+    ("--exit-record", "FILE", values.optional, None, "at the end, write why to this file, as JSON"),
+    ("--lifetime", "TIME", values.seconds, None, "end in order after this time, as in 18m"),
     ("--lifetime-stagger", "TIME", parse_seconds, 0.0,
      "change the lifetime at random by up to this much"),
-    ("--pool", "NAME", _pool, "", "the pool that this job belongs to"),
-    ("--walltime", "TIME", _optional_seconds, None,
+    ("--pool", "NAME", values.name, "", "the pool that this job belongs to"),
+    ("--walltime", "TIME", values.optional_seconds, None,
      "what the job may take in all, as in 3600, counted from --job-started; where the batch "
      "system's environment tells the job's end, that counts"),
-    ("--walltime-margin", "TIME", _optional_seconds, None,
+    ("--walltime-margin", "TIME", values.optional_seconds, None,
      "hand over so long before that end (default: a tenth of the walltime, at least 10s, at most "
      "120s)"),
-    ("--job-started", "EPOCH", _epoch, None,
+    ("--job-started", "EPOCH", values.epoch, None,
      "when the job began, in seconds since 1970 (default: $JOBQUEUE_JOB_STARTED, else now)"),
-    ("--nodes", "N", _count, 1,
+    ("--nodes", "N", values.count, 1,
      "nodes of this job (default 1), on each of which an agent runs with the same command line; "
      "each finds out which it is, and adds that to its name and its exit record, if not the first"),
 )  # fmt: skip

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from jobqueue.worker.arguments import AUTO, AgentOptions
+from jobqueue.worker.argument_values import AUTO
+from jobqueue.worker.arguments import AgentOptions
 from jobqueue.worker.limits import balanced, memory_per_worker
 from jobqueue.worker.options import WorkerOptions
 

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from jobqueue.worker.arguments import AUTO, AgentOptions, parse_arguments
+from jobqueue.worker.argument_values import AUTO
+from jobqueue.worker.arguments import AgentOptions, parse_arguments
 from jobqueue.worker.limits import Fractions
 
 
@@ -64,24 +65,6 @@ def test_empty_values_say_nothing() -> None:
     assert options.memory_limit == AUTO
 
 
-@pytest.mark.parametrize(
-    ("text", "limit"),
-    [
-        ("auto", AUTO),
-        ("0", None),
-        ("0.0", None),
-        ("none", None),
-        ("4GB", 4 * 10**9),
-        ("0.5", 0.5),
-        ("1", 1.0),
-        ("2", 2),
-    ],
-)
-def test_memory_limit(text: str, limit: float | None) -> None:
-    """A size, a fraction of what there is, a share of it, or no limit."""
-    assert parse_arguments(["tcp://a:1", "--memory-limit", text]).memory_limit == limit
-
-
 def test_what_is_done_when_memory_runs_short() -> None:
     """Each fraction for itself, or not at all."""
     words = "tcp://a:1 --memory-target 0.3 --memory-spill off --memory-pause 1 --memory-terminate 0"
@@ -89,16 +72,11 @@ def test_what_is_done_when_memory_runs_short() -> None:
     assert options.memory_fractions == Fractions(0.3, None, 1.0, None)
 
 
-@pytest.mark.parametrize(
-    ("text", "ports"),
-    [("3000", (3000, 3000)), ("3000:3026", (3000, 3026)), ("0", None), ("", None)],
-)
-def test_ports_to_listen_on(text: str, ports: tuple[int, int] | None) -> None:
-    """One, the first that is free of several, or any; by either of its names."""
+def test_ports_to_listen_on() -> None:
+    """By either of its names, and on an address of this node."""
     for option in ("--worker-port", "--port"):
-        words = ["tcp://a:1", option, text, "--host", "10.0.0.2"]
-        assert parse_arguments(words).ports == ports
-        assert parse_arguments(words).host == "10.0.0.2"
+        options = parse_arguments(["tcp://a:1", option, "3000:3026", "--host", "10.0.0.2"])
+        assert (options.ports, options.host) == ((3000, 3026), "10.0.0.2")
 
 
 def test_a_scheduler_file_in_place_of_an_address() -> None:

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from jobqueue.worker.arguments import AUTO, AgentOptions
+from jobqueue.worker.argument_values import AUTO
+from jobqueue.worker.arguments import AgentOptions
 from jobqueue.worker.limits import AGENT_RESERVE
 from jobqueue.worker.shares import staggered_lifetime, worker_options
 
