@@ -214,7 +214,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pools try again at once, as often as ever; that they pause in between is tested apart."""
-    monkeypatch.setattr("jobqueue.cluster.pool.DELAYS", (0.0,))
+    monkeypatch.setattr("jobqueue.cluster.setbacks.DELAYS", (0.0,))
 
 
 @pytest.fixture(scope="session")

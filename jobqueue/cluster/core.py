@@ -326,7 +326,7 @@ class Core:
         """Cancel all jobs; return whether nothing is left that somebody may want to read."""
         if self._pools is None:
             return True
-        healthy = all(keeper.state.pause is None for keeper in self._keepers())
+        healthy = all(keeper.state.setbacks.pause is None for keeper in self._keepers())
         return await self._pools.close() and healthy
 
     async def _end_scheduler(self) -> None:

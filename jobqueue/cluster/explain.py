@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from jobqueue.batch.hopeless import remedy_for
 from jobqueue.cluster.jobs import WAITING, JobRecord, JobState
-from jobqueue.cluster.pool import Pause, PoolState
+from jobqueue.cluster.pool import PoolState
+from jobqueue.cluster.setbacks import Pause
 from jobqueue.errors import BatchSystemError, WorkersUnavailable
 
 SHOWN = 3
@@ -86,13 +87,14 @@ def shortage(pool: PoolState, *, system: str, script: str | None) -> WorkersUnav
 
     Parameters and result are those of `outage`.
     """
-    if pool.pause is None or pool.submitting or not pool.wanted:
+    pause = pool.setbacks.pause
+    if pause is None or pool.submitting or not pool.wanted:
         return None
     if any(job.state is not JobState.CONNECTED for job in pool.live()):
         return None
-    if pool.pause.job is not None:
-        return _never_connected(pool.pause, pool.pause.job, system, script)
-    return _refused(pool.pause, system, script)
+    if pause.job is not None:
+        return _never_connected(pause, pause.job, system, script)
+    return _refused(pause, system, script)
 
 
 def _never_connected(
@@ -137,24 +139,22 @@ def _held_back(pool: PoolState) -> list[str]:
     missing = pool.wanted - len(pool.live()) - pool.submitting
     held_back = missing - pool.allowed(missing)
     if held_back <= 0 or pool.closing:
-        later = missing > 0 and not (pool.submitting or pool.pause or pool.closing)
+        later = missing > 0 and not (pool.submitting or pool.setbacks.pause or pool.closing)
         return [f"{_count(missing, 'job')} to be submitted, not too soon after others"] * later
     by = [str(quota) for quota in pool.quotas if quota.allowed(missing) < missing]
     return [f"{_count(held_back, 'job')} held back by {' and '.join(by)}"]
 
 
 def _trouble(pool: PoolState) -> list[str]:
-    if pool.pause is not None and pool.pause.job is not None:
-        last = f"last: {pool.pause.job}"
-        return [f"paused after {pool.pause.failures} jobs ended without a worker ({last})"]
-    if pool.pause is not None:
-        return [
-            f"paused after {_count(pool.pause.failures, 'failed submission')}: {pool.pause.error}"
-        ]
-    if pool.last_error is not None:
-        return [f"last submission failed: {pool.last_error}"]
-    if pool.failed_starts:
-        return [f"{_count(pool.failed_starts, 'job')} ended without a worker"]
+    setbacks, pause = pool.setbacks, pool.setbacks.pause
+    if pause is not None and pause.job is not None:
+        return [f"paused after {pause.failures} jobs ended without a worker (last: {pause.job})"]
+    if pause is not None:
+        return [f"paused after {_count(pause.failures, 'failed submission')}: {pause.error}"]
+    if setbacks.last_error is not None:
+        return [f"last submission failed: {setbacks.last_error}"]
+    if setbacks.failed_starts:
+        return [f"{_count(setbacks.failed_starts, 'job')} ended without a worker"]
     return []
 
 

@@ -123,7 +123,7 @@ class Keeper:
         """Follow the load from now on; resumes a paused pool."""
         self.adaptation = Adaptation(policy, self.size)
         self.state.mode = str(policy)
-        self.state.resume()
+        self.state.setbacks.forget()
 
     def follow(self, load: SchedulerLoad, now: float) -> None:
         """Set the number of jobs wanted by the part of the load that is this pool's."""

@@ -155,7 +155,7 @@ class ClusterLoop:
     def resume(self, names: Iterable[str]) -> None:
         """Go on with pools after a pause."""
         for name in names:
-            self.pools[name].state.resume()
+            self.pools[name].state.setbacks.forget()
         self._go_on()
 
     def _go_on(self) -> None:

@@ -92,7 +92,7 @@ def _complete(state: PoolState) -> bool:
     """Tell whether a pool has what it is to have: no more is expected of it, nothing is wrong."""
     live = state.live()
     connected = all(job.state is JobState.CONNECTED for job in live)
-    return state.pause is None and connected and len(live) >= state.wanted > 0
+    return state.setbacks.pause is None and connected and len(live) >= state.wanted > 0
 
 
 def _together(

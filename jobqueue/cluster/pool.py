@@ -8,15 +8,11 @@ Rules:
 * A job is over when the batch system says so, or when it has stopped to know a job it knew and no
   worker of that job is connected.  Workers that leave are never reason enough: a loss is counted,
   and replaced, once.
-* Whatever is lost or rejected is replaced, each time after a longer pause (``DELAYS``).  A job that
+* Whatever is lost or rejected is replaced, each time after a longer wait (setbacks.py).  A job that
   used up its time, or had to make room for another's, is no loss, unless it had hardly begun.
 * A requeued job is the same job.  It counts as one of those wanted while it waits: whoever it had
   to make room for has its nodes, and a job submitted in its place would wait behind it.  One that
   broke off without a word has lost its node, and another may find one at once: see ``lost_node``.
-* ``FAILURES_IN_A_ROW`` jobs that ended without one connected worker, or as many rejected
-  submissions, pause the pool: no more submissions until ``resume`` or ``scale``.  An error that a
-  second try cannot mend (no such command, no space for the script) pauses it at once; silence
-  never does while there are jobs.  Jobs that turn out to be accepted end a pause for rejections.
 """
 
 from __future__ import annotations
@@ -36,16 +32,7 @@ from jobqueue.cluster.causes import (
 from jobqueue.cluster.jobs import WAITING, Happening, JobRecord, JobReport, JobState, Phase
 from jobqueue.cluster.limits import UNLIMITED, Limits, Quota
 from jobqueue.cluster.renewal import Renewal
-from jobqueue.errors import BatchSystemError, CommandNotFound
-
-FAILURES_IN_A_ROW = 3
-"""So many failed starts, or rejected submissions, in a row pause a pool."""
-
-DELAYS = (0.0, 1.0, 5.0, 20.0, 60.0, 300.0)
-"""Seconds before the replacement after the first, second, ... setback in a row."""
-
-QUIET = 600.0
-"""Seconds without a loss after which the next one is the first again."""
+from jobqueue.cluster.setbacks import Setbacks
 
 NOT_YET_VISIBLE = 30.0
 """Seconds in which a batch system may not yet show a job that it has accepted."""
@@ -67,15 +54,6 @@ class Submission:
     job_ids: tuple[str, ...] = ()
     error: Exception | None = None
     in_doubt: bool = False  # the batch system gave no answer: it may know of more jobs
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Pause:
-    """Why a pool has stopped submitting: the last failed job, or the last rejection."""
-
-    failures: int
-    job: JobRecord | None = None
-    error: Exception | None = None
 
 
 class PoolState:
@@ -111,14 +89,8 @@ class PoolState:
         self.mode = ""  # how `wanted` comes about, for people, if not by `scale`
         self.submitting = 0
         self.jobs: dict[str, JobRecord] = {}
-        self.failed_starts = 0
-        self.rejections = 0
-        self.losses = 0
-        self.last_error: Exception | None = None
-        self.pause: Pause | None = None
+        self.setbacks = Setbacks()
         self.closing = False
-        self.not_before = float("-inf")
-        self._last_loss = float("-inf")
 
     def __repr__(self) -> str:
         """``<PoolState default: 2/4 jobs, connected=2, submitting 2, paused>``."""
@@ -128,7 +100,7 @@ class PoolState:
         parts = [f"{len(self.live())}/{self.wanted} jobs"]
         parts += [f"{state}={n}" for state, n in sorted(counts.items())]
         parts += [f"submitting {self.submitting}"] if self.submitting else []
-        parts += ["paused"] if self.pause else []
+        parts += ["paused"] if self.setbacks.pause else []
         return f"<PoolState {self.name}: {', '.join(parts)}>"
 
     def live(self) -> list[JobRecord]:
@@ -152,19 +124,13 @@ class PoolState:
     def scale(self, wanted: int) -> None:
         """Set the number of jobs wanted, and go on if the pool was paused."""
         self.wanted = wanted
-        self.resume()
+        self.setbacks.forget()
 
     @property
     def goal(self) -> int:
         """Jobs that there are to be: as many as are wanted, or may be."""
         most = [quota.limits.max_jobs for quota in self.quotas]
         return min([self.wanted, *(limit for limit in most if limit is not None)])
-
-    def resume(self) -> None:
-        """Forget earlier failures: submit again as soon as jobs are missing."""
-        self.pause = None
-        self.failed_starts = self.rejections = self.losses = 0
-        self.not_before = float("-inf")
 
     def close(self) -> None:
         """Want nothing any more; jobs are cancelled without being drained."""
@@ -178,13 +144,13 @@ class PoolState:
         self.submitting = 0
         self.adopt(result.job_ids, now)
         if result.error is not None:
-            self._rejected(result.error, now, outage=result.in_doubt and bool(self.live()))
+            outage = result.in_doubt and bool(self.live())
+            self.setbacks.rejection(result.error, now, outage=outage)
 
     def adopt(self, job_ids: Iterable[str], now: float) -> None:
         """Take jobs as ours: just submitted, or found after a submission of unknown outcome."""
         for job_id in job_ids:
-            self.rejections, self.last_error = 0, None
-            self.pause = self.pause if self.pause and self.pause.job else None
+            self.setbacks.accepted()
             if job_id not in self.jobs:
                 self.jobs[job_id] = JobRecord(job_id, self.name, now)
 
@@ -209,7 +175,7 @@ class PoolState:
         elif job.was_requeued:
             job.begin_anew()
             if job.lost_node:
-                self._setback(now)
+                self.setbacks.loss(now)
         else:
             job.advance(Happening.QUEUED)
         return before != (job.state, job.reason)
@@ -236,7 +202,7 @@ class PoolState:
         job.ever_connected = True
         job.node = job.node or node
         job.reason = job.estimated_start = ""  # it waits no more
-        self.failed_starts = 0
+        self.setbacks.connected()
         job.started_at = now if job.started_at is None else job.started_at
         if expires_at is not None:
             job.expires_at = expires_at
@@ -296,7 +262,7 @@ class PoolState:
     @property
     def next_submission(self) -> float:
         """When the next submission may be: after failures, and after many others."""
-        return max(self.not_before, *(quota.next_submission for quota in self.quotas))
+        return max(self.setbacks.not_before, *(quota.next_submission for quota in self.quotas))
 
     def submits(self, jobs: int, now: float) -> None:
         """Note that a submission is under way."""
@@ -343,32 +309,9 @@ class PoolState:
         if worked and job.cause in NOBODYS_FAULT:
             return
         if job.ever_connected or job.cause in (PREEMPTED, NODE_FAILED):
-            self._setback(now)
-            return
-        self.failed_starts += 1
-        self._delay(self.failed_starts, now)
-        if self.failed_starts >= FAILURES_IN_A_ROW:
-            self.pause = Pause(self.failed_starts, job=job.copy())
-
-    def _setback(self, now: float) -> None:
-        """Slow down if losses follow each other; losses of one moment count as one."""
-        if now - self._last_loss > QUIET:
-            self.losses = 0
-        if now > self._last_loss and now >= self.not_before:
-            self._delay(self.losses, now)
-            self.losses += 1
-        self._last_loss = now
-
-    def _rejected(self, error: Exception, now: float, *, outage: bool) -> None:
-        hopeless = not isinstance(error, BatchSystemError) or isinstance(error, CommandNotFound)
-        self.rejections += 1
-        self.last_error = error
-        self._delay(self.rejections, now)
-        if hopeless or (self.rejections >= FAILURES_IN_A_ROW and not outage):
-            self.pause = Pause(self.rejections, error=error)
-
-    def _delay(self, step: int, now: float) -> None:
-        self.not_before = max(self.not_before, now + DELAYS[min(step, len(DELAYS) - 1)])
+            self.setbacks.loss(now)
+        else:
+            self.setbacks.failed_start(job, now)
 
     def _forget_oldest(self) -> None:
         ended = [job for job in self.jobs.values() if job.state is JobState.ENDED]

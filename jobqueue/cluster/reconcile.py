@@ -98,7 +98,7 @@ def decide(pool: PoolState, load: Mapping[str, Load], now: float) -> Actions:
 
 def _shortage(pool: PoolState) -> int:
     """Jobs to submit, were it not for the rate limit."""
-    if pool.pause or pool.submitting or pool.closing:
+    if pool.setbacks.pause or pool.submitting or pool.closing:
         return 0
     return pool.allowed(pool.wanted - len(pool.live()))
 

@@ -107,7 +107,7 @@ def test_a_pause_with_jobs_still_coming_is_no_outage() -> None:
     pool = pool_of(*reports)
     for i in range(3):
         pool.report(JobReport(str(i), Phase.ENDED, cause="crashed", exit_code=1), 1.0)
-    assert pool.pause is not None
+    assert pool.setbacks.pause is not None
     assert outage(pool, system="slurm", script="/s") is None
     assert "paused after 3 jobs" in describe(pool, workers=0, system="slurm")
     pool.report(JobReport("3", Phase.ENDED, cause="crashed", exit_code=2), 1.0)

@@ -10,7 +10,7 @@ import pytest
 
 from jobqueue.cluster.adapt import Policy
 from jobqueue.cluster.jobs import JobReport, JobState, Phase
-from jobqueue.cluster.pool import FAILURES_IN_A_ROW
+from jobqueue.cluster.setbacks import FAILURES_IN_A_ROW
 from jobqueue.errors import BatchSystemError, CommandNotFound
 from jobqueue.scheduler.load import Backlog
 

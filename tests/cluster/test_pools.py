@@ -209,7 +209,7 @@ def test_who_waits_for_a_pool_that_is_out_is_told_and_others_are_served(
     monkeypatch: pytest.MonkeyPatch, places: Path
 ) -> None:
     """In any kind of wait, and through any number of tasks between; until it goes on."""
-    monkeypatch.setattr("jobqueue.cluster.pool.DELAYS", (0.0,) * 6)
+    monkeypatch.setattr("jobqueue.cluster.setbacks.DELAYS", (0.0,) * 6)
     pools = {"gpu": {"resources": {"GPU": 1}, "queue": "nosuch"}}
     with EmbeddedCluster(cores=1, memory="500MB", pools=pools) as cluster, Client(cluster) as c:
         waiting = c.submit(abs, -1, resources={"GPU": 1})

@@ -7,8 +7,9 @@ import pytest
 from jobqueue.cluster.explain import describe
 from jobqueue.cluster.jobs import JobReport, JobState, Phase
 from jobqueue.cluster.limits import UNLIMITED, Limits
-from jobqueue.cluster.pool import DELAYS, NOT_YET_VISIBLE, PoolState, Submission
+from jobqueue.cluster.pool import NOT_YET_VISIBLE, PoolState, Submission
 from jobqueue.cluster.reconcile import CANCEL_AGAIN, DRAIN_GRACE, Actions, Load, decide
+from jobqueue.cluster.setbacks import DELAYS
 from jobqueue.errors import SubmissionRejected
 
 
@@ -122,7 +123,7 @@ def test_losses_in_a_row_slow_the_replacement_down() -> None:
         pool.submitted(Submission((f"next{step}",)), now)
         pool.worker_joined(f"next{step}", "w", now)
         now += 0.1
-    assert pool.pause is None
+    assert pool.setbacks.pause is None
 
 
 def test_losses_of_one_moment_are_one_setback() -> None:
@@ -161,8 +162,8 @@ def test_a_job_preempted_on_its_way_is_no_failed_start() -> None:
     pool = running_pool(4, connected=0)
     for job_id, cause in enumerate(["preempted", "node failed", "preempted", "node failed"]):
         end(pool, str(job_id), float(job_id), cause=cause)
-    assert pool.failed_starts == 0
-    assert pool.pause is None
+    assert pool.setbacks.failed_starts == 0
+    assert pool.setbacks.pause is None
 
 
 def test_three_starts_that_never_connected_pause_the_pool() -> None:
@@ -170,17 +171,17 @@ def test_three_starts_that_never_connected_pause_the_pool() -> None:
     pool = running_pool(1, connected=0)
     now = 0.0
     for step in range(3):
-        assert pool.pause is None
+        assert pool.setbacks.pause is None
         end(pool, pool.live()[0].job_id, now)
         now += 1000.0
         if step < 2:
             assert decide(pool, {}, now).submit == 1
             pool.submitted(Submission((f"n{step}",)), now)
-    assert pool.pause is not None
-    assert pool.pause.job is not None
-    assert (pool.pause.job.exit_code, pool.pause.job.log_tail) == (1, "boom")
+    assert pool.setbacks.pause is not None
+    assert pool.setbacks.pause.job is not None
+    assert (pool.setbacks.pause.job.exit_code, pool.setbacks.pause.job.log_tail) == (1, "boom")
     assert decide(pool, {}, now) == Actions()
-    pool.resume()
+    pool.setbacks.forget()
     assert decide(pool, {}, now).submit == 1
 
 
@@ -192,9 +193,9 @@ def test_a_connection_ends_the_row_of_failed_starts() -> None:
     pool.worker_joined("2", "w", 1.0)
     end(pool, "3", 1.0)
     end(pool, "4", 1.0)
-    assert pool.pause is None
+    assert pool.setbacks.pause is None
     end(pool, "5", 1.0)
-    assert pool.pause is not None
+    assert pool.setbacks.pause is not None
 
 
 def test_three_rejections_pause_the_pool() -> None:
@@ -208,8 +209,8 @@ def test_three_rejections_pause_the_pool() -> None:
         pool.submitted(Submission(error=error), now)
         assert decide(pool, {}, now).submit == 0
         now += 1000.0
-    assert pool.pause is not None
-    assert pool.pause.error is error
+    assert pool.setbacks.pause is not None
+    assert pool.setbacks.pause.error is error
     assert decide(pool, {}, now) == Actions()
     pool.scale(1)
     assert decide(pool, {}, now).submit == 1
@@ -225,10 +226,10 @@ def test_silence_pauses_no_pool_that_has_jobs() -> None:
         pool.submitted(Submission(error=SubmissionRejected("timed out"), in_doubt=True), now)
         assert decide(pool, {}, now).submit == 0
         now += 1000.0
-    assert pool.pause is None
+    assert pool.setbacks.pause is None
     end(pool, "0", now)
     pool.submitted(Submission(error=SubmissionRejected("timed out"), in_doubt=True), now)
-    assert pool.pause is not None  # nobody is there any more: whoever waits is told
+    assert pool.setbacks.pause is not None  # nobody is there any more: whoever waits is told
 
 
 def test_a_job_that_was_accepted_after_all_ends_the_pause() -> None:
@@ -240,9 +241,9 @@ def test_a_job_that_was_accepted_after_all_ends_the_pause() -> None:
         decide(pool, {}, now)
         pool.submitted(Submission(error=SubmissionRejected("timed out"), in_doubt=True), now)
         now += 1000.0
-    assert pool.pause is not None
+    assert pool.setbacks.pause is not None
     pool.adopt(["7"], now)
-    assert pool.pause is None
+    assert pool.setbacks.pause is None
     assert decide(pool, {}, now).submit == 1
 
 
@@ -331,7 +332,7 @@ def test_jobs_cancelled_at_the_end_of_a_pool_are_over() -> None:
         "1 ENDED (cancelled)",
         "2 ENDED (crashed), exit code 1",
     ]
-    assert (pool.failed_starts, pool.losses, pool.pause) == (1, 0, None)
+    assert (pool.setbacks.failed_starts, pool.setbacks.losses, pool.setbacks.pause) == (1, 0, None)
     pool.validate()
 
 
@@ -468,7 +469,7 @@ def test_a_job_that_hands_over_by_itself_is_left_to_it() -> None:
     assert decide(pool, {}, 21.0).retire == {}
     pool.worker_left("0", "w0")
     end(pool, "0", 30.0, cause="walltime")
-    assert (pool.losses, pool.failed_starts) == (0, 0)
+    assert (pool.setbacks.losses, pool.setbacks.failed_starts) == (0, 0)
     pool.validate()
 
 
@@ -517,7 +518,7 @@ def test_a_requeued_job_is_the_same_job_and_not_replaced() -> None:
     pool.report(JobReport("0", Phase.RUNNING), 130.0)
     pool.worker_joined("0", "w0", 133.0, 190.0)
     assert decide(pool, {}, 133.0) == Actions(wait_until=190.0 - 13.0)
-    assert (len(pool.jobs), pool.losses) == (1, 0)
+    assert (len(pool.jobs), pool.setbacks.losses) == (1, 0)
 
 
 def test_what_a_requeued_job_left_in_its_first_run_does_not_end_it() -> None:
@@ -548,7 +549,7 @@ def losing_its_node() -> PoolState:
 def test_a_job_that_is_requeued_since_its_node_failed_is_replaced() -> None:
     """Nobody asked it to end: other nodes may be free, and it would wait for two minutes."""
     pool = losing_its_node()
-    assert pool.losses == 1
+    assert pool.setbacks.losses == 1
     assert describe(pool, workers=0, system="slurm") == (
         "0 workers; 1 job pending: slurm next SUBMITTED; "
         "1 job requeued after a loss: slurm 0 PENDING (BeginTime)"

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from jobqueue.cluster.jobs import WAITING, JobReport, JobState, Phase
-from jobqueue.cluster.pool import DELAYS, FAILURES_IN_A_ROW, Limits, PoolState, Submission
+from jobqueue.cluster.pool import Limits, PoolState, Submission
 from jobqueue.cluster.reconcile import CANCEL_AGAIN, DRAIN_GRACE, Load, decide
+from jobqueue.cluster.setbacks import DELAYS, FAILURES_IN_A_ROW
 from jobqueue.errors import SubmissionRejected
 
 PICK = st.integers(0, 2**16)
@@ -84,7 +85,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule()
     def resume(self) -> None:
-        self.pool.resume()
+        self.pool.setbacks.forget()
         self.act()
 
     # --- what the batch system does ---
@@ -210,13 +211,13 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_pause_means_no_submission(self) -> None:
-        if self.pool.pause:
-            assert self.pool.pause.failures >= FAILURES_IN_A_ROW
+        if self.pool.setbacks.pause:
+            assert self.pool.setbacks.pause.failures >= FAILURES_IN_A_ROW
 
     def teardown(self) -> None:
         """However it went: at rest the pool holds what is wanted, and close() leaves nothing."""
         self.settle()
-        if self.pool.pause is None:
+        if self.pool.setbacks.pause is None:
             assert self.pool.allowed(self.pool.wanted - len(self.pool.live())) == 0
             if self.limits.max_pending is None:
                 assert len(self.pool.live()) == self.pool.goal

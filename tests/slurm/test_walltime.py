@@ -66,4 +66,5 @@ def test_two_hundred_tasks_go_through_six_jobs_of_a_minute(
         assert look() == ["walltime"] * 3
         assert Counter(job.pool for job in cluster.jobs) == {"default": 4, "single": 2}
         assert seen == {"default": {"walltime"}, "single": {"walltime"}}
-        assert [keeper.state.losses for keeper in cluster._core.pools.pools.values()] == [0, 0]
+        keepers = cluster._core.pools.pools.values()
+        assert [keeper.state.setbacks.losses for keeper in keepers] == [0, 0]
