@@ -13,7 +13,7 @@ from jobqueue.cluster.cluster import Cluster
 from jobqueue.cluster.job_spec import JobSpec
 from jobqueue.cluster.local_plan import LocalPlan
 from jobqueue.config.checks import default_processes
-from jobqueue.config.sections import did_you_mean
+from jobqueue.config.spelling import did_you_mean
 from jobqueue.config.units import parse_memory
 from jobqueue.errors import ConfigError
 from jobqueue.worker.limits import available_cpus, available_memory

@@ -17,7 +17,8 @@ from jobqueue.config.load import load
 from jobqueue.config.merge import EXTENDS, canonical, chain
 from jobqueue.config.pools import gather_pools
 from jobqueue.config.resolve import parse
-from jobqueue.config.sections import Entry, Section, Source, did_you_mean
+from jobqueue.config.sections import Entry, Section, Source
+from jobqueue.config.spelling import did_you_mean
 from jobqueue.errors import ConfigError
 
 _SET = "jobqueue.config.set"

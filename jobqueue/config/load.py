@@ -38,10 +38,10 @@ from jobqueue.config.sections import (
     Problem,
     Section,
     Source,
-    did_you_mean,
     section_key,
     source_of_file,
 )
+from jobqueue.config.spelling import did_you_mean
 from jobqueue.config.values import is_unset
 
 _SUFFIXES = (".yaml", ".yml", ".json")

@@ -7,7 +7,6 @@ must go on working.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -24,10 +23,9 @@ from jobqueue.config.sections import (
     Origin,
     Problem,
     Section,
-    did_you_mean,
-    nearest,
     section_key,
 )
+from jobqueue.config.spelling import did_you_mean, nearest
 from jobqueue.config.values import is_unset
 from jobqueue.config.warn import deprecated, warn
 from jobqueue.errors import ConfigError
@@ -35,7 +33,7 @@ from jobqueue.errors import ConfigError
 EXTENDS = "extends"
 
 _MISSPELT = 0.8
-"""How alike names are, by difflib, of which one is taken for the other, misspelt."""
+"""How alike sections are to batch systems, by difflib, that are taken for them, misspelt."""
 
 
 def gather(
@@ -172,7 +170,7 @@ def _misspelt(name: str) -> str | None:
     for system in SYSTEMS:
         if sorted(system) == sorted(name):
             return system
-    return next(iter(difflib.get_close_matches(name, SYSTEMS, n=1, cutoff=_MISSPELT)), None)
+    return nearest(name, SYSTEMS, _MISSPELT)
 
 
 def _report(problems: Iterable[Problem]) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from jobqueue.config.keywords import ALIASES
-from jobqueue.config.sections import ROOT, Entry, Origin, Section, Source, normal, section_key
+from jobqueue.config.sections import ROOT, Entry, Origin, Section, Source, section_key
+from jobqueue.config.spelling import normal
 from jobqueue.errors import ConfigError
 
 _NEW_NAMES = {alias.old: alias.new for alias in ALIASES}

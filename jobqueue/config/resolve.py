@@ -7,7 +7,6 @@ it, and a guess would be worse.
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,8 @@ from jobqueue.config.keywords import SYSTEMS, Keyword, default_of, keywords_of
 from jobqueue.config.load import Config, Places, load
 from jobqueue.config.merge import gather
 from jobqueue.config.pools import POOLS, gather_pools, own_entries
-from jobqueue.config.sections import Entry, Origin, nearest, section_key
+from jobqueue.config.sections import Entry, Origin, section_key
+from jobqueue.config.spelling import nearest
 from jobqueue.config.values import is_unset
 from jobqueue.config.warn import warn
 from jobqueue.errors import ConfigError
@@ -245,6 +245,8 @@ def _expand(path: str, places: Places) -> str:
         if name in places.environ:
             return places.environ[name]
         if name == "USER":  # containers and cron jobs lack it
+            import getpass
+
             return getpass.getuser()
         raise ValueError(f"{path!r}: the variable {name} is not set here, where the path is used")
 

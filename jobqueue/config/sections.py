@@ -15,14 +15,14 @@ both.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from jobqueue.config.hosts import Host
 from jobqueue.config.keywords import ALL_NAMES, SYSTEMS
 from jobqueue.config.nodes import Item, Node
+from jobqueue.config.spelling import did_you_mean, nearest, normal
 
 ROOT = "jobqueue"
 SITES = "sites"
@@ -119,24 +119,6 @@ class Source:
     problems: tuple[Problem, ...] = ()
     strays: tuple[Stray, ...] = ()
     here: tuple[Source, ...] = ()
-
-
-def normal(name: str) -> str:
-    """The one spelling of a key or section name: ``-`` is ``_``."""
-    return name.strip().replace("-", "_")
-
-
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The most similar of `names`, if one is similar at all."""
-    by_folded = {normal(candidate).lower(): candidate for candidate in names}
-    matches = difflib.get_close_matches(normal(name).lower(), by_folded, n=1, cutoff=0.6)
-    return by_folded[matches[0]] if matches else None
-
-
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """The end of a message about an unknown name: a suggestion, or nothing."""
-    near = nearest(name, names)
-    return f"; did you mean {near!r}?" if near else ""
 
 
 def source_of_file(root: Node, path: str, *, lenient: bool, host: Host | None = None) -> Source:

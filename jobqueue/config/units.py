@@ -19,8 +19,12 @@ import datetime
 import math
 import re
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    Number = int | float | Fraction
 
 _DECIMAL = {letter: 1000**power for power, letter in enumerate(["", *"kMGTPE"])}
 _BINARY = {letter: 1024**power for power, letter in enumerate(["", *"KMGTPE"]) if letter}
@@ -77,14 +81,14 @@ def parse_memory(value: object) -> int:
     return int(amount)
 
 
-def _memory_amount(value: object) -> Fraction:
+def _memory_amount(value: object) -> Number:
     if isinstance(value, str):
         match = _MEMORY.fullmatch(value)
         factor = _MEMORY_SUFFIXES.get(match[2].lower()) if match else None
         if match and factor:
-            return Fraction(match[1].replace("_", "")) * factor
+            return _exactly(match[1].replace("_", "")) * factor
     elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return Fraction(value)
+        return value
     raise ValueError(f"{value!r} is not an amount of memory; write {_MEMORY_FORMS}")
 
 
@@ -176,10 +180,11 @@ def parse_duration(value: object) -> int | float:
     (60, 120, 0.5)
     """
     seconds = _positive_time(value, SECONDS)
-    return int(seconds) if seconds.denominator == 1 else float(seconds)
+    whole = int(seconds)
+    return whole if whole == seconds else float(seconds)
 
 
-def _positive_time(value: object, clock: Clock) -> Fraction:
+def _positive_time(value: object, clock: Clock) -> Number:
     seconds = _time(value, clock)
     if seconds is None:
         raise ValueError(f"{value!r} is not a length of time; write {_TIME_FORMS}")
@@ -188,13 +193,13 @@ def _positive_time(value: object, clock: Clock) -> Fraction:
     return seconds
 
 
-def _time(value: object, clock: Clock) -> Fraction | None:
+def _time(value: object, clock: Clock) -> Number | None:
     if isinstance(value, datetime.timedelta):
-        return Fraction(value // datetime.timedelta(microseconds=1), 1_000_000)
+        return value.total_seconds()
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return Fraction(value) if math.isfinite(value) else None
+        return value if math.isfinite(value) else None
     if not isinstance(value, str):
         return None
     text = value.strip()
@@ -202,38 +207,48 @@ def _time(value: object, clock: Clock) -> Fraction | None:
     return _clock_time(match, clock) if match else _word_time(text, clock)
 
 
-def _clock_time(match: re.Match[str], clock: Clock) -> Fraction | None:
+def _clock_time(match: re.Match[str], clock: Clock) -> int | None:
     """``D-HH[:MM[:SS]]``, ``[D:]HH:MM:SS``, and the two short forms by the system's own clock."""
     parts = [int(match[2]), *map(int, match[3].split(":")[1:])]
     if match[1] is not None:
         return _sum(int(match[1]), *parts, *[0] * (3 - len(parts))) if len(parts) <= 3 else None
     if len(parts) == 1:
-        return Fraction(parts[0] * _UNIT_SECONDS[clock.bare])
+        return parts[0] * _UNIT_SECONDS[clock.bare]
     if len(parts) == 2:
         first, second = _UNIT_SECONDS[clock.pair], _UNIT_SECONDS[_SMALLER[clock.pair]]
-        return Fraction(parts[0] * first + parts[1] * second)
+        return parts[0] * first + parts[1] * second
     if len(parts) == 3:
         return _sum(0, *parts)
     return _sum(*parts) if len(parts) == 4 else None
 
 
-def _sum(days: int, hours: int, minutes: int, seconds: int) -> Fraction:
-    return Fraction(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+def _sum(days: int, hours: int, minutes: int, seconds: int) -> int:
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
-def _word_time(text: str, clock: Clock) -> Fraction | None:
+def _word_time(text: str, clock: Clock) -> Number | None:
     """``2 hours``, ``1h30m``, ``1 day and 12 hours``, and a bare decimal such as ``1.5``."""
     if re.fullmatch(r"\d*\.\d+|\d+\.", text, re.ASCII):
-        return Fraction(text) * _UNIT_SECONDS[clock.bare]
-    total, at = Fraction(0), 0
+        return _exactly(text) * _UNIT_SECONDS[clock.bare]
+    total: Number = 0
+    at = 0
     while at < len(text):
         match = _WORD.match(text, at)
         factor = _WORD_SECONDS.get(match[2].lower()) if match else None
         if match is None or factor is None:
             return None
-        total += Fraction(match[1]) * factor
+        total += _exactly(match[1]) * factor
         at = match.end()
     return total if at else None
+
+
+def _exactly(text: str) -> int | Fraction:
+    """Read a number as it is written: 1.1 GB are 1,100,000,000 bytes, not one less."""
+    if text.isdecimal():
+        return int(text)
+    from fractions import Fraction  # most amounts are whole, and importing it takes its time
+
+    return Fraction(text)
 
 
 def format_walltime(seconds: int) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from jobqueue.cluster.job_spec import JobSpec
-from jobqueue.config import Places, load, resolve
+from jobqueue.config.load import Places, load
+from jobqueue.config.resolve import resolve
 from jobqueue.errors import ConfigError
 
 ADDRESSES = ("tls://10.1.2.3:4000",)

@@ -14,9 +14,10 @@ import pytest
 
 from jobqueue.batch.systems import adapter_for
 from jobqueue.cluster.job_spec import JobSpec
-from jobqueue.config import Places, load, resolve
 from jobqueue.config import warn as config_warn
 from jobqueue.config.hosts import Host
+from jobqueue.config.load import Places, load
+from jobqueue.config.resolve import resolve
 from jobqueue.errors import ConfigError, JobQueueDeprecationWarning, JobQueueWarning
 
 

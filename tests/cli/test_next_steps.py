@@ -8,6 +8,7 @@ import yaml
 import jobqueue
 from jobqueue.cli.next_steps import next_steps, way_out
 from jobqueue.cli.systems import SYSTEMS
+from jobqueue.config.resolve import resolve
 
 KEYWORDS = {"cores": 1, "memory": "1GB", "queue": "debug", "walltime": "00:10:00"}
 
@@ -39,7 +40,7 @@ def test_the_yaml_says_the_same(choice, tmp_path, monkeypatch):
     }
     (tmp_path / "jobqueue.yaml").write_text(text)
     monkeypatch.setenv("JOBQUEUE_CONFIG", str(tmp_path))
-    resolved = jobqueue.config.resolve(None, {}, system=choice)
+    resolved = resolve(None, {}, system=choice)
     assert resolved.values["queue"] == "debug"
     assert resolved.values["cores"] == 1
 

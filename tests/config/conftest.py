@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from jobqueue.config import Config, Places, Resolved, load, resolve
 from jobqueue.config import warn as config_warn
 from jobqueue.config.hosts import Host
+from jobqueue.config.load import Config, Places, load
+from jobqueue.config.resolve import Resolved, resolve
 
 
 class Site:

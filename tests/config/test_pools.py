@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from jobqueue.config import explain, resolve, resolve_pool
+from jobqueue.config import explain
 from jobqueue.config import set as config_set
+from jobqueue.config.resolve import resolve, resolve_pool
 from jobqueue.errors import ConfigError, JobQueueWarning
 
 SITE = """
