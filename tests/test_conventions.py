@@ -17,6 +17,7 @@ MIRRORED = {"jobqueue": "", "scheduler": "scheduler", "worker": "worker", "templ
 TESTED_THROUGH = {
     # what all adapters have in common
     "jobqueue/batch/base.py": "batch/test_conformance.py",
+    "jobqueue/batch/answers.py": "batch/test_conformance.py",
     "jobqueue/batch/qstat.py": "batch/test_pbs.py",
     "jobqueue/batch/bjobs.py": "batch/test_lsf.py",
     "jobqueue/batch/moab.py": "batch/test_conformance.py",

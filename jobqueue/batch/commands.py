@@ -16,7 +16,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import cast
 
-from jobqueue.batch.base import Completed
+from jobqueue.batch.answers import Completed
 from jobqueue.errors import CommandNotFound, CommandTimeout
 
 TIMEOUT = 60.0

@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from jobqueue.batch.base import (
+from jobqueue.batch.answers import (
+    PENDING,
+    RUNNING,
     Argv,
-    BatchAdapter,
     BatchState,
     Completed,
     EndCause,
@@ -24,20 +25,22 @@ from jobqueue.batch.base import (
     Query,
     failed,
     problem_but,
+    unreadable,
 )
+from jobqueue.batch.base import BatchAdapter
 from jobqueue.batch.ids import whole_line
-from jobqueue.errors import BatchSystemError, ConfigError
+from jobqueue.errors import ConfigError
 
 STATES: Mapping[str, Meaning] = {
-    "1": (BatchState.PENDING, None),
-    "2": (BatchState.RUNNING, None),
+    "1": PENDING,
+    "2": RUNNING,
     "3": (BatchState.ENDED, EndCause.CANCELLED),
     "4": (BatchState.ENDED, EndCause.COMPLETED),
     # Held: it goes on only when somebody releases it, and the reason tells what is to be mended.
-    "5": (BatchState.PENDING, None),
+    "5": PENDING,
     # It has ended, and its output is on the way back.
-    "6": (BatchState.RUNNING, None),
-    "7": (BatchState.RUNNING, None),
+    "6": RUNNING,
+    "7": RUNNING,
 }
 _NAMES = {
     "1": "IDLE",
@@ -179,11 +182,7 @@ class HTCondorAdapter(BatchAdapter):
             ads = json.loads(completed.stdout[max(begin, 0) :], strict=False)
             jobs = [self._status(ad) for ad in ads]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BatchSystemError(
-                f"{completed.argv[0]} printed broken JSON: {error}",
-                argv=completed.argv,
-                output=completed.words,
-            ) from None
+            raise unreadable(completed, "JSON", error) from None
         return {job.job_id: job for job in jobs}
 
     def _status(self, ad: Mapping[str, Any]) -> JobStatus:

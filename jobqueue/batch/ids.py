@@ -26,21 +26,35 @@ def whole_line(pattern: re.Pattern[str], output: str) -> re.Match[str] | None:
     return next((match for match in lines if match), None)
 
 
-def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """Return sorted numbers as runs (first, last).
+def by_array(
+    job_ids: Iterable[str], element: re.Pattern[str]
+) -> tuple[list[str], dict[tuple[str, ...], list[int]]]:
+    """Return the ids that are no elements of arrays, and the indices of those that are, by array.
+
+    Parameters
+    ----------
+    job_ids
+        Ids.
+    element
+        Matches that of an element. Its group `index` is the index; its other named groups tell the
+        array.
 
     Examples
     --------
-    >>> runs([3, 1, 2, 7])
-    [(1, 3), (7, 7)]
+    >>> by_array(["7", "5_0", "5_4"], re.compile(r"(?P<array>\\d+)_(?P<index>\\d+)"))
+    (['7'], {('5',): [0, 4]})
     """
-    found: list[tuple[int, int]] = []
-    for number in sorted(set(numbers)):
-        if found and found[-1][1] == number - 1:
-            found[-1] = (found[-1][0], number)
+    plain: list[str] = []
+    arrays: dict[tuple[str, ...], list[int]] = {}
+    for job_id in job_ids:
+        match = element.fullmatch(job_id)
+        if match is None:
+            plain.append(job_id)
         else:
-            found.append((number, number))
-    return found
+            groups = match.groupdict()
+            index = int(groups.pop("index"))
+            arrays.setdefault(tuple(groups.values()), []).append(index)
+    return plain, arrays
 
 
 def range_texts(numbers: Iterable[int]) -> list[str]:
@@ -51,4 +65,10 @@ def range_texts(numbers: Iterable[int]) -> list[str]:
     >>> range_texts([3, 1, 2, 7])
     ['1-3', '7']
     """
-    return [f"{a}" if a == b else f"{a}-{b}" for a, b in runs(numbers)]
+    runs: list[tuple[int, int]] = []
+    for number in sorted(set(numbers)):
+        if runs and runs[-1][1] == number - 1:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    return [f"{first}" if first == last else f"{first}-{last}" for first, last in runs]

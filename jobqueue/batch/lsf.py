@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from jobqueue.batch.base import (
+from jobqueue.batch.answers import (
+    PENDING,
+    RUNNING,
     Argv,
-    BatchAdapter,
     BatchState,
     Completed,
     EndCause,
@@ -20,26 +21,24 @@ from jobqueue.batch.base import (
     failed,
     problem_but,
 )
+from jobqueue.batch.base import BatchAdapter
 from jobqueue.batch.bjobs import ENDED_BY_SIGNAL, Record, parse_json, parse_long
 from jobqueue.batch.directives import option_value
-from jobqueue.batch.ids import filled, range_texts, whole_line
-
-_PENDING: Meaning = (BatchState.PENDING, None)
-_RUNNING: Meaning = (BatchState.RUNNING, None)
+from jobqueue.batch.ids import by_array, filled, range_texts, whole_line
 
 STATES: Mapping[str, Meaning] = {
-    "PEND": _PENDING,
-    "PSUSP": _PENDING,
-    "WAIT": _PENDING,
-    "FWD_PEND": _PENDING,
+    "PEND": PENDING,
+    "PSUSP": PENDING,
+    "WAIT": PENDING,
+    "FWD_PEND": PENDING,
     # Its node is being prepared.
-    "PROV": _PENDING,
-    "RUN": _RUNNING,
+    "PROV": PENDING,
+    "RUN": RUNNING,
     # Suspended, by its user or the system: it will go on.
-    "USUSP": _RUNNING,
-    "SSUSP": _RUNNING,
+    "USUSP": RUNNING,
+    "SSUSP": RUNNING,
     # The daemon of its node does not answer; its processes may well run.
-    "UNKWN": _RUNNING,
+    "UNKWN": RUNNING,
     "DONE": (BatchState.ENDED, EndCause.COMPLETED),
     "EXIT": (BatchState.ENDED, EndCause.CRASHED),
     # Killed while the daemon of its node did not answer.
@@ -244,15 +243,8 @@ def compact(job_ids: Iterable[str]) -> list[str]:
     >>> compact(["7", "114[1]", "114[2]", "114[4]"])
     ['7', '114[1-2,4]']
     """
-    plain: list[str] = []
-    arrays: dict[str, list[int]] = {}
-    for job_id in job_ids:
-        element = _ELEMENT.fullmatch(job_id)
-        if element is None:
-            plain.append(job_id)
-        else:
-            arrays.setdefault(element["id"], []).append(int(element["index"]))
-    return plain + [f"{number}[{','.join(range_texts(i))}]" for number, i in arrays.items()]
+    plain, arrays = by_array(job_ids, _ELEMENT)
+    return plain + [f"{number}[{','.join(range_texts(i))}]" for (number,), i in arrays.items()]
 
 
 def units_in(lsf_conf: str) -> str:

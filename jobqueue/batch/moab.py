@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 from xml.etree import ElementTree
 
-from jobqueue.batch.base import (
+from jobqueue.batch.answers import (
+    PENDING,
+    RUNNING,
     Argv,
-    BatchAdapter,
     BatchState,
     Completed,
     EndCause,
@@ -22,23 +23,21 @@ from jobqueue.batch.base import (
     Query,
     failed,
     problem_but,
+    unreadable,
 )
+from jobqueue.batch.base import BatchAdapter
 from jobqueue.batch.ids import whole_line
-from jobqueue.errors import BatchSystemError
-
-_PENDING: Meaning = (BatchState.PENDING, None)
-_RUNNING: Meaning = (BatchState.RUNNING, None)
 
 STATES: Mapping[str, Meaning] = {
     **dict.fromkeys(
         ("Idle", "Hold", "UserHold", "SystemHold", "BatchHold", "Deferred", "Blocked", "NotQueued"),
-        _PENDING,
+        PENDING,
     ),
-    "Staging": _PENDING,
-    "Migrated": _PENDING,
-    "Starting": _RUNNING,
-    "Running": _RUNNING,
-    "Suspended": _RUNNING,
+    "Staging": PENDING,
+    "Migrated": PENDING,
+    "Starting": RUNNING,
+    "Running": RUNNING,
+    "Suspended": RUNNING,
     # Being preempted, or ended.
     "Vacated": (BatchState.ENDED, EndCause.PREEMPTED),
     "Completed": (BatchState.ENDED, EndCause.COMPLETED),
@@ -112,9 +111,7 @@ class MoabAdapter(BatchAdapter):
         try:
             answer = ElementTree.fromstring(completed.stdout[max(begin, 0) :])
         except ElementTree.ParseError as error:
-            raise BatchSystemError(
-                f"showq printed broken XML: {error}", argv=completed.argv, output=completed.words
-            ) from None
+            raise unreadable(completed, "XML", error) from None
         jobs = (self._status(job) for job in answer.iter("job"))
         return {job.job_id: job for job in jobs}
 

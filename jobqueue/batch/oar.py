@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from jobqueue.batch.base import (
+from jobqueue.batch.answers import (
+    PENDING,
+    RUNNING,
     Argv,
-    BatchAdapter,
     BatchState,
     Completed,
     EndCause,
@@ -20,28 +21,26 @@ from jobqueue.batch.base import (
     Meaning,
     Query,
     failed,
+    unreadable,
 )
+from jobqueue.batch.base import BatchAdapter
 from jobqueue.batch.directives import split
-from jobqueue.errors import BatchSystemError
-
-_PENDING: Meaning = (BatchState.PENDING, None)
-_RUNNING: Meaning = (BatchState.RUNNING, None)
 
 STATES: Mapping[str, Meaning] = {
-    "Waiting": _PENDING,
-    "Hold": _PENDING,
-    "toLaunch": _PENDING,
+    "Waiting": PENDING,
+    "Hold": PENDING,
+    "toLaunch": PENDING,
     # A reservation that is to be confirmed, or was refused.
-    "toAckReservation": _PENDING,
+    "toAckReservation": PENDING,
     # Its node is being prepared.
-    "Launching": _RUNNING,
-    "Running": _RUNNING,
+    "Launching": RUNNING,
+    "Running": RUNNING,
     # Stopped, or about to go on.
-    "Suspended": _RUNNING,
-    "Resuming": _RUNNING,
-    "Finishing": _RUNNING,
+    "Suspended": RUNNING,
+    "Resuming": RUNNING,
+    "Finishing": RUNNING,
     # On its way to Error.
-    "toError": _RUNNING,
+    "toError": RUNNING,
     "Terminated": (BatchState.ENDED, EndCause.COMPLETED),
     "Error": (BatchState.ENDED, EndCause.CRASHED),
 }
@@ -142,11 +141,7 @@ class OARAdapter(BatchAdapter):
             jobs = json.loads(completed.stdout[completed.stdout.index("{") :], strict=False)
             return {str(job_id): self._status(str(job_id), job) for job_id, job in jobs.items()}
         except (ValueError, AttributeError, TypeError) as error:
-            raise BatchSystemError(
-                f"oarstat printed broken JSON: {error}",
-                argv=completed.argv,
-                output=completed.words,
-            ) from None
+            raise unreadable(completed, "JSON", error) from None
 
     def _status(self, job_id: str, job: Mapping[str, Any]) -> JobStatus:
         raw = str(job.get("state") or "")

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from jobqueue.batch.base import (
+from jobqueue.batch.answers import (
+    PENDING,
+    RUNNING,
     Argv,
-    BatchAdapter,
     BatchState,
     Completed,
     EndCause,
@@ -20,26 +21,25 @@ from jobqueue.batch.base import (
     Query,
     failed,
 )
-from jobqueue.batch.ids import range_texts, whole_line
+from jobqueue.batch.base import BatchAdapter
+from jobqueue.batch.ids import by_array, range_texts, whole_line
 from jobqueue.batch.qstat import Attributes, is_json, parse_json, parse_plain
 
-_PENDING: Meaning = (BatchState.PENDING, None)
-_RUNNING: Meaning = (BatchState.RUNNING, None)
 _ENDED: Meaning = (BatchState.ENDED, None)
 
 STATES: Mapping[str, Meaning] = {
-    "Q": _PENDING,
-    "H": _PENDING,
-    "W": _PENDING,
-    "T": _PENDING,
-    "R": _RUNNING,
+    "Q": PENDING,
+    "H": PENDING,
+    "W": PENDING,
+    "T": PENDING,
+    "R": RUNNING,
     # Suspended, by the server or because the workstation's owner is back: it will go on.
-    "S": _RUNNING,
-    "U": _RUNNING,
+    "S": RUNNING,
+    "U": RUNNING,
     # Exiting: its processes are being ended.
-    "E": _RUNNING,
+    "E": RUNNING,
     # An array some of whose elements have begun; the elements have states of their own.
-    "B": _RUNNING,
+    "B": RUNNING,
     # An element that ended, a job in the history, a job in TORQUE's memory.
     "X": _ENDED,
     "F": _ENDED,
@@ -299,15 +299,7 @@ def compact(job_ids: Iterable[str]) -> list[str]:
     >>> compact(["7.pbs", "22[0].pbs", "22[1].pbs", "22[4].pbs"])
     ['7.pbs', '22[0-1].pbs', '22[4].pbs']
     """
-    plain: list[str] = []
-    arrays: dict[tuple[str, str], list[int]] = {}
-    for job_id in job_ids:
-        element = _ELEMENT.fullmatch(job_id)
-        if element is None:
-            plain.append(job_id)
-        else:
-            key = element["number"], element["server"]
-            arrays.setdefault(key, []).append(int(element["index"]))
+    plain, arrays = by_array(job_ids, _ELEMENT)
     return plain + [
         f"{number}[{text}]{server}"
         for (number, server), indices in arrays.items()

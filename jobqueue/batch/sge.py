@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 from xml.etree import ElementTree
 
-from jobqueue.batch.base import (
+from jobqueue.batch.answers import (
+    PENDING,
+    RUNNING,
     Argv,
-    BatchAdapter,
     BatchState,
     Completed,
     EndCause,
@@ -23,36 +24,35 @@ from jobqueue.batch.base import (
     Query,
     failed,
     problem_but,
+    unreadable,
 )
-from jobqueue.batch.ids import runs, whole_line
-from jobqueue.errors import BatchSystemError, ConfigError
-
-_PENDING: Meaning = (BatchState.PENDING, None)
-_RUNNING: Meaning = (BatchState.RUNNING, None)
+from jobqueue.batch.base import BatchAdapter
+from jobqueue.batch.ids import by_array, range_texts, whole_line
+from jobqueue.errors import ConfigError
 
 STATES: Mapping[str, Meaning] = {
-    "qw": _PENDING,
-    "hqw": _PENDING,
-    "hRwq": _PENDING,
-    "Rq": _PENDING,
-    "Rqw": _PENDING,
-    "hRqw": _PENDING,
+    "qw": PENDING,
+    "hqw": PENDING,
+    "hRwq": PENDING,
+    "Rq": PENDING,
+    "Rqw": PENDING,
+    "hRqw": PENDING,
     # It could not be started, and stays so until somebody clears the error or deletes it.
-    "Eqw": _PENDING,
-    "Ehqw": _PENDING,
-    "EhRqw": _PENDING,
+    "Eqw": PENDING,
+    "Ehqw": PENDING,
+    "EhRqw": PENDING,
     # Being handed to its node.
-    "t": _RUNNING,
-    "Rt": _RUNNING,
-    "r": _RUNNING,
-    "hr": _RUNNING,
-    "Rr": _RUNNING,
-    "hRr": _RUNNING,
+    "t": RUNNING,
+    "Rt": RUNNING,
+    "r": RUNNING,
+    "hr": RUNNING,
+    "Rr": RUNNING,
+    "hRr": RUNNING,
     # Suspended, by a user, its queue or a load threshold: it will go on.
-    **dict.fromkeys(("s", "ts", "S", "tS", "T", "tT", "Rs", "RS", "RT"), _RUNNING),
+    **dict.fromkeys(("s", "ts", "S", "tS", "T", "tT", "Rs", "RS", "RT"), RUNNING),
     # Deleted, while its processes are being ended.
-    **dict.fromkeys(("dr", "dt", "ds", "dS", "dT", "dRr", "dRt", "dRs", "dRS", "dRT"), _RUNNING),
-    **dict.fromkeys(("dqw", "dhqw", "dEqw", "dRqw"), _PENDING),
+    **dict.fromkeys(("dr", "dt", "ds", "dS", "dT", "dRr", "dRt", "dRs", "dRS", "dRT"), RUNNING),
+    **dict.fromkeys(("dqw", "dhqw", "dEqw", "dRqw"), PENDING),
 }
 
 _SUBMITTED = re.compile(r"(?P<id>\d+)(\.(?P<first>\d+)-(?P<last>\d+):(?P<step>\d+))?", re.ASCII)
@@ -62,7 +62,7 @@ _SAID = re.compile(
     r"has been submitted",
     re.ASCII,
 )
-_ELEMENT = re.compile(r"(?P<id>\d+)\.(?P<task>\d+)")
+_ELEMENT = re.compile(r"(?P<id>\d+)\.(?P<index>\d+)")
 _PARALLEL_ENVIRONMENT = re.compile(r"\s*(#\$\s+)?-pe\s")
 _QACCT_LIMIT = 8  # one command each, and each reads all of the site's accounting
 _NOT_THERE = re.compile(
@@ -256,9 +256,7 @@ def _xml(completed: Completed) -> ElementTree.Element:
     try:
         return ElementTree.fromstring(begin + rest)
     except ElementTree.ParseError as error:
-        raise BatchSystemError(
-            f"qstat printed broken XML: {error}", argv=completed.argv, output=completed.words
-        ) from None
+        raise unreadable(completed, "XML", error) from None
 
 
 def _ended(fields: Mapping[str, str]) -> JobStatus:
@@ -297,16 +295,7 @@ def compact(job_ids: Iterable[str]) -> list[str]:
     >>> compact(["7", "30.1", "30.2", "30.4"])
     ['7', '30.1-2', '30.4']
     """
-    plain: list[str] = []
-    arrays: dict[str, list[int]] = {}
-    for job_id in job_ids:
-        element = _ELEMENT.fullmatch(job_id)
-        if element is None:
-            plain.append(job_id)
-        else:
-            arrays.setdefault(element["id"], []).append(int(element["task"]))
+    plain, arrays = by_array(job_ids, _ELEMENT)
     return plain + [
-        f"{number}.{first}" if first == last else f"{number}.{first}-{last}"
-        for number, tasks in arrays.items()
-        for first, last in runs(tasks)
+        f"{number}.{text}" for (number,), tasks in arrays.items() for text in range_texts(tasks)
     ]

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, cast
 
-from jobqueue.batch.base import (
+from jobqueue.batch.answers import (
+    PENDING,
+    RUNNING,
     Argv,
-    BatchAdapter,
     BatchState,
     Completed,
     EndCause,
@@ -19,31 +20,29 @@ from jobqueue.batch.base import (
     Query,
     failed,
 )
+from jobqueue.batch.base import BatchAdapter
 from jobqueue.batch.directives import option_value
-from jobqueue.batch.ids import filled, range_texts, whole_line
-
-_PENDING: Meaning = (BatchState.PENDING, None)
-_RUNNING: Meaning = (BatchState.RUNNING, None)
+from jobqueue.batch.ids import by_array, filled, range_texts, whole_line
 
 STATES: Mapping[str, Meaning] = {
-    "PENDING": _PENDING,
-    "REQUEUED": _PENDING,
-    "REQUEUE_HOLD": _PENDING,
-    "REQUEUE_FED": _PENDING,
-    "RESV_DEL_HOLD": _PENDING,
-    "SPECIAL_EXIT": _PENDING,
+    "PENDING": PENDING,
+    "REQUEUED": PENDING,
+    "REQUEUE_HOLD": PENDING,
+    "REQUEUE_FED": PENDING,
+    "RESV_DEL_HOLD": PENDING,
+    "SPECIAL_EXIT": PENDING,
     # Nodes are allocated and may still have to boot: the script has not begun.
-    "CONFIGURING": _PENDING,
-    "POWER_UP_NODE": _PENDING,
-    "RUNNING": _RUNNING,
-    "RESIZING": _RUNNING,
-    "SIGNALING": _RUNNING,
-    "STAGE_OUT": _RUNNING,
+    "CONFIGURING": PENDING,
+    "POWER_UP_NODE": PENDING,
+    "RUNNING": RUNNING,
+    "RESIZING": RUNNING,
+    "SIGNALING": RUNNING,
+    "STAGE_OUT": RUNNING,
     # Stopped, but it keeps its nodes and will go on.
-    "SUSPENDED": _RUNNING,
-    "STOPPED": _RUNNING,
+    "SUSPENDED": RUNNING,
+    "STOPPED": RUNNING,
     # Its processes are being ended; the state after this one tells the cause.
-    "COMPLETING": _RUNNING,
+    "COMPLETING": RUNNING,
     "COMPLETED": (BatchState.ENDED, EndCause.COMPLETED),
     "FAILED": (BatchState.ENDED, EndCause.CRASHED),
     "LAUNCH_FAILED": (BatchState.ENDED, EndCause.CRASHED),
@@ -336,15 +335,8 @@ def compact(job_ids: Iterable[str]) -> list[str]:
     >>> compact(["7", "5_0", "5_1", "5_4"])
     ['7', '5_[0-1,4]']
     """
-    plain: list[str] = []
-    arrays: dict[str, list[int]] = {}
-    for job_id in job_ids:
-        element = _ELEMENT.fullmatch(job_id)
-        if element is None:
-            plain.append(job_id)
-        else:
-            arrays.setdefault(element["array"], []).append(int(element["index"]))
-    return plain + [f"{array}_[{','.join(range_texts(i))}]" for array, i in arrays.items()]
+    plain, arrays = by_array(job_ids, _ELEMENT)
+    return plain + [f"{array}_[{','.join(range_texts(i))}]" for (array,), i in arrays.items()]
 
 
 def _without_blanks(directive: str) -> str:

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from jobqueue.batch.base import Argv
+from jobqueue.batch.answers import Argv
 from jobqueue.batch.systems import adapter_for
 from jobqueue.cluster.batch_plan import BatchPlan
 from jobqueue.cluster.cluster import Cluster

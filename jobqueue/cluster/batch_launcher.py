@@ -21,7 +21,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from jobqueue.batch.base import BatchAdapter, BatchState, EndCause, JobStatus
+from jobqueue.batch.answers import BatchState, EndCause, JobStatus
+from jobqueue.batch.base import BatchAdapter
 from jobqueue.cluster.batch_system import BatchSystem
 from jobqueue.cluster.dialect import Dialect
 from jobqueue.cluster.doubts import Doubts

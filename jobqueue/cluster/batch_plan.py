@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jobqueue.batch.base import Argv, BatchAdapter
+from jobqueue.batch.answers import Argv
+from jobqueue.batch.base import BatchAdapter
 from jobqueue.cluster.batch_pool import BatchPool, Home, make_folder
 from jobqueue.cluster.batch_system import BatchSystem, question
 from jobqueue.cluster.ledger import Ledger

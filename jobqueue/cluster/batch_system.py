@@ -19,7 +19,8 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from jobqueue.batch import commands
-from jobqueue.batch.base import Argv, BatchAdapter, BatchState, Completed, JobStatus, Query
+from jobqueue.batch.answers import Argv, BatchState, Completed, JobStatus, Query
+from jobqueue.batch.base import BatchAdapter
 from jobqueue.cluster.dialect import Dialect
 from jobqueue.errors import BatchSystemError, CommandTimeout
 

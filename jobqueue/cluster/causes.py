@@ -18,7 +18,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from jobqueue.batch.base import EndCause
+from jobqueue.batch.answers import EndCause
 
 COMPLETED, CRASHED, WALLTIME = (
     EndCause.COMPLETED.value,

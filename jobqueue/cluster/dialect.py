@@ -7,7 +7,8 @@ for; what such an answer shows holds for each of them.
 
 from __future__ import annotations
 
-from jobqueue.batch.base import BatchAdapter, Completed
+from jobqueue.batch.answers import Completed
+from jobqueue.batch.base import BatchAdapter
 
 
 class Dialect:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 
-from jobqueue.batch.base import JobStatus
+from jobqueue.batch.answers import JobStatus
 
 WATCHED = 300.0
 """Seconds for which a submission is looked for."""

@@ -163,7 +163,7 @@ class JobRecord:
         clock of the cluster's loop, in seconds; None where that is not known.  A job that was
         requeued begins anew.
     cause
-        Once it has ended: one of `jobqueue.batch.base.EndCause`'s words, or "unknown".
+        Once it has ended: one of `jobqueue.batch.answers.EndCause`'s words, or "unknown".
     reason
         Why it is where it is, in the batch system's words; once it has ended, more of the cause.
     """

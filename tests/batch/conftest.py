@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from jobqueue.batch.base import BatchAdapter, BatchState, EndCause, JobStatus
+from jobqueue.batch.answers import BatchState, EndCause, JobStatus
+from jobqueue.batch.base import BatchAdapter
 from jobqueue.batch.htcondor import HTCondorAdapter
 from jobqueue.batch.lsf import LSFAdapter
 from jobqueue.batch.moab import MoabAdapter

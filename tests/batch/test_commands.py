@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from jobqueue.batch import commands
-from jobqueue.batch.base import Completed
+from jobqueue.batch.answers import Completed
 from jobqueue.errors import CommandNotFound, CommandTimeout
 
 SHORT = 0.2  # seconds given to commands that would take for ever

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobqueue.batch.base import BatchState, Completed, JobStatus, Query
+from jobqueue.batch.answers import BatchState, Completed, JobStatus, Query
 from jobqueue.errors import BatchSystemError, SubmissionRejected
 
 Said = tuple[int, str, str]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobqueue.batch.base import Completed, EndCause
+from jobqueue.batch.answers import Completed, EndCause
 from jobqueue.batch.htcondor import HTCondorAdapter
 
 SCRIPT = """#!/bin/bash

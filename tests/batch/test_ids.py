@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from jobqueue.batch.base import BatchAdapter
-from jobqueue.batch.ids import range_texts, runs
+from jobqueue.batch.ids import range_texts
 from jobqueue.batch.pbs import PBSAdapter
 from jobqueue.batch.slurm import SlurmAdapter
 
@@ -72,9 +72,10 @@ def test_pbs_prefers_an_id_with_its_server() -> None:
 
 
 @given(st.sets(st.integers(0, 300)))
-def test_runs_hold_exactly_the_numbers(numbers: set[int]) -> None:
-    """Runs are sorted, apart from each other, and stand for the numbers they were made of."""
-    found = runs(numbers)
+def test_ranges_hold_exactly_the_numbers(numbers: set[int]) -> None:
+    """They are sorted, apart from each other, and stand for the numbers they were made of."""
+    ends = [text.partition("-") for text in range_texts(numbers)]
+    found = [(int(first), int(last or first)) for first, _, last in ends]
     assert {n for first, last in found for n in range(first, last + 1)} == numbers
     assert all(b + 1 < c for (_, b), (c, _) in itertools.pairwise(found))
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import jobqueue
-from jobqueue.batch.base import Completed
+from jobqueue.batch.answers import Completed
 from jobqueue.batch.bjobs import parse_long
 from jobqueue.batch.lsf import LSFAdapter, arrays_once, compact, units_in
 

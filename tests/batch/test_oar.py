@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobqueue.batch.base import Completed
+from jobqueue.batch.answers import Completed
 from jobqueue.batch.oar import OARAdapter
 
 

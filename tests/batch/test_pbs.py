@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobqueue.batch.base import BatchState, Completed
+from jobqueue.batch.answers import BatchState, Completed
 from jobqueue.batch.pbs import Dialect, PBSAdapter, arrays_once, compact
 from jobqueue.batch.qstat import parse_plain
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobqueue.batch.base import BatchState, Completed
+from jobqueue.batch.answers import BatchState, Completed
 from jobqueue.batch.sge import STATES, SGEAdapter, compact
 
 

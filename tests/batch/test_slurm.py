@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobqueue.batch.base import Completed
+from jobqueue.batch.answers import Completed
 from jobqueue.batch.slurm import STATES, SlurmAdapter, compact, expand
 
 FAILED = "sbatch: error: Batch job submission failed: "

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from jobqueue.batch.base import BatchState
+from jobqueue.batch.answers import BatchState
 from jobqueue.cluster.batch_launcher import BatchLauncher
 from jobqueue.cluster.batch_system import BatchSystem
 from jobqueue.cluster.job_files import JobFiles

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from jobqueue.batch.base import BatchAdapter, BatchState, Completed
+from jobqueue.batch.answers import BatchState, Completed
+from jobqueue.batch.base import BatchAdapter
 from jobqueue.batch.systems import ADAPTERS
 from jobqueue.cluster.job_spec import JobSpec
 from jobqueue.errors import BatchSystemError, ConfigError, SubmissionRejected

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jobqueue.batch.base import BatchState, EndCause, JobStatus
+from jobqueue.batch.answers import BatchState, EndCause, JobStatus
 from jobqueue.batch.embedded import PREFIX
 from jobqueue.batch.slurm import SlurmAdapter
 from jobqueue.cluster import doubts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobqueue.batch.base import BatchState, JobStatus
+from jobqueue.batch.answers import BatchState, JobStatus
 from jobqueue.cluster.doubts import SETTLING, WATCHED, Doubts
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from jobqueue.batch.base import EndCause
+from jobqueue.batch.answers import EndCause
 from jobqueue.batch.htcondor import HTCondorAdapter
 
 Ending = tuple[EndCause | None, int | None, int | None]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jobqueue.batch.base import EndCause
+from jobqueue.batch.answers import EndCause
 from jobqueue.batch.oar import OARAdapter
 
 Ending = tuple[EndCause | None, int | None, int | None]

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from jobqueue.batch import commands
-from jobqueue.batch.base import Argv, BatchAdapter, BatchState, Completed, JobStatus
+from jobqueue.batch.answers import Argv, BatchState, Completed, JobStatus
+from jobqueue.batch.base import BatchAdapter
 from jobqueue.cluster.job_spec import JobSpec
 from jobqueue.errors import SubmissionRejected
 

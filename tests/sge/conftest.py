@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from jobqueue.batch.base import EndCause
+from jobqueue.batch.answers import EndCause
 from jobqueue.batch.sge import SGEAdapter
 
 CHOICE = "JOBQUEUE_TEST_SGE"  # the number of the cluster to use (tests/conftest.py)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from jobqueue.batch import commands
-from jobqueue.batch.base import Argv, BatchAdapter, BatchState, Completed, EndCause, JobStatus
+from jobqueue.batch.answers import Argv, BatchState, Completed, EndCause, JobStatus
+from jobqueue.batch.base import BatchAdapter
 from jobqueue.batch.pbs import Dialect, PBSAdapter
 from jobqueue.batch.slurm import SlurmAdapter
 from jobqueue.cluster.job_spec import JobSpec

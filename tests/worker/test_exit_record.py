@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobqueue.batch.base import EndCause
+from jobqueue.batch.answers import EndCause
 from jobqueue.worker.exit_codes import Kind
 from jobqueue.worker.exit_record import (
     MAX_ENDS,
