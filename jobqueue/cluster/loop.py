@@ -29,7 +29,8 @@ from jobqueue.cluster.polling import Polling
 from jobqueue.cluster.pool import PoolState
 from jobqueue.cluster.reconcile import Load
 from jobqueue.cluster.sharing import Adapting, shares
-from jobqueue.errors import BatchSystemError, WorkersUnavailable
+from jobqueue.cluster.sources import Sources
+from jobqueue.errors import WorkersUnavailable
 from jobqueue.scheduler.load import Load as SchedulerLoad
 from jobqueue.scheduler.stranded import Judge
 
@@ -70,6 +71,7 @@ class ClusterLoop:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.pools: dict[str, Keeper] = {}
+        self._sources = Sources(self.pools, clock)
         self._scheduler = scheduler
         self._quota = Quota(limits)
         self._on_outage = on_outage
@@ -81,7 +83,6 @@ class ClusterLoop:
         self._errands = Errands(self._something.set)
         self._polling: Polling | None = None  # there is nobody to ask before there is a pool
         self._look_at_load = float("inf")  # when to do so next
-        self._unanswered: set[Source] = set()
         self._outage: str | None = None
         self._out: list[str] = []  # pools that bring no workers, and why
         self._main: asyncio.Task[None] | None = None
@@ -199,10 +200,10 @@ class ClusterLoop:
             keeper.state.close()
         # The jobs of a submission would not be known; a batch command ends in any case.
         await self._errands.stop(but=SUBMIT)
-        cancelled = [await self._cancel_everything(*each) for each in self._by_source()]
+        cancelled = await self._sources.cancel_all()
         for keeper in self.pools.values():
             await keeper.launcher.close()
-        return all(cancelled)
+        return cancelled
 
     async def abandon(self) -> bool:
         """Cancel all jobs in another event loop, as this one is gone; return whether that is sure.
@@ -216,12 +217,7 @@ class ClusterLoop:
         for keeper in keepers:
             keeper.state.close()
         known = not any(k.state.submitting or k.launcher.in_doubt for k in keepers)
-        for source, members in self._by_source():
-            jobs = {keeper: keeper.to_ask() for keeper in members}
-            if job_ids := [job_id for ids in jobs.values() for job_id in ids]:
-                await source.cancel(job_ids, abandoned=True)
-            for keeper, ids in jobs.items():
-                keeper.state.cancelled(ids, self._clock())
+        await self._sources.abandon()
         for keeper in keepers:
             await keeper.launcher.close()
         return known
@@ -271,7 +267,7 @@ class ClusterLoop:
             if actions.wait_until is not None:
                 wait_until = min(wait_until, actions.wait_until)
         for source, job_ids in cancel.items():
-            self._errands.run(f"{CANCEL} {id(source)}", self._cancel(source, job_ids))
+            self._errands.run(f"{CANCEL} {id(source)}", self._sources.cancel(source, job_ids))
             self._ask_soon()
         return wait_until
 
@@ -288,72 +284,12 @@ class ClusterLoop:
             self._polling.soon(self._clock())
             self._something.set()
 
-    # --- what can take long --------------------------------------------------------------
-
-    def _by_source(self) -> list[tuple[Source, list[Keeper]]]:
-        """Return who is to be asked, and of which pools."""
-        found: dict[Source, list[Keeper]] = {}
-        for keeper in self.pools.values():
-            found.setdefault(keeper.launcher.source, []).append(keeper)
-        return list(found.items())
-
     async def _query(self) -> None:
-        asked = (self._ask(*each) for each in self._by_source())
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        for error in answers:  # mistakes of our own: they must not be the end of asking
-            if isinstance(error, BaseException):
-                logger.error("query failed", exc_info=error)
-        keepers = self.pools.values()
-        if any(keeper.state.unended() or keeper.launcher.in_doubt for keeper in keepers):
-            assert self._polling is not None
-            self._polling.asked(self._clock(), news=True in answers)
+        news = await self._sources.query()
+        if self._polling is not None and self._sources.worth_asking:
+            self._polling.asked(self._clock(), news=news)
 
-    async def _ask(self, source: Source, keepers: list[Keeper]) -> bool:
-        """Ask about the jobs of some pools; return whether there was news."""
-        asked = {keeper: keeper.to_ask() for keeper in keepers}
-        if not any(asked.values()) and not any(keeper.launcher.in_doubt for keeper in keepers):
-            return False
-        try:
-            answer = await source.look([job_id for ids in asked.values() for job_id in ids])
-        except BatchSystemError as error:
-            level = logging.DEBUG if source in self._unanswered else logging.WARNING
-            logger.log(level, "no answer system=%s error=%s", keepers[0].launcher.system, error)
-            self._unanswered.add(source)
-            return False
-        self._unanswered.discard(source)
-        return any([await keeper.take(answer, ids) for keeper, ids in asked.items()])
-
-    async def _cancel(self, source: Source, job_ids: list[str]) -> None:
-        try:
-            await source.cancel(job_ids)
-        except BatchSystemError as error:  # reconcile.py will have it done again
-            logger.warning("cancel failed error=%s", error)
-
-    async def _cancel_everything(self, source: Source, keepers: list[Keeper]) -> bool:
-        """Cancel what may exist, submissions in doubt included; return whether that went well."""
-        try:
-            if any(keeper.launcher.in_doubt for keeper in keepers):
-                await self._ask_in_doubt(source, keepers)
-            jobs = {keeper: keeper.to_ask() for keeper in keepers}
-            if any(jobs.values()):
-                await source.cancel([job_id for ids in jobs.values() for job_id in ids])
-            for keeper, job_ids in jobs.items():
-                keeper.state.cancelled(job_ids, self._clock())
-        except BatchSystemError as error:
-            logger.error(
-                "jobs may be left system=%s jobs=%s error=%s",
-                keepers[0].launcher.system,
-                ",".join(job_id for keeper in keepers for job_id in keeper.to_ask()),
-                error,
-            )
-            return False
-        return not any(keeper.launcher.in_doubt for keeper in keepers)
-
-    async def _ask_in_doubt(self, source: Source, keepers: list[Keeper]) -> None:
-        asked = {keeper: keeper.to_ask() for keeper in keepers}
-        answer = await source.look([job_id for ids in asked.values() for job_id in ids])
-        for keeper, job_ids in asked.items():
-            await keeper.take(answer, job_ids)
+    # --- what others are told -------------------------------------------------------------
 
     def _tell_outage(self) -> None:
         keepers = list(self.pools.values())

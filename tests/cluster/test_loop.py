@@ -6,12 +6,10 @@ import asyncio
 import dataclasses
 from typing import Any
 
-import pytest
-
 from jobqueue.cluster.adapt import Policy
 from jobqueue.cluster.jobs import JobReport, JobState, Phase
 from jobqueue.cluster.setbacks import FAILURES_IN_A_ROW
-from jobqueue.errors import BatchSystemError, CommandNotFound
+from jobqueue.errors import CommandNotFound
 from jobqueue.scheduler.load import Backlog
 
 
@@ -204,23 +202,6 @@ def test_a_missing_command_is_an_outage_at_once(running: Any, eventually: Any) -
     asyncio.run(main())
 
 
-def test_a_batch_system_that_does_not_answer_loses_no_job(running: Any, eventually: Any) -> None:
-    """Failed queries are no news about jobs."""
-
-    async def main() -> None:
-        async with running() as s:
-            s.scale(1)
-            await eventually(lambda: s.states() == [JobState.PENDING])
-            s.launcher.silent = True
-            await eventually(lambda: s.loop._unanswered)
-            assert s.states() == [JobState.PENDING]
-            s.launcher.silent = False
-            s.launcher.phases["0"] = JobReport("0", Phase.RUNNING)
-            await eventually(lambda: s.states() == [JobState.RUNNING])
-
-    asyncio.run(main())
-
-
 def test_a_job_found_after_a_submission_in_doubt_is_ours(running: Any, eventually: Any) -> None:
     """If it is no longer wanted it is cancelled like any other."""
 
@@ -311,29 +292,6 @@ def test_a_mistake_in_a_submission_pauses_the_pool(running: Any, eventually: Any
     asyncio.run(main())
 
 
-def test_a_mistake_in_a_query_is_not_the_last_one(running: Any, eventually: Any) -> None:
-    """The batch system is asked again, and the job's end is noticed."""
-
-    async def main() -> None:
-        async with running() as s:
-            s.scale(1)
-            await eventually(lambda: s.states() == [JobState.PENDING])
-            read, failed = s.launcher.read, asyncio.Event()
-
-            async def fail_once(answer: Any, job_ids: Any) -> Any:
-                if not failed.is_set():
-                    failed.set()
-                    raise ZeroDivisionError("our mistake")
-                return await read(answer, job_ids)
-
-            s.launcher.read = fail_once
-            await failed.wait()
-            s.end("0")
-            await eventually(lambda: s.jobs["0"].state is JobState.ENDED)
-
-    asyncio.run(main())
-
-
 def test_closing_cancels_everything_even_what_is_being_submitted(
     running: Any, eventually: Any
 ) -> None:
@@ -349,26 +307,6 @@ def test_closing_cancels_everything_even_what_is_being_submitted(
             assert set(s.cancellations()[-1]) == {"0", "1", "2"}
             assert s.launcher.closed
             assert {job.state for job in s.pool.jobs.values()} == {JobState.ENDED}
-
-    asyncio.run(main())
-
-
-def test_jobs_whose_cancellation_is_refused_are_not_taken_for_ended(
-    running: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They may run on: `close` says so, and the table shows them as they were."""
-
-    async def refuse(job_ids: Any, *, abandoned: bool = False) -> None:
-        raise BatchSystemError("no")
-
-    async def main() -> None:
-        async with running() as s:
-            s.scale(1)
-            await eventually(lambda: len(s.jobs) == 1)
-            monkeypatch.setattr(s.launcher, "cancel", refuse)
-            assert not await s.loop.close()
-            [job] = s.pool.jobs.values()
-            assert job.state is not JobState.ENDED
 
     asyncio.run(main())
 
