@@ -128,7 +128,7 @@ def simulate(shape: str, workers: int, tasks: int) -> Costs:
     core = SchedulerState()
     client = ClientRecord("client", 0)
     core.add_client(client)
-    core.add_functions(client, [(FID, "simulated", b"")])
+    core.wishes.add_functions(client, [(FID, "simulated", b"")])
     items = list(SHAPES[shape](tasks))
     gc.collect()
     before = resident()
@@ -144,7 +144,7 @@ def simulate(shape: str, workers: int, tasks: int) -> Costs:
         client.take_messages()
     assert all(core.tasks[key].value == RESULT for key, _, _ in items)
     times.append(time.process_time() - ready)
-    core.release(client, [key for key, _, _ in items])
+    core.wishes.release(client, [key for key, _, _ in items])
     times.append(time.process_time() - ready)
     assert not core.tasks
     submit, run, release = (after - earlier for earlier, after in itertools.pairwise(times))

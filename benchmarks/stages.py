@@ -33,7 +33,7 @@ STAGES = (
     Stage("scheduler: take in", "jobqueue.scheduler.state", "SchedulerState.submit"),
     Stage("scheduler: place", "jobqueue.scheduler.state", "SchedulerState.settle"),
     Stage("scheduler: note the ends", "jobqueue.scheduler.state", "SchedulerState.done"),
-    Stage("scheduler: let go", "jobqueue.scheduler.state", "SchedulerState.release"),
+    Stage("scheduler: let go", "jobqueue.scheduler.wishes", "Wishes.release"),
     Stage("pack", "jobqueue.comm.stream", "encode"),
     Stage("write", "jobqueue.comm.outgoing", "Outgoing.write"),
     Stage("write at once", "jobqueue.comm.outgoing", "Outgoing.write_now"),

@@ -83,7 +83,7 @@ class Keeper(StandIn):
         new = [key for key in dict.fromkeys(keys) if not self._counts[key]]
         self._counts.update(keys)
         if new:
-            self._state.want(self, new)
+            self._state.wishes.want(self, new)
 
     def drop(self, keys: Sequence[str]) -> None:
         """Want these once less."""
@@ -92,7 +92,7 @@ class Keeper(StandIn):
         for key in gone:
             del self._counts[key]
         if gone:
-            self._state.release(self, gone)
+            self._state.wishes.release(self, gone)
 
 
 class Coordination:

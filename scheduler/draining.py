@@ -120,7 +120,7 @@ class Draining:
             if now >= worker.due and not drain.over:
                 drain.over = True
                 said += self._hand_back(worker, drain, now)
-        state.sweep()
+        state.lives.sweep()
         return said
 
     def _hand_back(self, worker: WorkerRecord, drain: Drain, now: float) -> list[str]:
@@ -134,10 +134,10 @@ class Draining:
             if task.function is not None and task in running:
                 task.function.took_longer_than(now - drain.since)  # it had begun before
                 said += self._break_off(task)
-            state.withdraw(task)
+            state.lives.withdraw(task)
             if task.key in drain.began:
                 state.deadlines.ran_in_vain(task, now - drain.began[task.key])
-            state.await_inputs(task)
+            state.lives.await_inputs(task)
         if tasks:
             said.append(f"handed back worker={worker.name} tasks={_named(tasks)}")
             known = state.tasks

@@ -1,6 +1,7 @@
 """What each message of a peer leads to: three tables, for clients, workers and job agents.
 
-All handlers are called with the peer's record and the message's fields.
+A message that concerns one room of the core goes there; the others, to the core (`state.py`). All
+handlers are called with the peer's record and the message's fields.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
+from jobqueue.scheduler.losses import Report
 from jobqueue.scheduler.worker_record import WorkerRecord
 
 if TYPE_CHECKING:
@@ -22,18 +24,18 @@ Handlers = dict[str, Callable[..., object]]
 
 def client_handlers(scheduler: Scheduler) -> Handlers:
     """Return what the messages of clients lead to."""
-    state, transfers = scheduler.state, scheduler.state.transfers
+    state, wishes = scheduler.state, scheduler.state.wishes
     return {
-        m.FUNCTIONS: state.add_functions,
-        m.FORGET_FUNCTIONS: state.forget_functions,
+        m.FUNCTIONS: wishes.add_functions,
+        m.FORGET_FUNCTIONS: wishes.forget_functions,
         m.SUBMIT: state.submit,
         m.SCATTER: state.scatter,
-        m.WANT: state.want,
-        m.KEEP: state.keep,
-        m.RELEASE: state.release,
-        m.RETRY: state.retry,
-        m.CANCEL: state.cancel,
-        m.FETCH: transfers.fetch,
+        m.WANT: wishes.want,
+        m.KEEP: lambda client, keys: wishes.keep(keys),
+        m.RELEASE: wishes.release,
+        m.RETRY: lambda client, keys: wishes.retry(keys),
+        m.CANCEL: wishes.cancel,
+        m.FETCH: state.transfers.fetch,
         m.CALL: scheduler.calls.call,
         m.ASK: scheduler.questions.ask,
     }
@@ -75,5 +77,5 @@ def worker_handlers(scheduler: Scheduler, connections: Connections) -> Handlers:
 
 def agent_handlers(scheduler: Scheduler) -> Handlers:
     """Return what the messages of job agents lead to."""
-    state = scheduler.state
-    return {m.WORKER_ENDED: lambda agent, *report: state.worker_ended(*report)}
+    losses = scheduler.state.losses
+    return {m.WORKER_ENDED: lambda agent, name, *how: losses.reported(name, Report(*how))}

@@ -33,7 +33,7 @@ class Lingering:
     def withdraw(self, task: Task, worker: WorkerRecord, force: bool) -> None:
         """Take a task away from its worker, which may go on with it all the same."""
         worker.cancel(task.key, force)
-        self._state.take_back(task)
+        self._state.lives.take_back(task)
         demand = task.demand
         if demand is not None and demand.resources and task.key not in worker.kept:
             demand.take(worker)

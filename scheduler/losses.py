@@ -1,6 +1,6 @@
 """Workers that die, fall silent or come back, and what becomes of what they had.
 
-Part of the core: pure, like `state.py`, which owns tasks and their states.
+Part of the core: pure, like `state.py`.
 
 - A worker that is *gone* loses its tasks, which are placed anew, and its results, which are
   computed again where they are needed. What was running there is charged, if the worker's end may
@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from jobqueue.protocol.failures import Failure
 from jobqueue.scheduler.causes import dangling_future, killed_worker
 from jobqueue.scheduler.records import Task
-from jobqueue.scheduler.states import ASSIGNED, MEMORY, READY, RELEASED, UNFINISHED
+from jobqueue.scheduler.states import MEMORY, READY, RELEASED, UNFINISHED
 from jobqueue.scheduler.worker_record import ASIDE, SUSPECT, WorkerRecord
 
 if TYPE_CHECKING:
@@ -135,20 +135,8 @@ class Losses:
 
     # -- workers that are gone ---------------------------------------------------------------------
 
-    def remove(self, worker: WorkerRecord, cause: str, charge: bool) -> None:
-        """Take in that a worker is gone; see `SchedulerState.remove_worker`."""
-        state = self._state
-        if state.workers.get(worker.name) is worker:
-            del state.workers[worker.name]
-        worker.talking = set()
-        worker.retiring = True  # whatever is still taken from it, it never gets room again
-        state.open_workers.remove(worker)
-        state.retiring.discard(worker)
-        state.draining.forget(worker)
-        state.reservations.worker_went(worker)
-        state.talking.discard(worker)
-        for function in state.functions.values():
-            function.known_to.discard(worker)
+    def worker_went(self, worker: WorkerRecord, cause: str, charge: bool) -> None:
+        """Place anew what a worker that is gone had, and charge what was running there."""
         self.aside.pop(worker, None)
         for task in [task for task, workers in self.strays.items() if worker in workers]:
             self._no_stray(task, worker)
@@ -164,8 +152,6 @@ class Losses:
         else:
             self._take_all(worker)
             self._charge(departure, report)
-        state.transfers.forget_worker(worker)
-        state.sweep()
 
     def _take_all(self, worker: WorkerRecord, in_doubt: Departure | None = None) -> None:
         """Place the tasks of a worker anew, and compute again what only it held."""
@@ -175,20 +161,20 @@ class Losses:
         for task in list(worker.tasks):
             if task.worker is not worker:
                 continue  # it died of another one of them
-            state.take_back(task)
+            state.lives.take_back(task)
             if in_doubt is not None:
                 self.in_doubt[task] = in_doubt
-            state.await_inputs(task)
+            state.lives.await_inputs(task)
         for task in lost:
             if task.state is RELEASED and (task.clients or task.waiters):
-                state.compute_again(task)
-        state.loose.extend(lost)
+                state.lives.compute_again(task)
+        state.lives.loose.extend(lost)
 
     def cut_off(self, worker: WorkerRecord, key: str, failure: Failure) -> None:
         """Take in that a task failed because it lost its own connection, as a worker may its."""
         task = self._state.task_at(worker, key)
         if task is not None:
-            self._state.take_back(task)
+            self._state.lives.take_back(task)
             self._try_again(task, failure)
 
     def dangling(self, worker: WorkerRecord, task: Task) -> None:
@@ -197,7 +183,7 @@ class Losses:
         They went with the connection over which they were submitted, just before.
         """
         if task.worker is worker:
-            self._state.withdraw(task)
+            self._state.lives.withdraw(task)
             self._try_again(task, dangling_future(task))
         else:
             self.withdraw_stray(task, worker)
@@ -205,10 +191,10 @@ class Losses:
     def _try_again(self, task: Task, failure: Failure) -> None:
         task.deaths += 1
         if task.deaths >= self.allowed_failures:
-            self._state.fail(task, failure)
+            self._state.lives.fail(task, failure)
         else:
-            self._state.await_inputs(task)
-        self._state.sweep()
+            self._state.lives.await_inputs(task)
+        self._state.lives.sweep()
 
     # -- whose fault it was ------------------------------------------------------------------------
 
@@ -220,7 +206,7 @@ class Losses:
             task.deaths += 1
             if task.deaths >= self.allowed_failures:
                 why = killed_worker(task, departure.name, report.cause, report.lines)
-                self._state.fail(task, why)
+                self._state.lives.fail(task, why)
             elif task.deaths == self.allowed_failures - 1 and task.worker is None:
                 self._state.demands.set_apart(task)
 
@@ -231,7 +217,7 @@ class Losses:
                 self._departures.remove(departure)
                 self._charge(departure, report)
                 self._dispel(departure)
-                self._state.sweep()
+                self._state.lives.sweep()
                 return
         worker = self._state.workers.get(name)
         if worker is not None and report.pid in (0, _pid(worker)):
@@ -251,7 +237,7 @@ class Losses:
                 self._early[worker] = report, now
             elif now - since >= REPORT_PATIENCE:  # of another worker of that name
                 del self._early[worker]
-        self._state.sweep()
+        self._state.lives.sweep()
 
     def _dispel(self, departure: Departure) -> None:
         """Be in doubt no more."""
@@ -259,7 +245,7 @@ class Losses:
         for task in departure.had.values():
             if self.in_doubt.get(task) is departure:
                 del self.in_doubt[task]
-                self._state.await_inputs(task)
+                self._state.lives.await_inputs(task)
 
     # -- workers that fall silent ------------------------------------------------------------------
 
@@ -275,7 +261,7 @@ class Losses:
                 self._suspect(worker)
             if silence >= self.worker_ttl and worker.silent is SUSPECT:
                 self._set_aside(worker)
-        self._state.sweep()
+        self._state.lives.sweep()
 
     def _suspect(self, worker: WorkerRecord) -> None:
         state = self._state
@@ -284,8 +270,8 @@ class Losses:
         running = worker.running()
         for task in [task for task in worker.assigned if task not in running]:
             if task.worker is worker:
-                state.withdraw(task)
-                state.await_inputs(task)
+                state.lives.withdraw(task)
+                state.lives.await_inputs(task)
 
     def _set_aside(self, worker: WorkerRecord) -> None:
         worker.silent = ASIDE
@@ -313,14 +299,12 @@ class Losses:
                 self._take_result(task, worker)
         state.load_changed(worker)
         state.transfers.unload_all()
-        state.sweep()
+        state.lives.sweep()
 
     def _resume(self, task: Task, worker: WorkerRecord) -> None:
         """Leave a task that has not begun elsewhere to the worker that may be running it."""
         self._no_stray(task, worker)
-        task.count_ready(-1)
-        task.state = ASSIGNED
-        self._state.placing.note(task, worker)
+        self._state.placing.leave_at(task, worker)
 
     def _take_result(self, task: Task, worker: WorkerRecord) -> None:
         """Take a result in that a worker held before it fell silent."""
@@ -355,7 +339,7 @@ class Losses:
         state = self._state
         mention = state.wishes.mentioned.pop(task, None)  # said just now, by this worker
         if task.worker is not None:
-            state.withdraw(task)
+            state.lives.withdraw(task)
         elif task.state is READY:
             task.count_ready(-1)
         if mention is not None:

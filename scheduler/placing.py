@@ -1,7 +1,7 @@
 """Giving ready tasks to workers, and taking back what waits at one while others idle.
 
-Part of the core: pure, like `state.py`, which owns tasks and their states. Which task and which
-worker is decided in `placement.py`, and in `demands.py` for tasks that not any worker will do for.
+Part of the core: pure, like `state.py`. Which task and which worker is decided in `placement.py`,
+and in `demands.py` for tasks that not any worker will do for.
 """
 
 from __future__ import annotations
@@ -108,6 +108,12 @@ class Placing:
         worker.each = task.function.nbytes
         if task.demand is not None:
             task.demand.take(worker)
+
+    def leave_at(self, task: Task, worker: WorkerRecord) -> None:
+        """Leave a READY task, which still stands in line, to a worker that has it already."""
+        task.count_ready(-1)
+        task.state = ASSIGNED
+        self.note(task, worker)
 
     def rebalance(self) -> None:
         """Take tasks back that wait at one worker while others have nothing to do."""

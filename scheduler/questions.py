@@ -205,7 +205,7 @@ class Questions:
         gone = dict(workers)
         for worker in gone.values():
             scheduler.connections.expect_end(worker, "restarted by a client")
-        self._state.restart()
+        self._state.wishes.restart()
         scheduler.schedule_flush()
         timeout = RESTART_TIMEOUT if seconds is None else seconds
 

@@ -1,7 +1,7 @@
 """Where results are: at workers, or here if they are small.
 
-Part of the core: pure, like `state.py`, which owns tasks and their states. How results get from one
-place to another stands in `transfers.py`.
+Part of the core: pure, like `state.py`. How results get from one place to another stands in
+`transfers.py`.
 """
 
 from __future__ import annotations
@@ -112,12 +112,12 @@ class Results:
         worker.stored -= task.nbytes
         state = self._state
         if self._is_lost(task, worker):
-            state.leave_memory(task)
+            state.lives.leave_memory(task)
             if task.clients or task.waiters:
-                state.compute_again(task)
+                state.lives.compute_again(task)
             else:
-                state.loose.append(task)
-        state.sweep()
+                state.lives.loose.append(task)
+        state.lives.sweep()
 
     def all_lost(self, worker: WorkerRecord) -> list[Task]:
         """Note that a worker holds nothing any more; return what is to be had nowhere now."""
@@ -126,7 +126,7 @@ class Results:
             assert task.holders is not None
             task.holders.discard(worker)
             if self._is_lost(task, worker):
-                self._state.leave_memory(task)
+                self._state.lives.leave_memory(task)
                 lost.append(task)
         worker.holds.clear()
         worker.moving.clear()

@@ -314,8 +314,8 @@ class Scheduler:
         self._ticker = self._loop.call_later(TICK, self._tick)
         now = self._loop.time()
         state = self.state
-        state.look_at_silence(now)
-        state.judge(now)
+        state.losses.look(now)
+        state.losses.judge(now)
         known = state.draining.reasons()
         for fact in state.draining.look(now):
             logger.warning("%s", fact)
@@ -324,7 +324,7 @@ class Scheduler:
                 self.publish(WorkerDrains(WorkerInfo.of(worker), reason))
         for worker in state.losses.aside:
             self.calls.forget_worker(worker, "it does not say anything any more")
-        state.rebalance()
+        state.placing.rebalance()
         if self.event_log is not None:
             self.event_log.look()
         self.schedule_flush()

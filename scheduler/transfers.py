@@ -1,6 +1,6 @@
 """Results on the move: to clients, between workers that cannot reach each other, off retiring ones.
 
-Part of the core: pure, like `state.py`, which owns tasks and their states. Three kinds of move:
+Part of the core: pure, like `state.py`. Three kinds of move:
 
 - A *request*: somebody (a client, a worker that cannot reach a holder, or the scheduler itself)
   needs a value. The scheduler asks one holder after another until one answers, and passes the
@@ -57,6 +57,7 @@ class Transfers:
         self._number = 0
         self.requests: dict[int, Request] = {}
         self.awaited: dict[Task, list[Requester]] = {}
+        self.retiring: set[WorkerRecord] = set()
         self.copies = Copies(state)
         self.spreading = Spreading(state, self.copies)
         self._unloading: set[Task] = set()  # values that wait for a worker
@@ -165,7 +166,8 @@ class Transfers:
                 del self.awaited[task]
 
     def forget_worker(self, worker: WorkerRecord) -> None:
-        """Ask other holders for what a worker that is gone was asked for."""
+        """Forget a worker that is gone; ask other holders for what it was asked for."""
+        self.retiring.discard(worker)
         self.forget_requester(worker)
         self.forget_holder(worker)
 
@@ -258,14 +260,18 @@ class Transfers:
         if worker.retiring:
             return
         worker.retiring = True
-        self._state.retiring.add(worker)
+        self.retiring.add(worker)
         self._state.open_workers.remove(worker)
         self._state.demands.worker_went(worker)
         if worker.assigned:
             worker.recall([task.key for task in worker.assigned])
 
-    def continue_retiring(self, worker: WorkerRecord) -> None:
-        """Move what only this worker holds; tell it to end once it has nothing left."""
+    def continue_retiring(self) -> None:
+        """Move what only workers that retire hold; tell those to end that have nothing left."""
+        for worker in list(self.retiring):
+            self._empty(worker)
+
+    def _empty(self, worker: WorkerRecord) -> None:
         moving = worker.moving
         if (moving or worker.stuck) and len(worker.holds) == worker.surveyed:
             return  # nothing new: it may hold very many
@@ -276,12 +282,12 @@ class Transfers:
             self._move(unique, worker)
         worker.stuck = len(unique) > len(moving.intersection(unique))
         if not worker.busy and not worker.recalled and not moving and not unique:
-            self._state.retiring.discard(worker)
+            self.retiring.discard(worker)
             worker.say((m.END, "retired"))
 
     def look_again(self) -> None:
         """Note that there may be room now for what workers that retire could not hand over."""
-        for worker in self._state.retiring:
+        for worker in self.retiring:
             worker.surveyed = -1
 
     def stuck(self, worker: WorkerRecord) -> list[Task]:

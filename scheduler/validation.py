@@ -37,7 +37,7 @@ def validate(state: SchedulerState) -> None:
     _check_jobs(state)
     _check_copies(state)
     held = sum(task.nbytes for task in state.tasks.values() if task.value is not None)
-    assert held == state.held_bytes, (held, state.held_bytes)
+    assert held == state.results.held_bytes, (held, state.results.held_bytes)
 
 
 def _check_task(state: SchedulerState, task: Task) -> None:

@@ -1,7 +1,8 @@
-"""What clients want of the scheduler, beyond tasks: to keep them, to try them again, to start anew.
+"""What clients want of tasks: their results, or none any more; that they are kept, cancelled, tried
+again; or that all begins anew.
 
-Part of the core: pure, like `state.py`, which owns tasks and their states. Some tasks are wanted
-by no client, but on behalf of one:
+Part of the core: pure, like `state.py`. A function stays as long as a client may name it or a task
+calls it. Some tasks are wanted by no client, but on behalf of one:
 
 - by the *keeper*, until they have ended: nobody waits for them, and yet they are to run;
 - by a result that *mentions* them, while it is in memory: it holds futures of them.
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.payload import Serialized
 from jobqueue.scheduler.causes import key_in_use, unknown_key
+from jobqueue.scheduler.lives import bad_end
 from jobqueue.scheduler.records import ClientRecord, Function, StandIn, Task
 from jobqueue.scheduler.states import CANCELLED, DEAD, FAILED, MEMORY, RELEASED, UNFINISHED
 from jobqueue.scheduler.worker_record import WorkerRecord
@@ -81,6 +83,7 @@ class Wishes:
                 client.say((m.FAILED, [(key, unknown_key(key))]))
             else:
                 self.want_task(client, task)
+        self._state.lives.sweep()
 
     def want_task(self, client: ClientRecord, task: Task) -> None:
         """Count a client among those that want a task, and tell it how the task stands."""
@@ -88,15 +91,19 @@ class Wishes:
             client.wants.add(task)
             task.clients = (*task.clients, client) if task.clients else client.alone
         if task.state is RELEASED:
-            self._state.compute_again(task)
+            self._state.lives.compute_again(task)
         elif task.state is MEMORY:
             client.out_finished.append((task.key, self._state.results.riding_along(task)))
         elif task.state in DEAD:
             client.say(bad_end(task))
 
-    def unwant(self, client: ClientRecord, keys: Iterable[str]) -> None:
-        """Forget that a client wants these; what nobody else does goes with the next sweep."""
-        tasks, wants, loose = self._state.tasks, client.wants, self._state.loose
+    def release(self, client: ClientRecord, keys: Iterable[str]) -> None:
+        """Forget that a client wants these, and what nobody else does."""
+        self._unwant(client, keys)
+        self._state.lives.sweep()
+
+    def _unwant(self, client: ClientRecord, keys: Iterable[str]) -> None:
+        tasks, wants, loose = self._state.tasks, client.wants, self._state.lives.loose
         for key in keys:
             task = tasks.get(key)
             if task is None or task not in wants:
@@ -110,8 +117,8 @@ class Wishes:
                 loose.append(task)
 
     def unwant_all(self, client: ClientRecord) -> None:
-        """Forget all that a client wants."""
-        self.unwant(client, [task.key for task in client.wants])
+        """Forget all that a client wants; what nobody else does goes with the next sweep."""
+        self._unwant(client, [task.key for task in client.wants])
 
     def want_again(
         self,
@@ -130,18 +137,8 @@ class Wishes:
             client.say((m.FAILED, [(task.key, key_in_use(task.key))]))
             return
         if task.state is CANCELLED and arguments is not None:
-            self._begin_anew(task, inputs or (), arguments)
+            self._state.lives.begin_anew(task, arguments, inputs or ())
         self.want_task(client, task)
-
-    def _begin_anew(self, task: Task, inputs: Sequence[str], arguments: Serialized) -> None:
-        for source in task.inputs:
-            if source.dependents is not None:
-                source.dependents.discard(task)
-            self._state.loose.append(source)
-        task.inputs = ()
-        task.arguments = arguments
-        self._try_again(task)
-        self._state.attach_inputs(task, inputs)
 
     def keep(self, keys: Iterable[str]) -> None:
         """Want tasks until they have ended, whoever else does."""
@@ -158,7 +155,7 @@ class Wishes:
                 ended.extend(key for key, _ in items)
             elif operation == m.CANCELLED:
                 ended.extend(items)
-        self._state.release(self.keeper, ended)
+        self.release(self.keeper, ended)
 
     # -- results that hold futures -----------------------------------------------------------------
 
@@ -173,7 +170,7 @@ class Wishes:
         if task is not None and task.state in UNFINISHED and not self._mention(task, keys):
             state.losses.dangling(worker, task)
         worker.say((m.MENTIONED, [key]))
-        state.sweep()
+        state.lives.sweep()
 
     def _mention(self, task: Task, keys: Iterable[str]) -> bool:
         """Note that the result of a task, which is on its way, holds futures of others.
@@ -200,60 +197,56 @@ class Wishes:
         if stand_in is not None:
             self.unwant_all(stand_in)
 
-    # -- again, and anew ---------------------------------------------------------------------------
+    # -- not at all, again, and anew ---------------------------------------------------------------
+
+    def cancel(self, client: ClientRecord, force: bool, keys: Iterable[str]) -> None:
+        """Cancel tasks, and all that depends on them.
+
+        Only what no other client wants; with force, all of it, and what runs is interrupted.
+        """
+        state = self._state
+        for key in keys:
+            task = state.tasks.get(key)
+            if task is not None and (force or all(other is client for other in task.clients)):
+                state.lives.cancel(task, force=force)
+        state.lives.sweep()
 
     def retry(self, keys: Iterable[str]) -> None:
         """Run failed tasks again, with those of their inputs that have failed."""
-        tasks = self._state.tasks
+        state, tasks = self._state, self._state.tasks
         stack = [tasks[key] for key in keys if key in tasks]
         again: list[Task] = []
         while stack:
             task = stack.pop()
             if task.state is not FAILED or task.arguments is None:
                 continue
-            self._try_again(task)
+            state.lives.revive(task)
             again.append(task)
             stack.extend(task.inputs)
         for task in again:
             if task.clients or task.waiters:
-                self._state.compute_again(task)
+                state.lives.compute_again(task)
             else:
-                self._state.loose.append(task)
-        self._state.sweep()
+                state.lives.loose.append(task)
+        state.lives.sweep()
 
-    def _try_again(self, task: Task) -> None:
-        """Make a task that is dead one that can be computed, and tell those who want it."""
-        task.state = RELEASED
-        task.failure = None
-        task.deaths = 0
-        task.retries = task.options.get("retries", 0) if task.options else 0
-        for client in task.clients:
-            client.say((m.LOST, [task.key]))
-
-    def restart(self, reason: str) -> None:
-        """Forget all tasks, and have all workers start anew."""
+    def restart(self, reason: str = "restarted by a client") -> None:
+        """Cancel and forget all tasks of all clients, and have all workers start anew."""
         state = self._state
         for task in list(state.tasks.values()):
             if task.state is FAILED:
                 for client in task.clients:
                     client.say((m.CANCELLED, [task.key]))
             else:
-                state.cancel_task(task, force=False)
+                state.lives.cancel(task)
         wanting = dict.fromkeys(c for task in state.tasks.values() for c in task.clients)
         for client in wanting:
             self.unwant_all(client)
-        state.sweep()
+        state.lives.sweep()
         for worker in state.workers.values():
             worker.paused = reason
             state.load_changed(worker)
             worker.say((m.RESTART, reason))
-
-
-def bad_end(task: Task) -> m.Message:
-    """Return what clients are told of a task that will not have a value."""
-    if task.state is CANCELLED:
-        return (m.CANCELLED, [task.key])
-    return (m.GONE if task.gone else m.FAILED, [(task.key, task.failure)])
 
 
 def _is_same_work(

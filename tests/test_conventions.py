@@ -63,7 +63,7 @@ TESTED_THROUGH = {
     "jobqueue/client/results.py": "client/test_future.py",
     # its words are compared where tasks end without a result
     "scheduler/candidates.py": "scheduler/test_demands.py",
-    "scheduler/causes.py": "scheduler/test_state.py",
+    "scheduler/causes.py": "scheduler/test_lives.py",
     # what messages lead to is seen where peers say them
     "scheduler/states.py": "scheduler/test_state_machine.py",
     "scheduler/handlers.py": "scheduler/test_connections.py",

@@ -74,7 +74,7 @@ class InProcess:
         self._client = ClientRecord("here", 0)
         self._worker = WorkerRecord("here", max(1, threads))
         self._core.add_client(self._client)
-        self._core.add_functions(self._client, [(FID, "step", b"")])
+        self._core.wishes.add_functions(self._client, [(FID, "step", b"")])
         self._core.add_worker(self._worker, 0.0)
 
     def run(self) -> Any:
@@ -93,7 +93,7 @@ class InProcess:
         ]
         self._core.submit(self._client, FID, None, items)
         wanted = {numbers[key] for key in prepared.outputs()}
-        self._core.release(self._client, [k for k, _, _ in items if int(k) not in wanted])
+        self._core.wishes.release(self._client, [k for k, _, _ in items if int(k) not in wanted])
         if not self._threads:
             return self._work(wanted, self._call)
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="jobqueue-graph")

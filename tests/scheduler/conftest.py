@@ -42,7 +42,7 @@ class Core:
         self.peers: list[Peer] = []
         self.library = ClientRecord("library", -1)  # so that functions stay, whoever comes and goes
         functions = [(b"f", "f", b"pickle of f"), (b"g", "g", b"pickle of g")]
-        self.state.add_functions(self.library, functions)
+        self.state.wishes.add_functions(self.library, functions)
 
     # -- peers -------------------------------------------------------------------------------------
 

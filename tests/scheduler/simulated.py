@@ -403,12 +403,12 @@ class World:
             ends_at = worker.record.ends_at
             if ends_at is not None and self.now >= ends_at + TICK:  # batch systems look late
                 self.lose_worker(worker, charge=False)
-        self.state.look_at_silence(self.now)
+        self.state.losses.look(self.now)
         validate(self.state)
-        self.state.judge(self.now)
+        self.state.losses.judge(self.now)
         self.state.draining.look(self.now)
         validate(self.state)
-        self.state.rebalance()
+        self.state.placing.rebalance()
         self.end_step()
 
     def check_demand(self, key: str, arguments: str, record: WorkerRecord) -> None:
@@ -448,7 +448,7 @@ class World:
     ) -> None:
         """Submit tasks: keys and inputs."""
         if fid not in client.record.functions:
-            self.state.add_functions(client.record, [(fid, fid.decode(), b"pickle")])
+            self.state.wishes.add_functions(client.record, [(fid, fid.decode(), b"pickle")])
         described = []
         for key, inputs in items:
             if key not in self.state.tasks:
@@ -493,13 +493,13 @@ class World:
         self.run_until_quiet()
         self.check_views()
         for client in self.clients.values():
-            self.state.release(client.record, list(client.futures))
-            self.state.forget_functions(client.record, list(client.record.functions))
+            self.state.wishes.release(client.record, list(client.futures))
+            self.state.wishes.forget_functions(client.record, list(client.record.functions))
             client.futures.clear()
         self.run_until_quiet()
         state, transfers = self.state, self.state.transfers
         assert not state.tasks
-        assert not state.held_bytes
+        assert not state.results.held_bytes
         assert not state.functions
         assert not state.demands.by_kind
         assert not state.results.actors

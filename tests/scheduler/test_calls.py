@@ -125,7 +125,7 @@ def test_the_calls_of_a_client_that_is_gone_are_forgotten(site):
 
 
 def make_actor(site: Site) -> None:
-    site.state.add_functions(site.client, [(b"f", "Counter", b"pickle")])
+    site.state.wishes.add_functions(site.client, [(b"f", "Counter", b"pickle")])
     site.state.submit(site.client, b"f", {"actor": True}, [("counter", b"arguments", None)])
     site.state.settle()
 

@@ -137,16 +137,16 @@ def test_a_future_in_a_queue_keeps_its_result(core, room, ask):
     client, other, worker = core.client(), core.client("other"), core.worker()
     core.submit(client, "a")
     assert ask(client, "queue", "q", "put", b"value", ["a"]) is True
-    core.happens(core.state.release, client, ["a"])
+    core.happens(core.state.wishes.release, client, ["a"])
     core.placed(worker)
     core.done(worker, "a", b"1")
     assert core.state_of("a") == MEMORY
     assert ask(other, "queue", "q", "get", 1) == [b"value"]
     assert core.state_of("a") == MEMORY
-    core.happens(core.state.want, other, ["a"])
+    core.happens(core.state.wishes.want, other, ["a"])
     core.happens(room.coordinate, other, 0, ("queue", "q", "taken", [2]))
     assert core.state_of("a") == MEMORY
-    core.happens(core.state.release, other, ["a"])
+    core.happens(core.state.wishes.release, other, ["a"])
     assert core.state_of("a") is None
     core.said(client), core.said(other)
 
@@ -159,7 +159,7 @@ def test_a_future_that_is_kept_twice_is_kept_as_long_as_one_of_them(core, room, 
     core.done(worker, "a", b"1")
     assert ask(client, "variable", "v", "set", b"value", ["a", "a"]) is None
     assert ask(client, "queue", "q", "put", b"value", ["a"]) is True
-    core.happens(core.state.release, client, ["a"])
+    core.happens(core.state.wishes.release, client, ["a"])
     assert ask(client, "variable", "v", "delete") is None
     assert core.state_of("a") == MEMORY
     assert ask(client, "queue", "q", "close") is None

@@ -131,7 +131,7 @@ def test_a_copy_that_comes_after_all_is_freed(core, spread):
     _, (other,) = spread(1)
     core.said(other)
     (client,) = core.state.clients.values()
-    core.happens(core.state.release, client, ["a"])
+    core.happens(core.state.wishes.release, client, ["a"])
     assert not core.state.transfers.copies
     core.happens(core.state.copied, other, ["a"], [])
     assert core.said(other) == [(m.FREE, ["a"])]

@@ -112,7 +112,7 @@ def test_nothing_is_taken_back_for_a_worker_without_time(core):
     core.submit(client, "a", "b")
     assert core.placed(busy) == ["a", "b"]
     core.worker("short", time_left=20.0)
-    core.happens(core.state.rebalance)
+    core.happens(core.state.placing.rebalance)
     assert core.said(busy) == []
 
 
@@ -164,7 +164,7 @@ def ending(workers: int) -> tuple[SchedulerState, ClientRecord]:
     state = SchedulerState()
     client = ClientRecord("c", 0)
     state.add_client(client)
-    state.add_functions(client, [(b"f", "f", b"")])
+    state.wishes.add_functions(client, [(b"f", "f", b"")])
     state.functions[b"f"].took(60.0)
     for number in range(workers):
         left = 600.0 if number < 3 else 50.0
@@ -199,7 +199,7 @@ def test_choosing_costs_the_same_with_more_workers_that_end(calls_of):
 def test_a_flood_of_tasks_that_fit_nowhere_keeps_nobody_waiting():
     """They leave the line some at a time; the shell is told that there are more."""
     state, client = ending(10)
-    state.add_functions(client, [(b"g", "g", b"")])
+    state.wishes.add_functions(client, [(b"g", "g", b"")])
     for worker in list(state.workers.values())[:3]:
         state.remove_worker(worker, cause="", charge=False)
     items = [(f"t{i}", b"", None) for i in range(2 * AT_A_TIME)]

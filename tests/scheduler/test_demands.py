@@ -86,7 +86,7 @@ def test_resources_come_back_when_their_task_is_withdrawn(core):
     client, worker = core.client(), core.worker("w", resources={"GPU": 1})
     core.submit(client, "a", "b", "c", resources={"GPU": 1})
     assert core.placed(worker) == ["a"]
-    core.happens(core.state.release, client, ["a"])
+    core.happens(core.state.wishes.release, client, ["a"])
     assert [operation for operation, *_ in core.said(worker)] == [m.CANCEL, m.RECALL]
     core.happens(core.state.returned, worker, [])  # it does not run that
     assert core.placed(worker) == ["b"]
@@ -191,7 +191,7 @@ def test_tasks_are_only_taken_back_for_idle_workers_that_may_run_them(core):
     core.submit(client, "bound", workers=["busy"])
     idle = core.worker("idle")
     assert core.placed(busy) == ["runs", "bound"]
-    core.happens(core.state.rebalance)
+    core.happens(core.state.placing.rebalance)
     assert core.said(busy) == []
     core.submit(client, "free", fid=b"g")
     core.said(idle)
@@ -207,7 +207,7 @@ def test_demands_end_with_their_tasks(core):
     core.submit(client, "a", workers=["x"], allow_other_workers=True, resources={"GPU": 1})
     core.submit(client, "b", resources={"GPU": 1})
     assert len(core.state.demands.by_kind) == 2
-    core.happens(core.state.release, client, ["a", "b"])
+    core.happens(core.state.wishes.release, client, ["a", "b"])
     assert not core.state.demands.by_kind
     assert not worker.demands
     core.said(worker)
@@ -239,7 +239,7 @@ def demanding(workers: int, options: dict[str, Any], tasks: int = 500) -> Callab
     state = SchedulerState()
     client = ClientRecord("c", 0)
     state.add_client(client)
-    state.add_functions(client, [(b"f", "f", b"")])
+    state.wishes.add_functions(client, [(b"f", "f", b"")])
     for number in range(workers):
         facts = WorkerFacts(f"w{number}", 1, resources={"GPU": 1})
         state.add_worker(WorkerRecord(facts.name, 1, facts=facts), 0.0)

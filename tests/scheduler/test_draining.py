@@ -93,8 +93,8 @@ def test_what_a_worker_says_of_an_earlier_run_of_a_key_is_not_believed(core):
     client, worker = core.client(), core.worker("w", nthreads=2)
     core.submit(client, "a")
     core.placed(worker)
-    core.state.withdraw(core.task("a"))
-    core.happens(core.state.await_inputs, core.task("a"))
+    core.state.lives.withdraw(core.task("a"))
+    core.happens(core.state.lives.await_inputs, core.task("a"))
     core.happens(core.state.draining.begin, worker, "walltime", 60.0, {"a": 1000.0})
     look(core, 55.0)
     assert core.placed(core.worker("other", time_left=100.0)) == ["a"]
@@ -219,7 +219,8 @@ def test_without_another_worker_the_scheduler_takes_what_it_has_memory_for(make_
     assert (m.END, "retired") in core.said(worker)
     core.lose(worker, charge=False)
     assert all(core.state_of(key) == MEMORY for key in "abc")
-    assert core.state.held_bytes == 0, "what the scheduler took went to the worker that came"
+    held = core.state.results.held_bytes
+    assert held == 0, "what the scheduler took went to the worker that came"
     core.said(client), core.said(late)
 
 

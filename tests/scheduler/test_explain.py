@@ -46,7 +46,7 @@ def test_what_is_unknown_or_over_is_said(core):
     assert why(core, "done") == "done is done; its result has 123 bytes."
     core.happens(core.state.failed, worker, [("failed", FAILURE, 1.0)])
     assert why(core, "failed") == "failed has failed: ZeroDivisionError: division by zero."
-    core.happens(core.state.cancel, client, False, ["gone"])
+    core.happens(core.state.wishes.cancel, client, False, ["gone"])
     assert why(core, "gone") == "gone was cancelled."
 
 
@@ -172,7 +172,7 @@ def test_what_was_withdrawn_and_runs_on_is_named(core):
     """Nobody sees these tasks elsewhere, and they may take long."""
     client, worker = core.client(), core.worker("w")
     core.submit(client, "a", "b")
-    core.happens(core.state.release, client, ["a"])
+    core.happens(core.state.wishes.release, client, ["a"])
     core.happens(core.state.lingering.told, worker, ["a"])
     core.submit(client, "c")
     core.said(worker)
@@ -195,9 +195,9 @@ def test_a_paused_or_silent_worker_is_the_reason(core):
         "worker w: short of memory."
     )
     core.happens(core.state.paused, worker, None)
-    core.happens(core.state.look_at_silence, 1.0)
+    core.happens(core.state.losses.look, 1.0)
     for now in range(2, 40):
-        core.state.look_at_silence(now)
+        core.state.losses.look(now)
     core.end_turn()
     assert why(core, "a", now=40.0) == (
         "a is running on worker w, or about to; nothing was heard of the worker for 40 s."

@@ -11,7 +11,7 @@ def test_nothing_is_put_behind_what_runs_on(core):
     core.submit(client, "old")
     assert core.placed(busy) == ["old"]
     idle = core.worker("idle")
-    core.happens(core.state.release, client, ["old"])
+    core.happens(core.state.wishes.release, client, ["old"])
     assert core.said(busy) == [(m.CANCEL, False, ["old"])]
     core.happens(core.state.lingering.told, busy, ["old"])
     core.submit(client, "new-1", "new-2", "new-3")
@@ -27,7 +27,7 @@ def test_short_tasks_are_not_piled_up_behind_what_runs_on(core):
     core.submit(client, "old", "measured")
     assert core.placed(worker) == ["old", "measured"]
     core.done(worker, "measured", b"1", seconds=1e-6)
-    core.happens(core.state.release, client, ["old", "measured"])
+    core.happens(core.state.wishes.release, client, ["old", "measured"])
     core.happens(core.state.lingering.told, worker, ["old", "older"])
     core.said(worker)
     core.said(client)
@@ -39,12 +39,12 @@ def test_what_waits_behind_it_goes_to_a_worker_that_comes(core):
     """As from behind any task."""
     client, worker = core.client(), core.worker("w")
     core.submit(client, "old")
-    core.happens(core.state.release, client, ["old"])
+    core.happens(core.state.wishes.release, client, ["old"])
     core.happens(core.state.lingering.told, worker, ["old"])
     core.submit(client, "new")
     core.said(worker)
     core.worker("idle")
-    core.happens(core.state.rebalance)
+    core.happens(core.state.placing.rebalance)
     assert core.said(worker) == [(m.RECALL, ["new"])]
 
 
@@ -53,7 +53,7 @@ def test_it_keeps_its_resources_until_it_ends(core):
     client, worker = core.client(), core.worker("w", nthreads=4, resources={"GPU": 1})
     core.submit(client, "old", "new", resources={"GPU": 1})
     assert core.placed(worker) == ["old"]
-    core.happens(core.state.cancel, client, False, ["old"])
+    core.happens(core.state.wishes.cancel, client, False, ["old"])
     core.said(client)
     assert core.said(worker) == [(m.CANCEL, False, ["old"]), (m.RECALL, [])]
     core.happens(core.state.lingering.told, worker, ["old"])
@@ -68,8 +68,8 @@ def test_the_end_is_believed_only_of_what_was_heard_of(core):
     client, worker = core.client(), core.worker("w", nthreads=4, resources={"GPU": 1})
     core.submit(client, "old", "new", resources={"GPU": 1})
     core.submit(client, "other")
-    core.happens(core.state.release, client, ["other"])
-    core.happens(core.state.release, client, ["old"])
+    core.happens(core.state.wishes.release, client, ["other"])
+    core.happens(core.state.wishes.release, client, ["old"])
     core.said(worker)
     core.happens(core.state.lingering.told, worker, ["other"])
     core.happens(core.state.lingering.told, worker, [])

@@ -53,9 +53,9 @@ def test_tasks_that_cannot_begin_are_not_counted(core):
     core.submit(client, "a", "b", "c")
     core.submit(client, "after", inputs=["a"])
     assert backlog(core) == {b"f": 3}
-    core.happens(core.state.cancel, client, False, ["a"])
+    core.happens(core.state.wishes.cancel, client, False, ["a"])
     assert backlog(core) == {b"f": 2}
-    core.happens(core.state.release, client, ["b"])
+    core.happens(core.state.wishes.release, client, ["b"])
     assert backlog(core) == {b"f": 1}
     core.said(client)
 
@@ -97,7 +97,7 @@ def test_workers_that_get_no_tasks_bring_no_threads(core, trouble):
     elif trouble == "paused":
         core.happens(core.state.paused, worker, "short of memory")
     else:
-        core.happens(core.state.look_at_silence, 100.0)
+        core.happens(core.state.losses.look, 100.0)
     assert load_of(core.state).jobs["", "7"].threads == 0
     core.said(worker)
 

@@ -7,7 +7,7 @@ import pytest
 from jobqueue.errors import DataLost, KilledWorker
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
-from jobqueue.scheduler.losses import REPORT_PATIENCE, REPORT_USE, SUSPECT_AFTER
+from jobqueue.scheduler.losses import REPORT_PATIENCE, REPORT_USE, SUSPECT_AFTER, Report
 from jobqueue.scheduler.state import WORKER_TTL
 from jobqueue.scheduler.states import ASSIGNED, FAILED, MEMORY, READY
 from jobqueue.scheduler.worker_record import ASIDE, SUSPECT
@@ -22,8 +22,8 @@ def pass_time(core, seconds, *well, start=0.0, tick=1.0):
         now += tick
         for worker in well:
             core.state.heard(worker, now)
-        core.happens(core.state.look_at_silence, now)
-        core.happens(core.state.judge, now)
+        core.happens(core.state.losses.look, now)
+        core.happens(core.state.losses.judge, now)
     return now
 
 
@@ -44,7 +44,7 @@ def doubtful(core, *keys, name="w", deaths=0, **facts):
 
 def report(core, running=None, *, name="w", cause="killed by signal 9", blame=True, pid=0):
     lines = ["Boom", "Aborted"]
-    core.happens(core.state.worker_ended, name, cause, blame, lines, running, pid)
+    core.happens(core.state.losses.reported, name, Report(cause, blame, lines, running, pid))
 
 
 def deaths(core, *keys):
@@ -246,7 +246,7 @@ def test_a_report_that_belongs_to_nobody_is_forgotten(core):
 def test_a_key_that_is_other_work_by_now_is_not_charged(core):
     """The report is of the task that the worker had."""
     client = doubtful(core, "a")
-    core.happens(core.state.release, client, ["a"])
+    core.happens(core.state.wishes.release, client, ["a"])
     assert not core.state.tasks
     core.submit(client, "a", fid=b"g")
     report(core, ["a"])
@@ -373,7 +373,7 @@ def test_a_worker_that_comes_back_brings_its_results(core):
     other = core.worker("other")
     core.happens(core.state.copied, other, ["twice"], [])
     now = set_aside(core, silent, other)
-    core.happens(core.state.release, client, ["gone"])
+    core.happens(core.state.wishes.release, client, ["gone"])
     assert core.state_of("again") == ASSIGNED
     core.said(client), core.said(other)
     core.happens(core.state.heard, silent, now)
@@ -399,8 +399,8 @@ def test_a_worker_that_was_set_aside_may_die_as_well(core):
 def test_the_schedulers_own_absence_is_no_silence_of_others(core):
     """A program that was stopped, or held the interpreter's lock, has not read what came."""
     worker = core.worker()
-    core.happens(core.state.look_at_silence, 1.0)
-    core.happens(core.state.look_at_silence, 10 * WORKER_TTL)
+    core.happens(core.state.losses.look, 1.0)
+    core.happens(core.state.losses.look, 10 * WORKER_TTL)
     assert worker.silent is None
 
 
@@ -409,7 +409,7 @@ def test_a_key_that_runs_again_at_the_same_worker_keeps_the_right_result(core):
     client, worker = core.client(), core.worker()
     core.submit(client, "k")
     core.placed(worker)
-    core.happens(core.state.release, client, ["k"])
+    core.happens(core.state.wishes.release, client, ["k"])
     assert core.said(worker) == [(m.CANCEL, False, ["k"])]
     core.submit(client, "k", fid=b"g")
     said = core.said(worker)
@@ -428,7 +428,7 @@ def test_a_worker_need_not_be_asked_for_each_task_that_is_cancelled(core):
     for number in range(3000):
         core.state.submit(client, b"f", None, [(f"t{number}", b"", None)])
         core.state.settle()
-        core.state.release(client, [f"t{number}"])
+        core.state.wishes.release(client, [f"t{number}"])
         for operation, *_ in core.said(worker):
             if operation == m.RECALL:
                 core.state.returned(worker, [])
@@ -444,7 +444,7 @@ def test_a_lost_value_can_be_scattered_again(core):
     worker = core.worker()
     core.happens(core.state.scatter, client, None, [("data", b"x" * 5000)])
     core.happens(core.state.copied, worker, ["data"], [])
-    core.happens(core.state.want, other, ["data"])
+    core.happens(core.state.wishes.want, other, ["data"])
     core.said(client), core.said(other), core.said(worker)
     core.lose(worker)
     for each in (client, other):
@@ -495,7 +495,7 @@ def test_an_actor_stays_while_anything_needs_it(core):
     actor(core, client, home)
     core.submit(client, "uses", inputs=["actor"])
     core.placed(home)
-    core.happens(core.state.release, client, ["actor"])
+    core.happens(core.state.wishes.release, client, ["actor"])
     assert core.state_of("actor") == MEMORY
     core.done(home, "uses", b"1")
     assert core.said(home) == [(m.FREE, ["actor"])]

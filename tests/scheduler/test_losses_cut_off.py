@@ -38,7 +38,7 @@ def test_old_news_of_a_lost_connection_is_none(core):
     client, worker = core.client(), core.worker()
     core.submit(client, "a")
     assert core.placed(worker) == ["a"]
-    core.happens(core.state.cancel, client, False, ["a"])
+    core.happens(core.state.wishes.cancel, client, False, ["a"])
     core.said(worker), core.said(client)
     core.happens(core.state.losses.cut_off, worker, "a", LOST)
     core.happens(core.state.losses.cut_off, worker, "unknown", LOST)

@@ -251,7 +251,7 @@ def placing(workers: int, tasks: int = 2000) -> Callable[[], None]:
         state.add_worker(record, 0.0)
     client = ClientRecord("c", 0)
     state.add_client(client)
-    state.add_functions(client, [(b"f", "f", b"")])
+    state.wishes.add_functions(client, [(b"f", "f", b"")])
     state.submit(client, b"f", None, [("input", b"", None)])
     state.settle()
     holder = state.tasks["input"].worker

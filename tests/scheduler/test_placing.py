@@ -16,7 +16,7 @@ def core_with_tasks(count: int) -> tuple[SchedulerState, WorkerRecord]:
     state = SchedulerState()
     client = ClientRecord("client", 0)
     state.add_client(client)
-    state.add_functions(client, [(FID, "f", b"pickle")])
+    state.wishes.add_functions(client, [(FID, "f", b"pickle")])
     worker = add_worker(state, "busy")
     state.submit(client, FID, None, [(f"f-{n}", b"arguments", None) for n in range(count)])
     state.settle()
@@ -36,7 +36,7 @@ def test_a_worker_that_comes_late_gets_what_waits_elsewhere() -> None:
     """The task that has not begun is recalled, and placed on the idle worker."""
     state, busy = core_with_tasks(2)
     idle = add_worker(state, "idle")
-    state.rebalance()
+    state.placing.rebalance()
     assert busy.take_messages() == [(m.RECALL, ["f-1"])]
     state.returned(busy, ["f-1"])
     state.settle()
@@ -49,23 +49,23 @@ def test_a_recall_is_made_once_until_it_is_answered() -> None:
     """A worker that has not answered yet is not asked again."""
     state, busy = core_with_tasks(2)
     add_worker(state, "idle")
-    state.rebalance()
+    state.placing.rebalance()
     busy.take_messages()
-    state.rebalance()
+    state.placing.rebalance()
     assert busy.take_messages() == []
     state.returned(busy, [])  # it had just begun
-    state.rebalance()
+    state.placing.rebalance()
     assert busy.take_messages() == [(m.RECALL, ["f-1"])]
 
 
 def test_nothing_is_recalled_while_everybody_is_busy() -> None:
     """With as many tasks as threads, or no idle worker, all stays as it is."""
     state, busy = core_with_tasks(2)
-    state.rebalance()
+    state.placing.rebalance()
     assert busy.take_messages() == []
     state, busy = core_with_tasks(1)
     add_worker(state, "idle")
-    state.rebalance()
+    state.placing.rebalance()
     assert busy.take_messages() == []
 
 
@@ -74,11 +74,11 @@ def test_no_more_is_recalled_than_idle_threads_can_begin() -> None:
     state = SchedulerState()
     client = ClientRecord("client", 0)
     state.add_client(client)
-    state.add_functions(client, [(FID, "f", b"pickle")])
+    state.wishes.add_functions(client, [(FID, "f", b"pickle")])
     busy = add_worker(state, "busy", nthreads=4)
     state.submit(client, FID, None, [(f"f-{n}", b"arguments", None) for n in range(8)])
     state.settle()
     busy.take_messages()
     add_worker(state, "idle")
-    state.rebalance()
+    state.placing.rebalance()
     assert busy.take_messages() == [(m.RECALL, ["f-7"])]

@@ -20,7 +20,7 @@ def test_a_waiting_task_takes_less_than_a_kilobyte():
     state = SchedulerState()
     client = ClientRecord("c", 0)
     state.add_client(client)
-    state.add_functions(client, [(b"f", "f", b"pickle")])
+    state.wishes.add_functions(client, [(b"f", "f", b"pickle")])
     tracemalloc.start()
     try:
         gc.collect()

@@ -132,7 +132,7 @@ def test_a_task_whose_lead_falls_silent_has_another_job(make_core):
     for now in (4.0, 8.0, 12.0):
         for worker in (mate, other, last):
             core.state.heard(worker, now)
-        core.happens(core.state.look_at_silence, now)
+        core.happens(core.state.losses.look, now)
     assert core.placed(other) == ["whole"]
     assert mate.reserved
     core.happens(core.state.heard, lead, 13.0)
@@ -148,7 +148,7 @@ def test_what_is_cancelled_keeps_its_job_until_the_program_has_ended(core):
     core.submit(client, "whole", resources=WHOLE)
     core.placed(lead)
     core.happens(core.state.lingering.told, lead, ["whole"])
-    core.happens(core.state.cancel, client, False, ["whole"])
+    core.happens(core.state.wishes.cancel, client, False, ["whole"])
     core.submit(client, "a")
     core.happens(core.state.returned, lead, [])
     assert core.state_of("a") == READY
@@ -162,7 +162,7 @@ def test_what_is_cancelled_before_it_began_lets_its_job_go(core):
     client, (lead, mate) = core.client(), job(core, "17")
     core.submit(client, "a")
     core.submit(client, "whole", resources=WHOLE)
-    core.happens(core.state.cancel, client, False, ["whole"])
+    core.happens(core.state.wishes.cancel, client, False, ["whole"])
     assert not any(worker.reserved for worker in (lead, mate))
     core.said(lead), core.said(mate), core.said(client)
 

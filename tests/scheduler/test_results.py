@@ -31,10 +31,10 @@ def test_riding_along_stops_above_the_budget_and_goes_on_below_half_of_it(make_c
     core.done(worker, "c", b"12345678")
     assert core.said(worker) == [(m.INLINE_LIMIT, 0)]
     late = core.worker("late")  # the fixture has taken its (INLINE_LIMIT, 0)
-    core.happens(core.state.release, client, ["a"])
+    core.happens(core.state.wishes.release, client, ["a"])
     core.submit(client, "d")
     core.said(worker), core.said(late)
-    core.happens(core.state.release, client, ["b"])
+    core.happens(core.state.wishes.release, client, ["b"])
     core.done(core.task("d").worker, "d")
     limit = (m.INLINE_LIMIT, 10)
     assert core.said(worker) == [limit]
@@ -50,7 +50,7 @@ def test_what_a_worker_has_got_is_freed_if_nobody_needs_it_any_more(core):
     target = other if holder is one else one
     core.placed(holder)
     core.done(holder, "a")
-    core.happens(core.state.release, client, ["a"])
+    core.happens(core.state.wishes.release, client, ["a"])
     core.happens(core.state.copied, target, ["a"], [])
     assert core.said(target) == [(m.FREE, ["a"])]
     core.said(holder), core.said(client)
@@ -64,7 +64,7 @@ def test_bytes_at_workers_are_counted(core):
     core.done(one, "a", nbytes=5000)
     other = core.worker("other")
     core.happens(core.state.copied, other, ["a"], [])
-    assert (one.stored, other.stored, core.state.held_bytes) == (5000, 5000, 0)
+    assert (one.stored, other.stored, core.state.results.held_bytes) == (5000, 5000, 0)
     core.happens(core.state.results.holder_lost, core.task("a"), one)
     assert (one.stored, other.stored) == (0, 5000)
     core.said(client)

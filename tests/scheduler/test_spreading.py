@@ -230,7 +230,7 @@ def test_a_broadcast_value_goes_to_all(core):
     for worker in first:
         assert core.said(worker) == [(m.STORE, [("data", b"x" * 5000)])]
         core.happens(core.state.copied, worker, ["data"], [])
-    assert core.state.held_bytes == 0
+    assert core.state.results.held_bytes == 0
     deliver(core, *workers)
     assert core.task("data").holders == set(workers)
 
@@ -247,11 +247,11 @@ def test_scattered_to_the_workers_named(core):
     one = core.worker("w1")
     client = scatter(core, {"workers": ["w2"]})
     assert core.said(one) == []
-    assert core.state.held_bytes == 5000
+    assert core.state.results.held_bytes == 5000
     two = core.worker("w2")
     assert deliver(core, two) == [("w2", "data")]
-    assert core.state.held_bytes == 0
-    core.happens(core.state.release, client, ["data"])
+    assert core.state.results.held_bytes == 0
+    core.happens(core.state.wishes.release, client, ["data"])
     assert core.said(two) == [(m.FREE, ["data"])]
     scatter(core, {"workers": ["w3"], "allow_other_workers": True}, client)
     assert deliver(core, one, two) == [("w1", "data")]
@@ -265,5 +265,5 @@ def test_an_actor_does_not_leave_its_worker(core, results):
     core.retire(one)
     assert core.said(one) == [(m.END, "retired")]
     assert core.said(two) == []
-    core.happens(core.state.release, client, ["actor"])
+    core.happens(core.state.wishes.release, client, ["actor"])
     core.said(one)

@@ -1,14 +1,12 @@
-"""What happens to tasks, behaviour by behaviour; after each test nothing else was said."""
+"""What happens when peers come, speak and go; after each test nothing else was said."""
 
 from __future__ import annotations
 
-from itertools import pairwise
-
-from jobqueue.errors import DataLost, KilledWorker, TaskError
+from jobqueue.errors import KilledWorker
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
 from jobqueue.scheduler import placing
-from jobqueue.scheduler.states import ASSIGNED, CANCELLED, FAILED, MEMORY, READY, RELEASED, WAITING
+from jobqueue.scheduler.states import ASSIGNED, FAILED, MEMORY, READY, WAITING
 
 FAILURE = Failure(b"", "ZeroDivisionError: division by zero", "Traceback ...")
 
@@ -98,88 +96,7 @@ def test_of_very_many_small_inputs_the_worker_asks_for_the_rest(core, monkeypatc
     core.happens(core.state.copied, worker, ["b"], [])
 
 
-def test_an_input_that_nobody_knows_fails_the_task(core):
-    """It says which, and what may have become of it."""
-    client = core.client()
-    core.submit(client, "a", inputs=["unheard-of"])
-    error = core.failure(client)
-    assert isinstance(error, TaskError)
-    assert "'a' needs 'unheard-of'" in str(error)
-    assert "released" in str(error)
-
-
-def test_an_input_that_has_failed_already_fails_the_task(core):
-    """With the same error; a cancelled one cancels it."""
-    client, worker = core.client(), core.worker()
-    core.submit(client, "bad", "unwanted")
-    core.placed(worker)
-    core.happens(core.state.failed, worker, [("bad", FAILURE, 0.1)])
-    core.happens(core.state.cancel, client, False, ["unwanted"])
-    core.said(client), core.said(worker)
-    core.submit(client, "a", inputs=["bad"])
-    core.submit(client, "b", inputs=["unwanted"])
-    assert core.said(client) == [(m.FAILED, [("a", FAILURE)]), (m.CANCELLED, ["b"])]
-
-
 # -- lost workers ----------------------------------------------------------------------------------
-
-
-def chain(core, client, worker):
-    """`a` (large) -> `b` (large) -> `c`; a and b are released, c waits at the worker."""
-    core.submit(client, "a")
-    core.submit(client, "b", inputs=["a"])
-    core.submit(client, "c", inputs=["b"])
-    core.done(worker, "a")
-    core.done(worker, "b")
-    core.happens(core.state.release, client, ["a", "b"])
-    core.said(client), core.said(worker)
-
-
-def test_lost_results_are_computed_again_through_released_inputs(core):
-    """Whatever is needed for what somebody waits for, and the client need not know of it."""
-    client, worker = core.client(), core.worker("first")
-    chain(core, client, worker)
-    assert (core.state_of("a"), core.state_of("b")) == (RELEASED, MEMORY)
-    core.lose(worker, charge=False)
-    second = core.worker("second")
-    assert core.placed(second) == ["a"]
-    core.done(second, "a")
-    assert core.placed(second) == ["b"]
-    core.done(second, "b")
-    assert core.said(second) == [
-        (m.FREE, ["a"]),
-        (m.RUN, [("c", b"f", b"arguments", [("b", None, ())])]),
-    ]
-    core.done(second, "c", b"at last")
-    assert core.said(client) == [(m.FINISHED, [("c", b"at last")])]
-    assert core.said(second) == [(m.FREE, ["b"])]
-    assert list(core.state.tasks) == ["c"]
-
-
-def test_the_client_hears_of_a_lost_result_that_it_wants(core):
-    """It may wait for it again; it hears when it is there again."""
-    client, worker = core.client(), core.worker("first")
-    core.submit(client, "a")
-    core.placed(worker)
-    core.done(worker, "a")
-    core.lose(worker)
-    second = core.worker("second")
-    core.placed(second)
-    core.done(second, "a")
-    finished = (m.FINISHED, [("a", None)])
-    assert core.said(client) == [finished, (m.LOST, ["a"]), finished]
-
-
-def test_a_small_result_ends_the_chain_of_what_may_be_computed_again(core):
-    """What it was computed from is forgotten, since it cannot be lost itself."""
-    client, worker = core.client(), core.worker()
-    core.submit(client, "a")
-    core.submit(client, "b", inputs=["a"])
-    core.done(worker, "a")
-    core.done(worker, "b", b"small")
-    core.happens(core.state.release, client, ["a"])
-    assert list(core.state.tasks) == ["b"]
-    core.said(client), core.said(worker)
 
 
 def test_a_task_that_kills_its_workers_fails(core):
@@ -228,35 +145,7 @@ def test_tasks_behind_each_other_at_a_lost_worker_keep_their_order(core):
     assert core.placed(core.worker("second", nthreads=3)) == ["t1", "t2", "t3", "t4", "t5"]
 
 
-def test_scattered_values_are_lost_with_their_workers(core):
-    """They cannot be computed again; what needs them fails with them."""
-    client, worker = core.client(), core.worker()
-    core.happens(core.state.scatter, client, None, [("data", b"x" * 5000)])
-    assert core.said(worker) == [(m.STORE, [("data", b"x" * 5000)])]
-    core.happens(core.state.copied, worker, ["data"], [])
-    assert core.state.held_bytes == 0
-    core.submit(client, "a", inputs=["data"])
-    core.said(worker), core.said(client)
-    core.lose(worker)
-    (operation, ((key, failure),)), dependent = core.said(client)
-    assert (operation, key) == (m.GONE, "data")
-    assert dependent == (m.FAILED, [("a", failure)])
-    assert isinstance(failure.to_exception(), DataLost)
-    assert "'data'" in failure.summary
-
-
 # -- failures --------------------------------------------------------------------------------------
-
-
-def test_a_failure_reaches_the_client_and_all_that_depends_on_it(core):
-    """Each dependent fails with the error of the task that raised, and the worker hears nothing."""
-    client, worker = core.client(), core.worker()
-    core.submit(client, "a")
-    core.submit(client, "b", inputs=["a"])
-    core.submit(client, "c", inputs=["b"])
-    core.placed(worker)
-    core.happens(core.state.failed, worker, [("a", FAILURE, 0.1)])
-    assert core.said(client) == [(m.FAILED, [(key, FAILURE)]) for key in "abc"]
 
 
 def test_retries(core):
@@ -277,7 +166,7 @@ def test_news_of_a_task_from_a_worker_that_has_it_no_more_is_passed_over(core):
     client, worker = core.client(), core.worker()
     core.submit(client, "a")
     core.placed(worker)
-    core.happens(core.state.release, client, ["a"])
+    core.happens(core.state.wishes.release, client, ["a"])
     assert core.said(worker) == [(m.CANCEL, False, ["a"])]
     core.done(worker, "a")
     assert core.said(worker) == [(m.FREE, ["a"])]
@@ -300,99 +189,6 @@ def test_an_input_that_is_gone_is_not_looked_for_there_again(core):
     assert (run, key) == (m.RUN, "a")
 
 
-# -- cancelling and releasing ----------------------------------------------------------------------
-
-
-def test_cancelling_takes_all_dependents_along(core):
-    """Wherever they are; workers hear of what they have."""
-    client, worker = core.client(), core.worker()
-    core.submit(client, "a")
-    core.submit(client, "b", inputs=["a"])
-    core.submit(client, "c", inputs=["b"])
-    core.submit(client, "other")
-    assert core.placed(worker) == ["a", "other"]
-    core.happens(core.state.cancel, client, False, ["a"])
-    assert core.said(client) == [(m.CANCELLED, [key]) for key in "abc"]
-    assert core.said(worker) == [(m.CANCEL, False, ["a"])]
-    assert {core.state_of(key) for key in "abc"} == {CANCELLED}
-
-
-def test_a_finished_task_can_be_cancelled(core):
-    """Its result is freed, and what was computed from it already stays."""
-    client, worker = core.client(), core.worker()
-    core.submit(client, "a")
-    core.submit(client, "b", inputs=["a"])
-    core.done(worker, "a")
-    core.done(worker, "b", b"1")
-    core.said(client), core.said(worker)
-    core.happens(core.state.cancel, client, False, ["a"])
-    assert core.said(client) == [(m.CANCELLED, ["a"])]
-    assert core.said(worker) == [(m.FREE, ["a"])]
-    assert core.state_of("b") == MEMORY
-
-
-def test_what_another_client_wants_too_is_not_cancelled(core):
-    """A client cancels what is its own."""
-    one, other = core.client("one"), core.client("other")
-    core.submit(one, "shared")
-    core.submit(other, "shared")
-    core.happens(core.state.cancel, one, False, ["shared"])
-    assert core.state_of("shared") == READY
-
-
-def test_releasing_frees_the_result(core):
-    """At the worker that holds it; and the record goes, if nothing was computed from it."""
-    client, worker = core.client(), core.worker()
-    core.submit(client, "a", "b")
-    core.placed(worker)
-    core.done(worker, "a")
-    core.done(worker, "b", b"small")
-    core.happens(core.state.release, client, ["a", "b"])
-    assert core.said(worker) == [(m.FREE, ["a"])]
-    assert not core.state.tasks
-    assert core.state.held_bytes == 0
-    core.said(client)
-
-
-def test_releasing_what_nobody_else_needs_takes_it_back(core):
-    """A worker that has not begun with it never will; inputs go with it."""
-    client, worker = core.client(), core.worker()
-    core.submit(client, "a")
-    core.submit(client, "b", inputs=["a"])
-    core.placed(worker)
-    core.happens(core.state.release, client, ["a"])
-    assert core.state_of("a") == ASSIGNED, "b needs it"
-    core.happens(core.state.release, client, ["b"])
-    assert core.said(worker) == [(m.CANCEL, False, ["a"])]
-    assert not core.state.tasks
-
-
-def test_a_key_released_and_submitted_again_in_one_turn_keeps_its_new_result(core):
-    """The worker hears of the end of the old one first."""
-    client, worker = core.client(), core.worker()
-    core.submit(client, "pure")
-    core.placed(worker)
-    core.done(worker, "pure")
-    core.said(client)
-    core.state.release(client, ["pure"])
-    core.submit(client, "pure")
-    assert [operation for operation, _ in core.said(worker)] == [m.FREE, m.RUN]
-
-
-def test_a_released_task_that_is_wanted_again_is_computed_again(core):
-    """As long as its record is there, for what was computed from it."""
-    client, worker = core.client(), core.worker()
-    core.submit(client, "a")
-    core.submit(client, "b", inputs=["a"])
-    core.done(worker, "a")
-    core.done(worker, "b")
-    core.happens(core.state.release, client, ["a"])
-    assert core.state_of("a") == RELEASED
-    core.said(client), core.said(worker)
-    core.submit(client, "a")
-    assert core.placed(worker) == ["a"]
-
-
 # -- several clients -------------------------------------------------------------------------------
 
 
@@ -406,7 +202,7 @@ def test_two_clients_share_a_task(core):
     core.done(worker, "shared")
     for client in (one, other):
         assert core.said(client) == [(m.FINISHED, [("shared", None)])]
-    core.happens(core.state.release, one, ["shared"])
+    core.happens(core.state.wishes.release, one, ["shared"])
     assert core.state_of("shared") == MEMORY
     core.happens(core.state.remove_client, other)
     assert not core.state.tasks
@@ -417,12 +213,12 @@ def test_a_client_that_comes_late_hears_how_a_task_stands(core):
     """Done, failed or cancelled: at once."""
     first, late, worker = core.client("first"), core.client("late"), core.worker()
     core.submit(first, "good", "bad", "unwanted")
-    core.state.cancel(first, False, ["unwanted"])
+    core.state.wishes.cancel(first, False, ["unwanted"])
     core.done(worker, "good", b"1")
     core.happens(core.state.failed, worker, [("bad", FAILURE, 0.1)])
     core.said(first), core.said(worker)
     core.submit(late, "good", "bad")
-    core.happens(core.state.want, late, ["unwanted"])
+    core.happens(core.state.wishes.want, late, ["unwanted"])
     assert core.said(late) == [
         (m.FINISHED, [("good", b"1")]),
         (m.FAILED, [("bad", FAILURE)]),
@@ -439,26 +235,3 @@ def test_a_client_that_goes_takes_its_tasks_along(core):
     core.happens(core.state.remove_client, goes)
     assert core.said(worker) == [(m.CANCEL, False, ["a"])]
     assert list(core.state.tasks) == ["b"]
-
-
-# -- size ------------------------------------------------------------------------------------------
-
-
-def test_chains_may_be_longer_than_the_stack(core):
-    """Nothing recurses along dependencies: not losing, nor failing, nor releasing."""
-    client, worker = core.client(), core.worker()
-    length = 3000
-    keys = [f"t{i}" for i in range(length)]
-    core.submit(client, keys[0])
-    for before, key in pairwise(keys):
-        core.state.submit(client, b"f", None, [(key, b"", [before])])
-    for key in keys[:-1]:
-        core.state.settle()
-        core.state.done(worker, [(key, None, 5000, 1.0)])
-    core.happens(core.state.release, client, keys[:-1])
-    core.lose(worker)
-    assert core.state_of(keys[0]) == READY
-    core.happens(core.state.cancel, client, False, [keys[-1]])
-    core.happens(core.state.release, client, [keys[-1]])
-    assert not core.state.tasks
-    core.said(client)

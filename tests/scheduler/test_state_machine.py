@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from jobqueue.protocol import messages as m
+from jobqueue.scheduler.losses import Report
 from jobqueue.scheduler.records import Task
 from jobqueue.scheduler.states import FAILED, TRANSITIONS
 
@@ -88,8 +89,8 @@ def actions(random: Random) -> dict[str, tuple[float, dict[str, Any]]]:
         "submit_what_was_submitted_before": (2, {**two, "options": random.choice(KINDS)}),
         "use_a_key_anew": (2, two),
         "want": (1, two),
-        "keep": (1, {**one, "which": [pick()]}),
-        "retry": (1, two),
+        "keep": (1, {"which": [pick()]}),
+        "retry": (1, {"which": pick()}),
         "forget_functions": (0.5, one),
         "scatter": (1, {**one, "size": random.choice([12, 50])}),
         "scatter_what_was_lost": (0.5, {**one, "size": random.choice([12, 50])}),
@@ -217,7 +218,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         if keys:
             key = keys[which % len(keys)]
             del client.futures[key]
-            self.world.state.release(client.record, [key])
+            self.world.state.wishes.release(client.record, [key])
             self.world.submit(client, fids[key], None, [(key, None)])
         self.world.end_step()
 
@@ -228,33 +229,33 @@ class SchedulerMachine(RuleBasedStateMachine):
         if keys:
             key = keys[which % len(keys)]
             client.futures.setdefault(key, "pending")
-            self.world.state.want(client.record, [key])
+            self.world.state.wishes.want(client.record, [key])
         self.world.end_step()
 
-    @rule(pick=PICK, which=st.lists(PICK, min_size=1, max_size=3))
-    def keep(self, pick: int, which: list[int]) -> None:
+    @rule(which=st.lists(PICK, min_size=1, max_size=3))
+    def keep(self, which: list[int]) -> None:
         keys = [key for each in which if (key := self.any_key(each)) is not None]
-        self.world.state.keep(self.client(pick).record, keys)
+        self.world.state.wishes.keep(keys)
         self.world.end_step()
 
-    @rule(pick=PICK, which=PICK)
-    def retry(self, pick: int, which: int) -> None:
+    @rule(which=PICK)
+    def retry(self, which: int) -> None:
         failed = [task.key for task in self.world.state.tasks.values() if task.state is FAILED]
         if failed:
-            self.world.state.retry(self.client(pick).record, [failed[which % len(failed)]])
+            self.world.state.wishes.retry([failed[which % len(failed)]])
         self.world.end_step()
 
     @rule(pick=PICK)
     def forget_functions(self, pick: int) -> None:
         client = self.client(pick).record
-        self.world.state.forget_functions(client, sorted(client.functions))
+        self.world.state.wishes.forget_functions(client, sorted(client.functions))
         self.world.end_step()
 
     @rule(rarely=st.integers(0, 7))
     def restart(self, rarely: int) -> None:
         if rarely != 7:
             return
-        self.world.state.restart()
+        self.world.state.wishes.restart()
         self.world.busy_steps = 0
         self.world.end_step()
         assert not self.world.state.tasks
@@ -296,7 +297,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         chosen = list({keys[each % len(keys)] for each in which}) if keys else []
         for key in chosen:
             del client.futures[key]
-        self.world.state.release(client.record, sorted(chosen))
+        self.world.state.wishes.release(client.record, sorted(chosen))
         self.world.end_step()
 
     @rule(pick=PICK, which=PICK, force=st.booleans())
@@ -304,7 +305,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         client = self.client(pick)
         if client.futures:
             key = list(client.futures)[which % len(client.futures)]
-            self.world.state.cancel(client.record, force, [key])
+            self.world.state.wishes.cancel(client.record, force, [key])
         self.world.end_step()
 
     @rule(pick=PICK, which=PICK)
@@ -359,8 +360,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         worker = self.worker(pick)
         if worker is not None:
             running = [run.key for run in worker.running] if known else None
-            told = worker.record.name, "chance", blame, ["line"], running
-            tell = partial(self.world.state.worker_ended, *told)
+            told = Report("chance", blame, ["line"], running)
+            tell = partial(self.world.state.losses.reported, worker.record.name, told)
             deaths = {task: task.deaths for task in worker.record.tasks}
             if report == "before":
                 tell()

@@ -46,7 +46,7 @@ def test_a_client_gets_a_value_from_its_holder(core):
     value = Payload(b"head", [b"buffer"])
     core.happens(core.state.transfers.data, worker, asked(core, worker), value)
     assert core.said(client) == [(m.FETCHED, "a", value)]
-    assert core.state.held_bytes == 0
+    assert core.state.results.held_bytes == 0
     assert not core.state.transfers.requests
 
 
@@ -109,7 +109,7 @@ def test_what_is_not_done_yet_is_awaited(core):
     assert (m.FETCHED, "good", b"1") in core.said(client)
     core.happens(core.state.failed, worker, [("bad", FAILURE, 0.1)])
     assert (m.FETCH_FAILED, "bad", FAILURE) in core.said(client)
-    core.happens(core.state.cancel, client, False, ["unwanted"])
+    core.happens(core.state.wishes.cancel, client, False, ["unwanted"])
     refused = next(fields for op, *fields in core.said(client) if op == m.FETCH_FAILED)
     assert isinstance(refused[1].to_exception(), TaskCancelled)
     core.said(worker)
@@ -121,8 +121,8 @@ def test_a_question_ends_with_the_task(core):
     core.submit(client, "a")
     core.submit(client, "b", inputs=["a"])
     ask(core, client)
-    core.happens(core.state.release, client, ["a"])
-    core.happens(core.state.cancel, client, False, ["b"])
+    core.happens(core.state.wishes.release, client, ["a"])
+    core.happens(core.state.wishes.cancel, client, False, ["b"])
     answers = [fields for op, *fields in core.said(client) if op == m.FETCH_FAILED]
     ((key, failure),) = answers
     assert key == "a"
@@ -175,7 +175,7 @@ def test_a_large_scattered_value_waits_for_the_first_worker(core):
     second = core.worker("w2")
     assert core.said(second) == [(m.STORE, [("data", b"x" * 5000)])]
     core.happens(core.state.copied, second, ["data"], [])
-    assert core.state.held_bytes == 1
+    assert core.state.results.held_bytes == 1
     assert core.task("data").holders == {second}
 
 
@@ -310,7 +310,7 @@ def test_a_retiring_worker_that_dies_leaves_no_moves_behind(core):
     core.retire(retiring)
     core.said(other)
     core.lose(retiring, charge=False)
-    core.happens(core.state.cancel, client, False, ["a"])
+    core.happens(core.state.wishes.cancel, client, False, ["a"])
     core.happens(core.state.copied, other, [], ["a"])
     assert not core.state.transfers.requests
     assert core.state_of("a") == CANCELLED

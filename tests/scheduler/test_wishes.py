@@ -7,6 +7,7 @@ import pytest
 from jobqueue.errors import TaskError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
+from jobqueue.scheduler.losses import Report
 from jobqueue.scheduler.states import CANCELLED, FAILED, READY
 
 FAILURE = Failure(b"", "ZeroDivisionError: division by zero", "Traceback ...")
@@ -20,8 +21,8 @@ def test_a_client_joins_those_that_want_a_task(core):
     first, second, worker = core.client("first"), core.client("second"), core.worker()
     core.submit(first, "a")
     core.placed(worker)
-    core.happens(core.state.want, second, ["a"])
-    core.happens(core.state.release, first, ["a"])
+    core.happens(core.state.wishes.want, second, ["a"])
+    core.happens(core.state.wishes.release, first, ["a"])
     core.done(worker, "a", b"1")
     assert core.said(second) == [(m.FINISHED, [("a", b"1")])]
 
@@ -29,7 +30,7 @@ def test_a_client_joins_those_that_want_a_task(core):
 def test_what_is_not_known_cannot_be_wanted(core):
     """The client hears so: it would wait for ever."""
     client = core.client()
-    core.happens(core.state.want, client, ["a"])
+    core.happens(core.state.wishes.want, client, ["a"])
     error = core.failure(client)
     assert isinstance(error, TaskError)
     assert "'a' is not known" in str(error)
@@ -40,8 +41,8 @@ def test_a_task_that_is_kept_runs_though_nobody_holds_a_future(core):
     client, worker = core.client(), core.worker()
     core.submit(client, "a", "bad")
     core.placed(worker)
-    core.happens(core.state.keep, client, ["a", "bad"])
-    core.happens(core.state.release, client, ["a"])
+    core.happens(core.state.wishes.keep, ["a", "bad"])
+    core.happens(core.state.wishes.release, client, ["a"])
     core.happens(core.state.remove_client, client)
     assert core.said(worker) == []
     core.done(worker, "a")
@@ -56,8 +57,8 @@ def test_what_has_ended_is_not_kept(core):
     core.submit(client, "a")
     core.placed(worker)
     core.done(worker, "a", b"1")
-    core.happens(core.state.keep, client, ["a", "unheard-of"])
-    core.happens(core.state.release, client, ["a"])
+    core.happens(core.state.wishes.keep, ["a", "unheard-of"])
+    core.happens(core.state.wishes.release, client, ["a"])
     assert not core.state.tasks
     core.said(client)
 
@@ -106,7 +107,7 @@ def test_a_task_cannot_be_its_own_input(core):
     error = core.failure(client)
     assert isinstance(error, TaskError)
     assert "'a' is among its own inputs" in str(error)
-    core.happens(core.state.retry, client, ["a"])
+    core.happens(core.state.wishes.retry, ["a"])
     assert core.state_of("a") == FAILED
 
 
@@ -116,16 +117,16 @@ def test_a_task_cannot_be_its_own_input(core):
 def test_a_function_is_forgotten_with_the_last_who_needs_it(core):
     """Clients that may name it, and tasks that call it; then the workers forget it too."""
     client, worker = core.client(), core.worker()
-    core.happens(core.state.add_functions, client, [(b"h", "h", b"pickle of h")])
+    core.happens(core.state.wishes.add_functions, client, [(b"h", "h", b"pickle of h")])
     core.submit(client, "a", fid=b"h")
     core.said(worker)
-    core.happens(core.state.forget_functions, client, [b"h", b"never heard of"])
+    core.happens(core.state.wishes.forget_functions, client, [b"h", b"never heard of"])
     assert b"h" in core.state.functions, "the task may have to run again"
     core.done(worker, "a", b"1")
-    core.happens(core.state.release, client, ["a"])
+    core.happens(core.state.wishes.release, client, ["a"])
     assert b"h" not in core.state.functions
     assert core.said(worker) == [(m.FORGET_FUNCTIONS, [b"h"])]
-    core.happens(core.state.add_functions, client, [(b"h", "h", b"pickle of h")])
+    core.happens(core.state.wishes.add_functions, client, [(b"h", "h", b"pickle of h")])
     core.submit(client, "b", fid=b"h")
     assert core.said(worker)[0] == (m.FUNCTIONS, [(b"h", "h", b"pickle of h")])
     core.said(client)
@@ -135,7 +136,7 @@ def test_functions_go_with_their_clients(core):
     """Of several, with the last one."""
     one, other = core.client("one"), core.client("other")
     for client in (one, other):
-        core.happens(core.state.add_functions, client, [(b"h", "h", b"pickle of h")])
+        core.happens(core.state.wishes.add_functions, client, [(b"h", "h", b"pickle of h")])
     core.happens(core.state.remove_client, one)
     assert b"h" in core.state.functions
     core.happens(core.state.remove_client, other)
@@ -159,7 +160,7 @@ def test_a_failed_task_is_tried_again_with_the_inputs_it_failed_of(core):
     """All the way up; who holds futures of them sees them wait again."""
     client, worker = core.client(), core.worker()
     failed_chain(core, client, worker)
-    core.happens(core.state.retry, client, ["c"])
+    core.happens(core.state.wishes.retry, ["c"])
     assert core.placed(worker) == ["a"]
     assert core.said(client) == [(m.LOST, [key]) for key in "cba"]
     for key in "abc":
@@ -172,7 +173,7 @@ def test_retrying_an_input_leaves_what_failed_of_it(core):
     """Only what is asked for is run again."""
     client, worker = core.client(), core.worker()
     failed_chain(core, client, worker)
-    core.happens(core.state.retry, client, ["a"])
+    core.happens(core.state.wishes.retry, ["a"])
     assert core.placed(worker) == ["a"]
     assert [core.state_of(key) for key in "bc"] == [FAILED, FAILED]
     core.said(client)
@@ -185,10 +186,10 @@ def test_retries_and_deaths_are_counted_anew(core):
     for name in ("w1", "w2", "w3"):
         worker = core.worker(name)
         core.placed(worker)
-        core.happens(core.state.worker_ended, name, "killed", True, [])
+        core.happens(core.state.losses.reported, name, Report("killed", True))
         core.lose(worker)
     core.failure(client)
-    core.happens(core.state.retry, client, ["bad"])
+    core.happens(core.state.wishes.retry, ["bad"])
     worker = core.worker("w4")
     for _ in range(2):
         assert core.placed(worker) == ["bad"]
@@ -201,11 +202,11 @@ def test_force_cancels_what_others_want_and_interrupts_what_runs(core):
     one, other, worker = core.client("one"), core.client("other"), core.worker()
     core.submit(one, "a")
     core.submit(other, "a")
-    core.happens(core.state.keep, other, ["a"])
+    core.happens(core.state.wishes.keep, ["a"])
     core.placed(worker)
-    core.happens(core.state.cancel, one, False, ["a"])
+    core.happens(core.state.wishes.cancel, one, False, ["a"])
     assert core.said(one) == []
-    core.happens(core.state.cancel, one, True, ["a"])
+    core.happens(core.state.wishes.cancel, one, True, ["a"])
     for client in (one, other):
         assert core.said(client) == [(m.CANCELLED, ["a"])]
     assert core.said(worker) == [(m.CANCEL, True, ["a"])]
@@ -217,11 +218,11 @@ def test_restart_leaves_nothing(core):
     client, worker = core.client(), core.worker(nthreads=2)
     core.submit(client, "done", "bad", "runs", "ready", "more")
     core.submit(client, "waits", inputs=["runs"])
-    core.happens(core.state.keep, client, ["runs"])
+    core.happens(core.state.wishes.keep, ["runs"])
     core.done(worker, "done")
     core.happens(core.state.failed, worker, [("bad", FAILURE, 0.1)])
     core.said(client), core.said(worker)
-    core.happens(core.state.restart)
+    core.happens(core.state.wishes.restart)
     assert not core.state.tasks
     assert {key for _, (key,) in core.said(client)} == {
         "done",
@@ -248,13 +249,13 @@ def test_what_a_result_mentions_stays_while_that_is_in_memory(core):
     core.placed(worker)
     core.happens(core.state.wishes.mentions, worker, "outer", ["inner", "outer"])
     assert core.said(worker) == [(m.MENTIONED, ["outer"])]
-    core.happens(core.state.release, task, ["inner"])
+    core.happens(core.state.wishes.release, task, ["inner"])
     core.done(worker, "outer", b"a future")
     core.done(worker, "inner", b"1")
-    core.happens(core.state.want, client, ["inner"])
-    core.happens(core.state.release, client, ["inner"])
+    core.happens(core.state.wishes.want, client, ["inner"])
+    core.happens(core.state.wishes.release, client, ["inner"])
     assert "inner" in core.state.tasks
-    core.happens(core.state.release, client, ["outer"])
+    core.happens(core.state.wishes.release, client, ["outer"])
     assert not core.state.tasks
     core.said(client)
 
@@ -267,7 +268,7 @@ def test_what_a_lost_result_mentioned_is_let_go(core):
     core.placed(worker)
     core.happens(core.state.wishes.mentions, worker, "outer", ["inner"])
     core.done(worker, "outer")
-    core.happens(core.state.release, task, ["inner"])
+    core.happens(core.state.wishes.release, task, ["inner"])
     core.lose(worker)
     assert list(core.state.tasks) == ["outer"]
     core.said(client)
@@ -285,11 +286,11 @@ def test_what_was_cancelled_begins_anew_when_it_is_submitted_again(core):
     one, other, worker = core.client("one"), core.client("other"), core.worker("w")
     core.submit(one, "input", "a")
     core.submit(one, "b", inputs=["input"])
-    core.happens(core.state.want, other, ["a"])
+    core.happens(core.state.wishes.want, other, ["a"])
     assert core.placed(worker) == ["input", "a"]
     core.done(worker, "input", b"1")
     core.done(worker, "a", b"2")
-    core.happens(core.state.cancel, one, True, ["a", "b"])
+    core.happens(core.state.wishes.cancel, one, True, ["a", "b"])
     core.said(worker)
     core.said(one)
     core.said(other)
@@ -309,7 +310,7 @@ def test_a_value_that_was_cancelled_is_there_when_it_is_scattered_again(core):
     """As if it had been forgotten meanwhile."""
     client = core.client()
     core.happens(core.state.scatter, client, None, [("value", b"1")])
-    core.happens(core.state.cancel, client, False, ["value"])
+    core.happens(core.state.wishes.cancel, client, False, ["value"])
     core.said(client)
     core.happens(core.state.scatter, client, None, [("value", b"1")])
     assert core.said(client) == [(m.FINISHED, [("value", b"1")])]
