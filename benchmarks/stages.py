@@ -40,7 +40,7 @@ STAGES = (
     Stage("take what was read", "jobqueue.protocol.decoder", "FrameDecoder.buffer_updated"),
     Stage("unpack", "jobqueue.protocol.decoder", "FrameDecoder.next_frame"),
     Stage("queue for a thread", "jobqueue.worker.line", "Line.put"),
-    Stage("unpickle, call, pickle", "jobqueue.worker.executor", "Executor._run"),
+    Stage("unpickle, call, pickle", "jobqueue.worker.performer", "Performer.perform"),
 )
 
 Account = dict[tuple[str, str], tuple[int, float]]

@@ -78,7 +78,6 @@ TESTED_THROUGH = {
     "worker/exit_codes.py": "worker/test_supervise.py",
     # what agents and workers are made of, seen from outside
     "worker/chronicle.py": "worker/test_agent.py",
-    "worker/line.py": "worker/test_executor.py",
     "worker/orders.py": "worker/test_supervise.py",
     "worker/parting.py": "worker/test_worker.py",
 }

@@ -102,7 +102,7 @@ class Duties:
             m.RELAYED: self._relayed,
             m.CALL: self.calls.call,
             m.MENTIONED: self._forget_mentioned,
-            m.INLINE_LIMIT: self._set_inline_limit,
+            m.INLINE_LIMIT: self.executor.set_inline_limit,
             m.IMPORT_FROM: import_from,
         }
 
@@ -225,9 +225,6 @@ class Duties:
         waiting = self._relays.pop(key, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(Failure(*failure) if failure else value)
-
-    def _set_inline_limit(self, limit: int) -> None:
-        self.executor.inline_limit = limit
 
     def _forget_mentioned(self, keys: Iterable[str]) -> None:
         for key in keys:

@@ -1,9 +1,9 @@
 """The threads that run tasks.
 
-Items come through a C queue (`jobqueue.worker.line`) and results leave through deques, so that the
-event loop is woken once for a batch of results and not once for each. What happens seldom (a task
-that leaves its place, is interrupted, abandoned or lent devices) costs the others one look at a
-flag, `Runner.odd`.
+Items come through a C queue (`jobqueue.worker.line`), are run one after another
+(`jobqueue.worker.performer`), and what comes of them leaves through deques
+(`jobqueue.worker.outcomes`). Here is who runs: the threads, the places that they have, and how a
+task leaves its place, comes back to it, or is wanted no more.
 
 `put`, `withdraw`, `abandon`, `pause`, `resume`, `start_over` and `close` are called from the event
 loop; `secede`, `rejoin` and `keep_here` by tasks, in their threads.
@@ -14,26 +14,18 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Container
-from time import perf_counter
-from types import CoroutineType
 from typing import Any
 
-from jobqueue.comm import Comm
-from jobqueue.errors import SerializationError, TaskCancelled
-from jobqueue.protocol import messages as m
-from jobqueue.protocol.payload import Serialized
+from jobqueue.errors import TaskCancelled
 from jobqueue.protocol.references import mentioning
 from jobqueue.protocol.running import Host, running
-from jobqueue.protocol.serialize import dumps, dumps_if_small, loads
 from jobqueue.worker.board import Board, Slot, note
 from jobqueue.worker.devices import Devices
-from jobqueue.worker.functions import Functions
-from jobqueue.worker.items import InputGone, Item, arguments_of
 from jobqueue.worker.line import Line
 from jobqueue.worker.link import Link
-from jobqueue.worker.outcomes import Done, Outcomes, Taken, broken, failure_of, unsendable
+from jobqueue.worker.outcomes import broken
+from jobqueue.worker.performer import Performer
 from jobqueue.worker.runner import Place, Run, Runner, here
-from jobqueue.worker.sizeof import sizeof
 from jobqueue.worker.store import Store
 
 REJOIN_SLICE = 0.1
@@ -68,8 +60,8 @@ class Executor:
     ----------
     functions
         What items name by their `fid`.
-    inline_limit
-        Bytes up to which a result is sent along; larger ones stay in the store.
+    set_inline_limit, take_results
+        As `jobqueue.worker.performer.Performer` does it.
     put, withdraw, pause, resume
         As `jobqueue.worker.line.Line` does it; what runs goes on.
     """
@@ -86,20 +78,16 @@ class Executor:
         board: Board | None = None,
         devices: Devices | None = None,
     ) -> None:
-        self.functions = Functions()
-        self.inline_limit = 0
-        self._store = store
-        self._where = where
-        self._wake = wake
         self._host = host
-        self._link = link
         self._board = board or Board(None)
-        self._devices = devices or Devices({})
-        self._awake = False
         self._line = line = Line()
         self.put, self.withdraw, self._waiting = line.put, line.withdraw, line.waiting
         self.pause, self.resume = line.pause, line.resume
-        self._outcomes = Outcomes()
+        self._performer = performer = Performer(
+            store, line, where=where, wake=wake, link=link, devices=devices or Devices({})
+        )
+        self.functions, self.set_inline_limit = performer.functions, performer.set_inline_limit
+        self.take_results = performer.take
         self._runners: dict[int, Runner] = {}  # by thread
         self._rejoining: deque[Place] = deque()
         self._closed = False
@@ -132,11 +120,6 @@ class Executor:
         """Return the keys of what runs and is wanted, and for how many seconds each has."""
         return dict(ran for each in list(self._runners.values()) if (ran := each.ran) is not None)
 
-    def take_results(self) -> Taken:
-        """Return, and forget, the results that have come since the last call."""
-        self._awake = False  # before looking: what comes from now on wakes again
-        return self._outcomes.take()
-
     @property
     def idle(self) -> bool:
         """Whether nothing runs, not even abandoned, and nothing waits."""
@@ -150,8 +133,7 @@ class Executor:
     def start_over(self) -> None:
         """Forget all items and functions; those that run are interrupted, and others take over."""
         self._line.clear()
-        self.functions.clear()
-        self._outcomes = Outcomes()
+        self._performer.start_over()
         for runner in list(self._runners.values()):
             item = runner.item
             if item is not None:
@@ -253,7 +235,7 @@ class Executor:
 
     def _work(self, runner: Runner, met: list[Any], slot: Slot) -> None:
         """Run items until this thread is to end."""
-        get, waiting = self._line.get, self._waiting
+        get, waiting, performer = self._line.get, self._waiting, self._performer
         memory, at = slot
         memory[at] = 0  # of what has slipped out of here
         while not (runner.odd and self._leaves(runner)):
@@ -269,11 +251,11 @@ class Executor:
                 runner.item = found
                 running.key = key = found.key
                 note(memory, at, key.encode("utf-8", "surrogatepass"))
-                told = self._run(runner, found, met)
+                told = performer.perform(runner, found, met)
                 memory[at] = 0
             runner.item = None
-            if not told and not self._awake:
-                self._tell()
+            if not told and not performer.awake:
+                performer.tell()
 
     def _catch(self, runner: Runner, error: BaseException) -> None:
         """Go on after what has come up outside of a task.
@@ -284,14 +266,9 @@ class Executor:
         runner.calm()
         item = runner.item
         if item is not None and runner.abandoned is not item and type(error) is not TaskCancelled:
-            self._outcomes.failed.append((item.key, broken(error), 0.0))
+            self._performer.outcomes.failed.append((item.key, broken(error), 0.0))
         runner.item = None
-        self._tell()
-
-    def _tell(self) -> None:
-        if not self._awake:
-            self._awake = True
-            self._wake()
+        self._performer.tell()
 
     def _leaves(self, runner: Runner) -> bool:
         """Put a thread in order between two items; return whether it is to end."""
@@ -308,97 +285,3 @@ class Executor:
         place.runner.away = False
         place.free.set()
         return True
-
-    # -- running -----------------------------------------------------------------------------------
-
-    def _run(self, runner: Runner, item: Item, met: list[Any]) -> bool:
-        """Run an item; return whether the scheduler knows of its end already."""
-        outcomes = self._outcomes
-        # That it is done is news for the scheduler that asked for it, and no other.
-        comm = None if self._link is None else self._link.comm
-        runner.since = started = perf_counter()
-        try:
-            function = self.functions.loaded.get(item.fid)
-            if function is None:
-                function = self.functions.load(item.fid)
-            if item.inputs is None:
-                arguments = loads(item.arguments)
-            else:
-                arguments = arguments_of(item, item.inputs, self._store)
-                if item.inputs.devices:
-                    self._lend(runner, item.inputs.devices)
-            runner.calling = item
-            if type(arguments) is tuple:
-                value = function(*arguments)
-            else:
-                value = function(*arguments[0], **arguments[1])
-            if type(value) is CoroutineType:
-                value = runner.complete(value)
-            runner.calling = None
-            if runner.odd:
-                runner.returned()
-        except InputGone as gone:
-            outcomes.gone.append((item.key, str(gone)))
-            return False
-        except BaseException as error:
-            seconds = perf_counter() - started
-            runner.calling = None
-            if runner.odd:
-                runner.returned()
-            if runner.abandoned is not item:
-                outcomes.raised(item.key, error, self._where, seconds)
-            return False
-        seconds = perf_counter() - started
-        if met:
-            met.clear()  # of what the task itself has pickled
-        try:
-            small = None if runner.stays else dumps_if_small(value, self.inline_limit)
-            if met:
-                self._keep_mentions(item, value, small, met, outcomes)
-                comm = None  # the futures are to be told of first
-            elif small is None and runner.abandoned is not item:
-                self._store.put(item.key, value)
-            size = sizeof(value) if small is None else len(small)
-            if runner.abandoned is not item:
-                done = (item.key, small, size, seconds)
-                if self._tell_now(comm, runner, done):
-                    return True
-                outcomes.done.append(done)
-            elif small is None:
-                self._store.discard(item.key)
-        except SerializationError as error:
-            outcomes.failed.append((item.key, unsendable(item.key, value, error), seconds))
-        except BaseException as error:  # of the value's own code, or of the user's mapping
-            outcomes.failed.append((item.key, failure_of(error, self._where), seconds))
-        return False
-
-    def _lend(self, runner: Runner, amount: float) -> None:
-        """Lend devices to the task that a thread is about to call; see `Runner.returned`."""
-        loan = self._devices.take(amount)
-        running.devices = loan.names
-
-        def give_back() -> None:
-            running.devices = ()
-            self._devices.give_back(loan)
-
-        runner.give_back, runner.odd = give_back, True
-
-    def _tell_now(self, comm: Comm | None, runner: Runner, done: Done) -> bool:
-        """Tell of a result from this thread, if there is nothing that it could be told with."""
-        if comm is None or self._waiting or self._awake or runner.odd:
-            return False
-        return comm.send_now([(m.DONE, [done])])
-
-    def _keep_mentions(
-        self, item: Item, value: Any, small: Serialized | None, met: list[Any], outcomes: Outcomes
-    ) -> None:
-        """Note which futures a result holds; a large one is pickled to the end to find all.
-
-        It is kept as that pickle, for otherwise it would hold the futures itself, and with them
-        this worker's client.
-        """
-        if small is None:
-            met.clear()
-            self._store.put_serialized(item.key, dumps(value))
-        outcomes.mentions.append((item.key, list({future.key: future for future in met}.values())))
-        met.clear()

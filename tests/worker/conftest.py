@@ -1,21 +1,27 @@
-"""A scheduler that says what the test says, for workers to connect to."""
+"""A scheduler that says what the test says, for workers to connect to; an executor by itself."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import itertools
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from jobqueue.comm import Comm, Listener, listen
 from jobqueue.errors import CommError
 from jobqueue.protocol import messages as m
+from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.hello import PYTHON, WorkerFacts
 from jobqueue.protocol.messages import Message
-from jobqueue.protocol.serialize import dumps, dumps_function
+from jobqueue.protocol.serialize import dumps, dumps_function, loads
+from jobqueue.worker.executor import Executor
+from jobqueue.worker.items import Inputs, Item
+from jobqueue.worker.store import Store
 
 BOUND = 20.0  # seconds after which a test is broken
 
@@ -145,3 +151,135 @@ def fake_scheduler(
             await scheduler.stop()
 
     return make
+
+
+# -- an executor by itself -------------------------------------------------------------------------
+
+
+class Gate:
+    """A task that runs until it is let go. Pickled and unpickled, it is still this one."""
+
+    _all: ClassVar[list[Gate]] = []
+
+    def __init__(self) -> None:
+        self.began, self.opened = threading.Event(), threading.Event()
+        self._number = len(Gate._all)
+        Gate._all.append(self)
+
+    def __call__(self) -> str:
+        self.began.set()
+        assert self.opened.wait(BOUND)
+        return "through"
+
+    def __reduce__(self) -> Any:
+        return _gate, (self._number,)
+
+    def wait_begun(self) -> None:
+        assert self.began.wait(BOUND)
+
+
+def _gate(number: int) -> Gate:
+    return Gate._all[number]
+
+
+class Bench:
+    """An executor, and what has come of its tasks, by key."""
+
+    def __init__(self, nthreads: int, data: Any, **options: Any) -> None:
+        self.store = Store(data)
+        self.done: dict[str, Any] = {}  # pickles, or None of what stays in the store
+        self.sizes: dict[str, int] = {}
+        self.seconds: dict[str, float] = {}
+        self.failed: dict[str, Failure] = {}
+        self.gone: dict[str, str] = {}
+        self.mentions: dict[str, list[Any]] = {}
+        self.order: list[Any] = []  # what tasks note
+        self.wakes = 0
+        self._gates: list[Gate] = []
+        self._woken = threading.Semaphore(0)
+        self._functions = itertools.count()
+        self.executor = Executor(nthreads, self.store, where="w-0", wake=self._wake, **options)
+        self.executor.set_inline_limit(4096)
+
+    def _wake(self) -> None:
+        self.wakes += 1
+        self._woken.release()
+
+    def put(
+        self, key: str, function: Callable[..., Any], *args: Any, inputs: Inputs | None = None
+    ) -> None:
+        """Have a task run, whose function need not be one that can be pickled."""
+        fid = b"f%d" % next(self._functions)
+        self.executor.functions.loaded[fid] = function
+        self.executor.put(Item(key, fid, dumps(args), inputs))
+
+    def gate(self) -> Gate:
+        """Make a task that ends when it is let go, at the latest when the test ends."""
+        self._gates.append(Gate())
+        return self._gates[-1]
+
+    def begin(self, key: str) -> Gate:
+        """Have such a task run; return when it does."""
+        gate = self.gate()
+        self.put(key, gate)
+        gate.wait_begun()
+        return gate
+
+    def close(self) -> None:
+        """Have all tasks and threads end."""
+        for gate in self._gates:
+            gate.opened.set()
+        self.executor.close()
+
+    def take(self) -> None:
+        """Take what has come."""
+        done, failed, gone, mentions, _ = self.executor.take_results()
+        for key, value, size, seconds in done:
+            self.done[key], self.sizes[key], self.seconds[key] = value, size, seconds
+        self.failed.update((key, failure) for key, failure, _ in failed)
+        self.gone.update(gone)
+        self.mentions.update(mentions)
+
+    def wait(self, *keys: str) -> None:
+        """Wait for these to end."""
+        while missing := {*keys} - {*self.done, *self.failed, *self.gone}:
+            assert self._woken.acquire(timeout=BOUND), f"{missing} have not ended"
+            self.take()
+
+    def value(self, key: str) -> Any:
+        """Wait for a task and give its result, small or large; or raise what it raised."""
+        self.wait(key)
+        if key in self.failed:
+            raise self.failed[key].to_exception()
+        value = self.done[key]
+        return self.store.get(key) if value is None else loads(value)
+
+    def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Run one task, ``task-0`` and so on, and give its result."""
+        key = f"task-{len(self.done) + len(self.failed)}"
+        self.put(key, function, *args, **options)
+        return self.value(key)
+
+
+@pytest.fixture
+def make_bench() -> Iterator[Callable[..., Bench]]:
+    """Make executors; their threads end with the test."""
+    benches: list[Bench] = []
+
+    def make(nthreads: int = 1, data: Any = None, **options: Any) -> Bench:
+        benches.append(Bench(nthreads, {} if data is None else data, **options))
+        return benches[-1]
+
+    yield make
+    for bench in benches:
+        bench.close()
+    for thread in threading.enumerate():
+        if thread.name.startswith("jobqueue-task-"):
+            thread.join(BOUND)
+            assert not thread.is_alive()
+
+
+@pytest.fixture
+def bench(make_bench: Callable[..., Bench]) -> Bench:
+    """An executor with one thread."""
+    return make_bench()
