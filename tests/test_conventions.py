@@ -31,6 +31,7 @@ TESTED_THROUGH = {
     "jobqueue/cluster/engine.py": "cluster/test_engines.py",
     # the batch system for machines without one is driven as a user's pool drives it
     "jobqueue/batch/embedded_daemon.py": "batch/test_embedded.py",
+    "jobqueue/batch/embedded_sbatch.py": "batch/test_embedded.py",
     "jobqueue/batch/embedded_store.py": "batch/test_embedded.py",
     "jobqueue/cluster/launcher.py": "cluster/test_batch_launcher.py",
     # the parts of a cluster, through whole clusters

@@ -289,7 +289,7 @@ class ClusterLoop:
         if self._polling is not None and self._sources.worth_asking:
             self._polling.asked(self._clock(), news=news)
 
-    # --- what others are told -------------------------------------------------------------
+    # --- what others are told ------------------------------------------------------------
 
     def _tell_outage(self) -> None:
         keepers = list(self.pools.values())

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from jobqueue.batch.embedded import PREFIX, _seconds
+from jobqueue.batch.embedded import PREFIX
+from jobqueue.batch.embedded_sbatch import time_limit
 from jobqueue.batch.embedded_store import Store
 from jobqueue.errors import BatchSystemError
 
@@ -91,7 +92,7 @@ def test_it_refuses_in_slurms_words(
 )
 def test_times_are_read_as_slurm_reads_them(text: str, seconds: int) -> None:
     """Minutes; minutes and seconds; hours, minutes, seconds; days and hours ..."""
-    assert _seconds(text) == seconds
+    assert time_limit(text) == seconds
 
 
 def test_a_job_sees_what_slurm_would_show_it(
