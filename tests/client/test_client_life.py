@@ -29,7 +29,7 @@ def test_a_client_without_a_cluster_makes_its_own():
         cluster = client.cluster
         assert "LocalCluster" in repr(client)
     assert cluster.status == "closed"
-    assert not psutil.wait_procs(mine, timeout=10)[1]
+    assert not psutil.wait_procs(mine, timeout=30)[1]
 
 
 def test_an_asynchronous_client_without_a_cluster():

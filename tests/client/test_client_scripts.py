@@ -31,7 +31,7 @@ def ended(pids):
             processes.append(psutil.Process(pid))
         except psutil.NoSuchProcess:
             continue
-    return psutil.wait_procs(processes, timeout=15)[1]
+    return psutil.wait_procs(processes, timeout=30)[1]
 
 
 def test_modules_beside_the_script_are_found_from_any_folder(tmp_path):
@@ -201,8 +201,8 @@ with LocalCluster(n_workers=1, threads_per_worker=1) as cluster, Client(cluster)
         "as_completed": lambda: next(as_completed([future])),
         "workers": lambda: client.wait_for_workers(9),
     }
-    print("waiting", flush=True)
     try:
+        print("waiting", flush=True)  # from here on, the signal may come
         waits[WAY]()
     except KeyboardInterrupt:
         print("interrupted", flush=True)

@@ -103,21 +103,22 @@ def test_a_client_may_come_before_the_scheduler(tmp_path, monkeypatch, caplog):
     """It waits for its credentials and for its port, and the log says so."""
     monkeypatch.setenv("JOBQUEUE_STATE_DIRECTORY", str(tmp_path))
     monkeypatch.setattr(destination, "SILENCE", 0.0)
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-    connected = []
-    connecting = threading.Thread(
-        target=lambda: connected.append(Client(f"tls://127.0.0.1:{port}", timeout=30))
-    )
-    connecting.start()
-    while "has left credentials" not in caplog.text:
-        connecting.join(0.01)
-    with Scheduler(host="127.0.0.1", port=port) as scheduler:
-        connecting.join(30)
-        with connected[0] as client:
-            assert client.nthreads() == {}
-        assert scheduler.address.endswith(str(port))
+    with socket.socket() as kept:  # so that nobody else is given the port
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        port = kept.getsockname()[1]
+        connected = []
+        connecting = threading.Thread(
+            target=lambda: connected.append(Client(f"tls://127.0.0.1:{port}", timeout=30))
+        )
+        connecting.start()
+        while "has left credentials" not in caplog.text:
+            connecting.join(0.01)
+        with Scheduler(host="127.0.0.1", port=port) as scheduler:
+            connecting.join(30)
+            with connected[0] as client:
+                assert client.nthreads() == {}
+            assert scheduler.address.endswith(str(port))
 
 
 @pytest.mark.parametrize(

@@ -133,8 +133,8 @@ class FakeLauncher:
 
 
 async def wait_until(condition: Callable[[], object]) -> None:
-    """Let the event loop run until something is true; fails after 10 s."""
-    async with asyncio.timeout(10):
+    """Let the event loop run until something is true; fails after a minute."""
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - any condition, not only events
             await asyncio.sleep(0.001)
 

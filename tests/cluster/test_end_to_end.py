@@ -70,12 +70,13 @@ def test_a_refused_submission_reaches_whoever_waits(wait_until: Any) -> None:
         assert cluster.jobs == []
 
 
-def test_a_wait_that_runs_out_tells_how_things_stand() -> None:
+def test_a_wait_that_runs_out_tells_how_things_stand(wait_until: Any) -> None:
     """Tasks, workers and jobs, each once."""
     keywords: dict[str, Any] = {"cores": 1, "memory": "1GB", "python": "sleep 600;"}
     with EmbeddedCluster(**keywords, n_workers=1) as cluster, Client(cluster) as client:
+        wait_until(lambda: [job.state for job in cluster.jobs] == [JobState.RUNNING])
         with pytest.raises(TimeoutError) as told:
-            client.wait_for_workers(1, timeout=2)
+            client.wait_for_workers(1, timeout=0.1)
         assert "slurm 1 RUNNING" in str(told.value)
         assert str(told.value).count("0 workers") == 1
 

@@ -44,9 +44,9 @@ def test_a_port_that_is_taken_is_passed_over(tmp_path: Path, caplog: pytest.LogC
     async def main() -> None:
         credentials = Credentials.create("c").others["worker"]
         with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket() as other:
-            other.bind(("127.0.0.1", 0))
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            other.bind(("127.0.0.1", 0))  # so that nobody else is given it
             free = other.getsockname()[1]
-            other.close()
             addresses = [f"tls://127.0.0.1:{port}" for port in (taken.getsockname()[1], free)]
             server = PeerServer(Store({}), credentials)
             await server.start(*addresses)
