@@ -91,6 +91,35 @@ class JobSize:
         return f"{amount} {noun}{'' if amount == 1 else 's'}"
 
 
+def jobs_of(size: JobSize, **amounts: object) -> int:
+    """Return how many jobs a user has asked `scale` for, in one of the `UNITS`.
+
+    Parameters
+    ----------
+    size
+        What one job brings.
+    **amounts
+        By unit; one of them is not None.
+
+    Raises
+    ------
+    ConfigError
+        None or several are given; or it is no such amount.
+
+    Examples
+    --------
+    >>> size = JobSize(workers=6, threads=24, cores=24, memory=100 * 10**9)
+    >>> jobs_of(size, n=7, cores=None), jobs_of(size, memory="1 TB")
+    (2, 10)
+    """
+    given = {unit: value for unit, value in amounts.items() if value is not None}
+    called = f"scale({', '.join(f'{unit}={value!r}' for unit, value in given.items())})"
+    if len(given) != 1:
+        raise ConfigError(f"{called}: give exactly one of n (workers), jobs, cores, memory")
+    [(unit, value)] = given.items()
+    return whole_jobs(size, unit, amount_of(unit, value, called), called)
+
+
 def amount_of(unit: str, value: object, called: str) -> int:
     """Check how much of a unit somebody wants.
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import weakref
 from collections.abc import Mapping
 from typing import Any
 
-from jobqueue.batch.units import mebibytes
-from jobqueue.cluster.amounts import amount_of, whole_jobs
+from jobqueue.cluster.amounts import jobs_of
 from jobqueue.cluster.bounds import policy_of
 from jobqueue.cluster.core import CLOSE_TIMEOUT, Core
+from jobqueue.cluster.figures import Figures, table
 from jobqueue.cluster.handle import Handle
 from jobqueue.cluster.jobs import JobRecord
 from jobqueue.cluster.ownership import Ownership
@@ -85,7 +84,7 @@ class Cluster(Handle):
         weakref.finalize(self, owner.release).atexit = False  # at exit, `owner` waits instead
         try:
             if self._n_workers:
-                self._core.scale(self._jobs_for(n=self._n_workers))
+                self._core.scale(jobs_of(self._core.pool_plan(None).size, n=self._n_workers))
         except BaseException:
             await self._core.close()
             raise
@@ -250,7 +249,8 @@ class Cluster(Handle):
         >>> cluster.scale(jobs=4)  # doctest: +SKIP
         >>> cluster.scale(memory="2TB", pool="fat")  # doctest: +SKIP
         """
-        wanted = self._jobs_for(pool, n=n, jobs=jobs, cores=cores, memory=memory)
+        size = self._core.pool_plan(pool).size
+        wanted = jobs_of(size, n=n, jobs=jobs, cores=cores, memory=memory)
         self._call(lambda: self._core.scale(wanted, pool))
 
     def adapt(
@@ -323,19 +323,6 @@ class Cluster(Handle):
         """Submit again after a pause (see `describe`): in a pool, or in all of them."""
         self._call(lambda: self._core.resume(pool))
 
-    def _jobs_for(self, pool: str | None = None, **amounts: object) -> int:
-        given = {name: value for name, value in amounts.items() if value is not None}
-        if len(given) != 1:
-            raise ConfigError(
-                f"scale({', '.join(f'{name}={value!r}' for name, value in given.items())}): give "
-                "exactly one of n (workers), jobs, cores, memory"
-            )
-        [(unit, value)] = given.items()
-        called = f"scale({unit}={value!r})"
-        return whole_jobs(
-            self._core.pool_plan(pool).size, unit, amount_of(unit, value, called), called
-        )
-
     # --- the end -------------------------------------------------------------------------
 
     def close(self, timeout: float = CLOSE_TIMEOUT) -> Any:
@@ -357,44 +344,18 @@ class Cluster(Handle):
 
     # --- in words ------------------------------------------------------------------------
 
-    def _figures(self) -> tuple[dict[str, tuple[int, int]], str, int, str]:
-        """Return jobs of each pool, of all; workers; and what these have."""
-        workers = self._core.workers()
-        pools = self._core.counts()
-        connected, wanted = map(sum, zip(*pools.values(), strict=True))
-        threads = sum(worker.nthreads for worker in workers)
-        memory = mebibytes(sum(worker.memory_limit or 0 for worker in workers))
-        return pools, f"{connected}/{wanted}", len(workers), f"threads={threads}, memory={memory}"
-
     def __repr__(self) -> str:
         """``SLURMCluster('dask-worker', 2/4 jobs, workers=12, threads=48, memory=186GiB)``."""
-        kind = type(self).__name__
-        if self.status != "running":
-            return f"{kind}({self.name!r}, {self.status})"
-        pools, jobs, workers, brought = self._call(self._figures)
-        each = ", ".join(f"{name} {have}/{wanted}" for name, (have, wanted) in pools.items())
-        jobs += " jobs" + (f" ({each})" if len(pools) > 1 else "")
-        return f"{kind}({self.name!r}, {jobs}, workers={workers}, {brought})"
+        told = self._figures() if self.status == "running" else self.status
+        return f"{type(self).__name__}({self.name!r}, {told})"
 
     def _repr_html_(self) -> str:
         """Return a small table for notebooks."""
         rows = [("status", self.status)]
         if self.status == "running":
-            pools, _, workers, brought = self._call(self._figures)
-            several = len(pools) > 1
-            rows += [
-                ("scheduler", self.scheduler_address),
-                *(
-                    (f"jobs of {name}" if several else "jobs", f"{have} of {wanted} connected")
-                    for name, (have, wanted) in pools.items()
-                ),
-                ("workers", f"{workers}, {brought}"),
-                ("state", self.describe()),
-            ]
-        title = html.escape(f"{type(self).__name__} {self.name}")
-        body = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(key)}</th>"
-            f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
-            for key, value in rows
-        )
-        return f"<div><strong>{title}</strong><table>{body}</table></div>"
+            rows += [("scheduler", self.scheduler_address), *self._figures().rows()]
+            rows += [("state", self.describe())]
+        return table(f"{type(self).__name__} {self.name}", rows)
+
+    def _figures(self) -> Figures:
+        return self._call(lambda: Figures.of(self._core))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobqueue.cluster.amounts import JobSize, amount_of, whole_jobs
+from jobqueue.cluster.amounts import JobSize, amount_of, jobs_of, whole_jobs
 from jobqueue.cluster.job_spec import JobSpec
 from jobqueue.errors import ConfigError
 
@@ -30,6 +30,30 @@ def test_at_least_is_rounded_up_and_at_most_down(
     amount = amount_of(unit, value, "")
     assert whole_jobs(SIZE, unit, amount, "") == least
     assert whole_jobs(SIZE, unit, amount, "", most=True) == most
+
+
+@pytest.mark.parametrize(
+    ("amount", "jobs"),
+    [
+        ({"n": 7}, 2),
+        ({"n": 7, "cores": None}, 2),
+        ({"jobs": 2}, 2),
+        ({"cores": 49}, 3),
+        ({"memory": "100.1 GB"}, 2),
+        ({"memory": 100 * 10**9}, 1),
+        ({"n": 0}, 0),
+    ],
+)
+def test_what_scale_is_told_is_one_amount(amount: dict[str, object], jobs: int) -> None:
+    """Rounded up to whole jobs, for so much was asked for at least."""
+    assert jobs_of(SIZE, **amount) == jobs
+
+
+@pytest.mark.parametrize("amount", [{}, {"n": None}, {"n": 1, "jobs": 1}])
+def test_none_and_several_amounts_are_refused(amount: dict[str, object]) -> None:
+    """The message holds what was given."""
+    with pytest.raises(ConfigError, match=r"^scale\(.*\): give exactly one of"):
+        jobs_of(SIZE, **amount)
 
 
 def test_less_than_one_job_is_no_maximum() -> None:
