@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from places import Places
+
 NODES = 2
-CPUS = 32  # told to Slurm; the machine may have fewer, jobs then share them
-MEMORY_MB = 128_000
-GPUS = 2
 
 PROJECT = Path("/project")  # this repository, as compose.yaml mounts it
 SHARED = Path("/cluster")  # the file system that all machines see
@@ -21,7 +20,7 @@ PYTHON = Path("/opt/env/bin/python")
 
 
 @dataclass(frozen=True)
-class Lab:
+class Lab(Places):
     """The cluster of containers; there is one."""
 
     folder: Path = SHARED / "slurm"
@@ -32,21 +31,6 @@ class Lab:
     node_port: int = 6818
     accounting_port: int = 6819
     first_job: int = 1_001_001  # tells its jobs from those of `ci/slurm`, see there
-
-    @property
-    def conf(self) -> Path:
-        """What `SLURM_CONF` has to name."""
-        return self.folder / "etc" / "slurm.conf"
-
-    @property
-    def munge_key(self) -> Path:
-        """What all machines of the cluster share: who holds it can vouch for anybody."""
-        return self.folder / "munge" / "munge.key"
-
-    @property
-    def database_socket(self) -> Path:
-        """Where slurmdbd finds its database."""
-        return self.folder / "db" / "my.sock"
 
     @property
     def nodes(self) -> list[Machine]:

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from layout import CPUS, GPUS, MEMORY_MB, Lab
+from layout import Lab
+
+CPUS = 32  # told to Slurm; the machine may have fewer, jobs then share them
+MEMORY_MB = 128_000
+GPUS = 2
 
 # Slurm can only track jobs by control group where version 1 is mounted or systemd runs; elsewhere
 # it follows process groups (a process that leaves its group lives until its node is taken down) and

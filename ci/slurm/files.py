@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 import conf
-from layout import GPUS, Lab
+from layout import Lab
 from machine import own_folder
 
 
@@ -27,7 +27,7 @@ def write_files(lab: Lab, *, host: str) -> None:
     (etc / "cgroup.conf").write_text(conf.cgroup_conf())
     _write_secret(etc / "slurmdbd.conf", conf.slurmdbd_conf(lab, host).encode())
     _write_secret(lab.munge_key, os.urandom(1024))
-    for index in range(GPUS):
+    for index in range(conf.GPUS):
         _null_device(lab.folder / "dev" / f"gpu{index}")
 
 

@@ -11,39 +11,22 @@ from pathlib import Path
 from typing import ClassVar
 
 from machine import WORK, NumberedLab
+from places import Places
 
 TORQUE = WORK / "torque"  # slurm-wlm-torque unpacked: qsub, qstat and qdel that talk to Slurm
 NODES = 4
-CPUS = 32  # told to Slurm; the machine may have fewer, jobs then share them
-MEMORY_MB = 128_000
-GPUS = 2
 
 
 @dataclass(frozen=True)
-class Lab(NumberedLab):
+class Lab(NumberedLab, Places):
     """The cluster with this number (0 to 9)."""
 
     kind: ClassVar[str] = "slurm"
 
     @property
-    def conf(self) -> Path:
-        """What `SLURM_CONF` has to name."""
-        return self.folder / "etc" / "slurm.conf"
-
-    @property
     def munge_socket(self) -> Path:
         """Where Slurm's commands and daemons get their credentials."""
         return self.folder / "munge" / "munge.sock"
-
-    @property
-    def munge_key(self) -> Path:
-        """What all machines of the cluster share: who holds it can vouch for anybody."""
-        return self.folder / "munge" / "munge.key"
-
-    @property
-    def database_socket(self) -> Path:
-        """Where slurmdbd finds its database."""
-        return self.folder / "db" / "my.sock"
 
     @property
     def cluster(self) -> str:
