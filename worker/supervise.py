@@ -1,19 +1,11 @@
 """The job agent's decisions: when to start, drain, kill and give up the workers of one job.
 
-Rules of this file. Everything that decides about a worker process or the end of the agent lives
-here, and nothing else does: no clock (`now` comes in with each call, in seconds of any monotonic
-clock), no process, no signal handler, no randomness, no log. Each call reports one event and
-returns the actions to be carried out, in order. After an `End` nothing more comes out. The words
-for all of that stand in `jobqueue.worker.orders`.
-
-A worker has a *slot*, which stays when the process in it is replaced. A slot goes this way:
-
-    RUNNING -> ENDED      it ended for good, or the agent is ending
-    RUNNING -> WAITING    it crashed, and is started again after a delay
-    RUNNING -> RUNNING    it asked to be started again, or its tasks have ended it: at once
-    WAITING -> RUNNING    the delay is over
-    WAITING -> ENDED      the agent is ending
-    RUNNING -> ENDED      it crashed once too often
+Rules of this file, and of `jobqueue.worker.slots`, which decides for each worker whether and when
+it is started again. Everything that decides about a worker process or the end of the agent lives
+in these two, and nothing else does: no clock (`now` comes in with each call, in seconds of any
+monotonic clock), no process, no signal handler, no randomness, no log. Each call reports one event
+and returns the actions to be carried out, in order. After an `End` nothing more comes out. The
+words for all of that stand in `jobqueue.worker.orders`.
 
 However an end is announced, there is one way to it: the workers are told to drain, and in how many
 seconds (`Drain`); those that have not ended some seconds later are killed (`Kill`).
@@ -21,9 +13,7 @@ seconds (`Drain`); those that have not ended some seconds later are killed (`Kil
 
 from __future__ import annotations
 
-import enum
 import math
-import signal
 from collections.abc import Callable
 
 from jobqueue.worker.exit_codes import ExitCode, Kind
@@ -34,42 +24,20 @@ from jobqueue.worker.orders import (
     Action,
     Drain,
     End,
-    GiveUp,
     Kill,
     Policy,
-    Postpone,
     Request,
-    Spawn,
 )
+from jobqueue.worker.slots import Slot, SlotState
 
-# What batch systems end a job's processes with; tasks end their worker otherwise, as a rule.
-_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
-
-
-class SlotState(enum.Enum):
-    """What is in a slot."""
-
-    RUNNING = "a worker process"
-    WAITING = "nothing, until the next start is due"
-    ENDED = "nothing any more"
-
-
-class _Slot:
-    __slots__ = ("crashes", "exit_code", "failed_starts", "memory", "since", "state")
-
-    def __init__(self) -> None:
-        self.state = SlotState.WAITING
-        self.since = 0.0  # of the start if RUNNING, of the next start if WAITING
-        self.crashes = 0  # in a row
-        self.failed_starts = 0  # of those, the last ones, of workers that never got to work
-        self.memory = False  # whether the last of them was for lack of memory
-        self.exit_code: ExitCode | None = None  # once ENDED by itself
+LEAVING = 12.0
+"""Seconds that a worker needs to leave: to tell the scheduler so, and for its process to end."""
 
 
 def time_to_drain(seconds: float) -> float:
     """Return how much of the time until a worker has to be gone it may use to hand over.
 
-    The rest is for leaving: for telling the scheduler so, and for the process to end.
+    The rest is for leaving, half of the time if that is short.
 
     Examples
     --------
@@ -77,10 +45,6 @@ def time_to_drain(seconds: float) -> float:
     [4.0, 48.0]
     """
     return max(seconds / 2, seconds - LEAVING)
-
-
-LEAVING = 12.0
-"""Seconds for that, where there is time."""
 
 
 class Supervisor:
@@ -132,8 +96,9 @@ class Supervisor:
         self._ends: float | None = None  # the job, at the batch system's hands
         self._lifetime_ends: float | None = None
         self._drain_at: float | None = None  # because of either, until something has asked to end
-        self._slots = [_Slot() for _ in range(workers)]
+        self._slots = [Slot(index, self.policy) for index in range(workers)]
         self._request: Request | None = None
+        self._drains_until = math.inf  # the workers, by the last order
         self._kill_at: float | None = None  # while ending, until the workers are killed
         self._leave_at: float | None = None  # after that
         self._over = False
@@ -163,7 +128,7 @@ class Supervisor:
             self._lifetime_ends = now + self._lifetime
         drains = None if self._ends is None else self._ends - self._margin
         self._drain_at = min(_known(drains, self._lifetime_ends), default=None)
-        return [self._spawn(index, now) for index in range(len(self._slots))]
+        return [slot.start(now) for slot in self._slots]
 
     def exited(
         self,
@@ -202,15 +167,13 @@ class Supervisor:
             raise ValueError(f"slot {index} holds {slot.state.value}, so it cannot have exited")
         actions: list[Action] = []
         if self._request is not None:
-            slot.state = SlotState.ENDED
+            slot.end()
         elif status in FINAL_STATUSES:
-            slot.state, slot.exit_code = SlotState.ENDED, ExitCode(status)
+            slot.end(ExitCode(status))
         elif status == ExitCode.RESTART:
-            slot.crashes = slot.failed_starts = 0
-            actions.append(self._spawn(index, now))
+            actions.append(slot.start_anew(now))
         else:
-            slot.memory = memory
-            actions.append(self._crashed(index, status, worked, busy, now))
+            actions.append(slot.crashed(status, now, worked=worked, busy=busy, memory=memory))
         return actions + self._end_if_all_ended()
 
     def asked_to_end(self, request: Request, now: float, *, memory: bool = False) -> list[Action]:
@@ -241,10 +204,9 @@ class Supervisor:
             self._request, self._drain_at = request._replace(kind=kind), None
             for slot in self._slots:
                 if slot.state is SlotState.WAITING:
-                    slot.state = SlotState.ENDED
+                    slot.end()
         self._kill_at = kill_at
-        seconds, cause = time_to_drain(kill_at - now), request.cause
-        return self._to_running(lambda index: Drain(index, seconds, cause)) + (
+        return self._drain(time_to_drain(kill_at - now), request.cause, now) + (
             self._end_if_all_ended()
         )
 
@@ -277,12 +239,8 @@ class Supervisor:
             return self._to_running(Kill)
         if self._leave_at is not None and now >= self._leave_at:
             return self._end_without_them()
-        due = [
-            index
-            for index, slot in enumerate(self._slots)
-            if slot.state is SlotState.WAITING and now >= slot.since
-        ]
-        return [self._spawn(index, now) for index in due]
+        waiting = [slot for slot in self._slots if slot.state is SlotState.WAITING]
+        return [slot.start(now) for slot in waiting if now >= slot.since]
 
     def deadline(self) -> float | None:
         """Return when `tick` is due next, or None if only an event can change something."""
@@ -311,30 +269,12 @@ class Supervisor:
         cause = f"its walltime is nearly over: the job ends in {self._ends - now:.0f} s"
         return Request(cause, ExitCode.TOLD_TO_END, False, Kind.WALLTIME)
 
-    def _spawn(self, index: int, now: float) -> Spawn:
-        slot = self._slots[index]
-        slot.state, slot.since = SlotState.RUNNING, now
-        return Spawn(index)
-
-    def _crashed(
-        self, index: int, status: int | None, worked: bool, busy: bool, now: float
-    ) -> Action:
-        slot, delays = self._slots[index], self.policy.restart_delays
-        if now - slot.since >= self.policy.settled:
-            slot.crashes = slot.failed_starts = 0
-        slot.crashes += 1
-        slot.failed_starts = 0 if worked else slot.failed_starts + 1
-        memory = status == ExitCode.MEMORY and worked  # the worker could do nothing about it
-        patience = math.inf if memory else self.policy.patience
-        if slot.crashes > patience or slot.failed_starts > len(delays) or not delays:
-            slot.state, slot.exit_code = SlotState.ENDED, ExitCode.CRASHED
-            return GiveUp(index, slot.crashes)
-        prompt = self.policy.prompt if worked and busy else 1 if memory else 0
-        if slot.crashes <= prompt and status not in _FROM_OUTSIDE:
-            return self._spawn(index, now)
-        delay = delays[min(max(1, slot.crashes - prompt), len(delays)) - 1]
-        slot.state, slot.since = SlotState.WAITING, now + delay
-        return Postpone(index, delay, slot.crashes)
+    def _drain(self, seconds: float, cause: str, now: float) -> list[Action]:
+        """Order the workers to drain, unless they were told to be faster than that."""
+        if now + seconds >= self._drains_until:
+            return []
+        self._drains_until = now + seconds
+        return self._to_running(lambda index: Drain(index, seconds, cause))
 
     def _to_running(self, action: Callable[[int], Action]) -> list[Action]:
         return [
@@ -353,7 +293,7 @@ class Supervisor:
         code = next(code for code in PRECEDENCE if code in codes)
         crashed = "crash again and again" if self.policy.restart_delays else "crashed"
         kind = Kind.COMPLETED if code == ExitCode.TOLD_TO_END else Kind.CRASHED
-        if code == ExitCode.CRASHED and any(slot.memory for slot in self._slots):
+        if code == ExitCode.CRASHED and any(slot.short_of_memory for slot in self._slots):
             kind = Kind.OUT_OF_MEMORY
         return [End(code, FINAL_STATUSES.get(code, f"its workers {crashed}"), kind)]
 
@@ -374,8 +314,7 @@ class Supervisor:
         assert self._over or not ending or self.deadline() is not None, "ending without a bound"
         assert self._over or counts[SlotState.RUNNING] or self.deadline() is not None, "stuck"
         for slot in self._slots:
-            assert slot.crashes >= 0
-            assert slot.state is SlotState.ENDED or slot.exit_code is None
+            slot.validate()
             if slot.state is SlotState.ENDED and not ending:
                 assert slot.exit_code is not None, "ended without a reason"
 

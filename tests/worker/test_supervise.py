@@ -21,7 +21,8 @@ from jobqueue.worker.orders import (
     Request,
     Spawn,
 )
-from jobqueue.worker.supervise import SlotState, Supervisor, time_to_drain
+from jobqueue.worker.slots import SlotState
+from jobqueue.worker.supervise import Supervisor, time_to_drain
 
 TERM = SIGNAL_REQUESTS[signal.SIGTERM]
 WARNING = SIGNAL_REQUESTS[signal.SIGUSR1]
@@ -109,104 +110,6 @@ def test_an_ending_agent_starts_no_worker_that_asks_for_it() -> None:
     assert supervisor.exited(0, ExitCode.RESTART, 1.1) == [End(143, "asked to end by SIGTERM")]
 
 
-def test_workers_that_worked_are_given_more_chances() -> None:
-    """One bad task after another kills them; the node is well, and others have work for it."""
-    supervisor = Supervisor(1)
-    now = 0.0
-    supervisor.start(now)
-    for nth in range(1, POLICY.patience + 1):
-        (postpone,) = supervisor.exited(0, -11, now, worked=True)
-        assert isinstance(postpone, Postpone)
-        assert postpone.delay == POLICY.restart_delays[min(nth, 4) - 1]
-        now += postpone.delay
-        assert supervisor.tick(now) == [Spawn(0)]
-    give_up, _ = supervisor.exited(0, -11, now, worked=True)
-    assert give_up == GiveUp(0, POLICY.patience + 1)
-
-
-def test_a_failed_start_after_crashes_at_work_is_one_failed_start() -> None:
-    """A worker killed while it began, after several that had worked, is no reason to give up."""
-    supervisor = Supervisor(1)
-    supervisor.start(0.0)
-    for _ in range(8):
-        supervisor.exited(0, -9, 1.0, worked=True)
-        supervisor.tick(supervisor.deadline() or 0.0)
-    assert isinstance(supervisor.exited(0, -9, 2.0)[0], Postpone)
-
-
-def test_workers_killed_for_their_memory_are_never_given_up() -> None:
-    """The first is replaced at once; in a row of them, each a little later."""
-    supervisor = Supervisor(1)
-    now = 0.0
-    supervisor.start(now)
-    assert supervisor.exited(0, ExitCode.MEMORY, now, worked=True) == [Spawn(0)]
-    for nth in range(2, 100):
-        delay = POLICY.restart_delays[min(nth - 1, 4) - 1]
-        assert supervisor.exited(0, ExitCode.MEMORY, now, worked=True) == [Postpone(0, delay, nth)]
-        now += delay
-        assert supervisor.tick(now) == [Spawn(0)]
-
-
-@pytest.mark.parametrize("status", [1, -signal.SIGSEGV, ExitCode.MEMORY])
-def test_a_worker_that_its_task_has_ended_is_there_again_at_once(status: int) -> None:
-    """A bad task or three need not cost the others time; if it goes on, the delays begin."""
-    supervisor = Supervisor(1)
-    supervisor.start(0.0)
-    for _ in range(POLICY.prompt):
-        assert supervisor.exited(0, status, 1.0, worked=True, busy=True) == [Spawn(0)]
-    delays = []
-    for _ in range(5):
-        (action,) = supervisor.exited(0, status, 1.0, worked=True, busy=True)
-        assert isinstance(action, Postpone)
-        delays.append(action.delay)
-        supervisor.tick(100.0)
-        supervisor._slots[0].since = 1.0
-    assert tuple(delays) == (*POLICY.restart_delays, POLICY.restart_delays[-1])
-
-
-def test_a_worker_that_is_killed_from_outside_may_be_the_first_of_its_job() -> None:
-    """So another one is not started before all others would have been killed as well."""
-    supervisor = Supervisor(1)
-    supervisor.start(0.0)
-    for nth in range(1, POLICY.prompt + 1):
-        action = supervisor.exited(0, -signal.SIGKILL, 1.0, worked=True, busy=True)
-        assert action == [Postpone(0, POLICY.restart_delays[0], nth)]
-        supervisor.tick(1.0 + POLICY.restart_delays[0])
-
-
-def test_crashes_of_a_worker_without_tasks_are_its_own() -> None:
-    """One that cannot start, or that dies of nothing, is not started over and over."""
-    supervisor = Supervisor(2)
-    supervisor.start(0.0)
-    delay = POLICY.restart_delays[0]
-    assert supervisor.exited(0, 1, 1.0, busy=True) == [Postpone(0, delay, 1)]
-    assert supervisor.exited(1, 1, 1.0, worked=True) == [Postpone(1, delay, 1)]
-
-
-def test_a_limit_that_no_worker_can_keep_ends_the_agent() -> None:
-    """Those that never got to work are crashes like others, whatever killed them."""
-    supervisor = Supervisor(1)
-    now = 0.0
-    supervisor.start(now)
-    for delay in POLICY.restart_delays:
-        supervisor.exited(0, ExitCode.MEMORY, now)
-        now += delay
-        supervisor.tick(now)
-    assert GiveUp(0, 5) in supervisor.exited(0, ExitCode.MEMORY, now)
-
-
-def test_a_long_run_forgives_earlier_crashes() -> None:
-    """A worker that crashes now and then is restarted without end."""
-    supervisor = Supervisor(1)
-    supervisor.start(0.0)
-    now = 0.0
-    for _ in range(20):
-        now += POLICY.settled
-        assert supervisor.exited(0, -11, now) == [Postpone(0, POLICY.restart_delays[0], 1)]
-        now += POLICY.restart_delays[0]
-        supervisor.tick(now)
-
-
 def test_one_slot_given_up_leaves_the_others_alone() -> None:
     """The others go on, and the agent's status still tells of the crash in the end."""
     supervisor = Supervisor(2, policy=Policy(restart_delays=()))
@@ -263,6 +166,18 @@ def test_a_warning_gives_time_to_drain_and_an_order_shortens_it() -> None:
     assert supervisor.asked_to_end(WARNING, 2.0) == []
     assert supervisor.deadline() == 1.0 + POLICY.grace
     assert supervisor.exited(0, 143, 3.0) == [End(0, "warned of the job's end by SIGUSR1")]
+
+
+def test_an_order_gives_nobody_more_time() -> None:
+    """One that comes when the time to drain is nearly over only has the workers killed sooner."""
+    supervisor = Supervisor(1)
+    supervisor.start(0.0)
+    (drain,) = supervisor.asked_to_end(NOTICE, 0.0)
+    assert isinstance(drain, Drain)
+    late = drain.seconds - time_to_drain(POLICY.grace) + 1.0
+    assert supervisor.asked_to_end(TERM, late) == []
+    assert supervisor.deadline() == late + POLICY.grace
+    assert supervisor.tick(late + POLICY.grace) == [Kill(0)]
 
 
 def test_lifetime() -> None:
