@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from jobqueue.scheduler.worker_record import WorkerRecord
 
 if TYPE_CHECKING:
-    from jobqueue.scheduler.demands import Demand
+    from jobqueue.scheduler.demand import Demand
 
 
 class Candidates:

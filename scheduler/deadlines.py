@@ -5,7 +5,7 @@ have ended; one of which nothing is known may go anywhere.
 
 Asking this of each task and each worker would cost too much. So it is asked only of tasks that are
 too long for some worker, `brief` says from which length on. When such a task is about to be placed
-it moves to a line of its function's own (`Demand.function`), where room in time is looked at as
+it moves to a line of its function's own (`Demand.calls`), where room in time is looked at as
 room among resources is: a worker that has not enough of it is passed over until it says that it has
 less to do. All other tasks fit everywhere, and are placed as if no job ever ended.
 
@@ -25,7 +25,7 @@ from jobqueue.scheduler.records import Function, Task, Unended
 from jobqueue.scheduler.worker_record import WorkerRecord
 
 if TYPE_CHECKING:
-    from jobqueue.scheduler.demands import Demand
+    from jobqueue.scheduler.demand import Demand
     from jobqueue.scheduler.state import SchedulerState
 
 RESERVE: Final = 5.0
@@ -73,8 +73,8 @@ class Deadlines:
         for worker in self._state.workers.values():
             self._look_at(worker)
         for demand in self._state.demands.by_kind.values():
-            if demand.function is not None:
-                self._look_at_calls(demand, demand.function.duration)
+            if demand.calls is not None:
+                self._look_at_calls(demand, demand.calls.duration)
 
     def _look_at_calls(self, demand: Demand, seconds: float) -> None:
         """Offer workers again that were passed over when calls of a function took longer."""
@@ -87,7 +87,7 @@ class Deadlines:
     def ran_in_vain(self, task: Task, seconds: float) -> None:
         """Note that a task, which no worker has now, takes longer than it ran at one."""
         assert task.function is not None
-        call = None if task.demand is None else task.demand.function
+        call = None if task.demand is None else task.demand.calls
         if not isinstance(call, Unended):
             call = Unended(task.key, task.function)
         call.at_least = max(call.at_least, seconds)
@@ -100,18 +100,18 @@ class Deadlines:
         """
         said = []
         for demand in self._state.demands.by_kind.values():
-            function = demand.function
-            if function is None or not demand.ready or function in self._told:
+            calls = demand.calls
+            if calls is None or not demand.ready or calls in self._told:
                 continue
             longest = longest_time(demand.eligible)
-            if function.duration > longest:
-                self._told.add(function)
+            if calls.duration > longest:
+                self._told.add(calls)
                 said.append(
-                    f"tasks wait for a longer job function={function.name} "
-                    f"takes={function.duration:.0f}s longest={longest:.0f}s"
-                    if isinstance(function, Function)
-                    else f"a task waits for a longer job task={function.key}: it took more than "
-                    f"{function.duration:.0f} s and did not end; the longest job has "
+                    f"tasks wait for a longer job function={calls.name} "
+                    f"takes={calls.duration:.0f}s longest={longest:.0f}s"
+                    if isinstance(calls, Function)
+                    else f"a task waits for a longer job task={calls.key}: it took more than "
+                    f"{calls.duration:.0f} s and did not end; the longest job has "
                     f"{longest:.0f} s for tasks"
                 )
         return said
@@ -121,14 +121,14 @@ class Deadlines:
         if worker.due - self.now < (ALWAYS + 1) * self.brief and not worker.retiring:
             self.brief = (worker.due - self.now) / (ALWAYS + 1)
 
-    def has_time(self, worker: WorkerRecord, function: Function | Unended) -> bool:
+    def has_time(self, worker: WorkerRecord, calls: Function | Unended) -> bool:
         """Return whether a call, given to a worker now, is expected to end before its job does."""
         if worker.due == math.inf:
             return True
         wait = 0.0
         if worker.load >= worker.nthreads:  # it begins no later than if all shared the work evenly
             wait = worker.occupancy / max(1, worker.nthreads - worker.blocked)
-        return self.now + wait + function.duration <= worker.due
+        return self.now + wait + calls.duration <= worker.due
 
     def any_has_time(self, task: Task, workers: Collection[WorkerRecord]) -> bool:
         """Return whether one of some workers has time for a task that any of them may run."""

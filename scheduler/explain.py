@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 from jobqueue.scheduler.deadlines import longest_time
-from jobqueue.scheduler.demands import Demand
+from jobqueue.scheduler.demand import Demand
 from jobqueue.scheduler.info import (
     PAUSED,
     RESERVED,
@@ -208,7 +208,7 @@ def _reserved(state: SchedulerState, reservation: Reservation) -> str:
 def _too_short(state: SchedulerState, task: Task, workers: Collection[WorkerRecord]) -> str:
     """Return that the jobs of all these workers end too soon, if that is so."""
     timed = task.function
-    call = None if task.demand is None else task.demand.function
+    call = None if task.demand is None else task.demand.calls
     assert timed is not None
     seconds = timed.duration if call is None else call.duration
     longest = max(worker.due for worker in workers) - state.deadlines.now

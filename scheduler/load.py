@@ -16,7 +16,7 @@ from jobqueue.scheduler.records import Function, Task
 from jobqueue.scheduler.worker_record import POOL, WorkerRecord
 
 if TYPE_CHECKING:
-    from jobqueue.scheduler.demands import Demand
+    from jobqueue.scheduler.demand import Demand
     from jobqueue.scheduler.state import SchedulerState
 
 

@@ -19,7 +19,7 @@ from jobqueue.scheduler.states import READY
 from jobqueue.scheduler.worker_record import WorkerRecord
 
 if TYPE_CHECKING:
-    from jobqueue.scheduler.demands import Demand
+    from jobqueue.scheduler.demand import Demand
 
 WINDOW_SECONDS: Final = 0.05
 """Work kept at a worker, a thread: some round trips, with a busy scheduler."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.payload import Serialized
 from jobqueue.scheduler.deadlines import AT_A_TIME
-from jobqueue.scheduler.demands import belongs_elsewhere
+from jobqueue.scheduler.demand import joined_own_line
 from jobqueue.scheduler.placement import choose, surplus
 from jobqueue.scheduler.records import Task
 from jobqueue.scheduler.states import ASSIGNED
@@ -91,7 +91,7 @@ class Placing:
                 demands.keep_to_time(task)
                 changed += 1
                 continue
-            if task.demand is None or not belongs_elsewhere(task):
+            if task.demand is None or not joined_own_line(task):
                 worker = choose(task, open_workers)
                 assert worker is not None
                 return task, worker
@@ -120,7 +120,7 @@ class Placing:
         state = self._state
         if state.ready:
             return
-        for worker, keys in surplus(state.workers.values(), state.demands.elsewhere):
+        for worker, keys in surplus(state.workers.values(), state.demands.one_could_run):
             worker.recall(keys)
 
 

@@ -17,7 +17,7 @@ from jobqueue.protocol.payload import Serialized
 from jobqueue.scheduler.states import WAITING
 
 if TYPE_CHECKING:
-    from jobqueue.scheduler.demands import Demand
+    from jobqueue.scheduler.demand import Demand
     from jobqueue.scheduler.worker_record import WorkerRecord
 
 UNKNOWN_DURATION: Final = 0.5

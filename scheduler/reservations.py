@@ -19,13 +19,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from jobqueue.scheduler.demands import NODES, belongs_elsewhere
+from jobqueue.scheduler.demand import NODES, joined_own_line
 from jobqueue.scheduler.records import Task
 from jobqueue.scheduler.states import READY
 from jobqueue.scheduler.worker_record import WorkerRecord
 
 if TYPE_CHECKING:
-    from jobqueue.scheduler.demands import Demand
+    from jobqueue.scheduler.demand import Demand
     from jobqueue.scheduler.state import SchedulerState
 
 
@@ -165,7 +165,7 @@ class Reservations:
 
     def _first_of(self, demand: Demand) -> Task | None:
         while (task := demand.queue.first()) is not None:
-            elsewhere = task.demand is not demand and belongs_elsewhere(task)
+            elsewhere = task.demand is not demand and joined_own_line(task)
             if not elsewhere and task not in self.by_task:
                 return task
             demand.queue.pop()  # it stands, or is, somewhere else

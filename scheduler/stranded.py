@@ -15,7 +15,7 @@ from jobqueue.scheduler.records import Task
 from jobqueue.scheduler.states import READY, WAITING
 
 if TYPE_CHECKING:
-    from jobqueue.scheduler.demands import Demand
+    from jobqueue.scheduler.demand import Demand
     from jobqueue.scheduler.state import SchedulerState
 
 Resources = tuple[tuple[str, float], ...]

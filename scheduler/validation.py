@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobqueue.scheduler.demands import Demand
+from jobqueue.scheduler.demand import Demand
 from jobqueue.scheduler.records import Function, Task
 from jobqueue.scheduler.reservations import job_of
 from jobqueue.scheduler.state import SchedulerState

@@ -16,7 +16,7 @@ from jobqueue.protocol.hello import WorkerFacts
 from jobqueue.protocol.messages import Message
 
 if TYPE_CHECKING:
-    from jobqueue.scheduler.demands import Demand
+    from jobqueue.scheduler.demand import Demand
     from jobqueue.scheduler.records import Task
 
 SUSPECT: Final = "suspect"
