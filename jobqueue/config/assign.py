@@ -45,8 +45,9 @@ def set(values: Mapping[str, Any] | None = None, /, **named: Any) -> ExitStack:
     Examples
     --------
     >>> from jobqueue import config
+    >>> from jobqueue.config.resolve import resolve
     >>> with config.set({"slurm.queue": "debug"}):
-    ...     config.resolve("slurm", {"cores": 1, "memory": "1GB"}, system="slurm").values["queue"]
+    ...     resolve("slurm", {"cores": 1, "memory": "1GB"}, system="slurm").values["queue"]
     'debug'
     """
     dotted = {name.replace("__", "."): value for name, value in named.items()}
