@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -167,6 +168,27 @@ def wait_until() -> WaitUntil:
             time.sleep(pause)
             pause = min(pause * 1.5, 0.1)
         return value
+
+    return wait
+
+
+class Collected(Protocol):
+    """How the `collected` fixture is called."""
+
+    def __call__(self, condition: Callable[[], object], message: str = ...) -> None:
+        """Collect garbage until `condition()` holds."""
+
+
+@pytest.fixture(scope="session")
+def collected(wait_until: WaitUntil) -> Collected:
+    """Collect garbage until something has gone with it: ``collected(lambda: gone() is None)``.
+
+    Once need not do: a collection does nothing while another thread is at one, and an event loop's
+    thread may hold for a moment what is otherwise nobody's.
+    """
+
+    def wait(condition: Callable[[], object], message: str = "it to be collected") -> None:
+        wait_until(lambda: (gc.collect(), condition())[1], message=message)
 
     return wait
 

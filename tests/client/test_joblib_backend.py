@@ -158,7 +158,7 @@ def test_a_task_may_name_the_backend_itself(own_client):
         assert joblib.Parallel()(joblib.delayed(outer)(n) for n in (3, 4)) == [3, 6]
 
 
-def test_large_arguments_travel_once(client):
+def test_large_arguments_travel_once(client, wait_until):
     """As long as they live; small ones, and text, go with their calls."""
     array = np.zeros(1000)
     sent = Sent(client, 8000)
@@ -171,7 +171,7 @@ def test_large_arguments_travel_once(client):
     assert sent.in_call((sum, ("x" * 9000,), {}))[1] == ["x" * 9000]
     gone = weakref.ref(array)
     del array, args, kwargs
-    assert gone() is None
+    wait_until(lambda: gone() is None)
     assert sent._known == {}
     assert Sent(client, None).in_call((sum, (np.zeros(9000),), {}))[1][0].shape == (9000,)
 
@@ -278,7 +278,7 @@ def test_a_grid_search_of_scikit_learn(client):
     assert (there.cv_results_["mean_test_score"] == here.cv_results_["mean_test_score"]).all()
 
 
-def test_a_client_that_nobody_has_any_more_is_gone(cluster):
+def test_a_client_that_nobody_has_any_more_is_gone(cluster, wait_until):
     """Without any garbage collection: joblib's objects do not keep it."""
     client = Client(cluster, set_as_default=False)
     with joblib.parallel_backend("jobqueue", client=client):
@@ -287,6 +287,6 @@ def test_a_client_that_nobody_has_any_more_is_gone(cluster):
     gc.disable()
     try:
         del client
-        assert gone() is None
+        wait_until(lambda: gone() is None)
     finally:
         gc.enable()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,14 +19,11 @@ from jobqueue.protocol.hello import PYTHON, WorkerFacts
 
 
 @pytest.fixture(autouse=True)
-def state(folder: Path, monkeypatch: pytest.MonkeyPatch, wait_until) -> Iterator[Path]:
+def state(folder: Path, monkeypatch: pytest.MonkeyPatch, collected: Any) -> Iterator[Path]:
     """A state folder of this test's own, in which nothing is left at the end."""
     monkeypatch.setenv("JOBQUEUE_STATE_DIRECTORY", str(folder / "state"))
     yield folder / "state"
-    gc.collect()
-    wait_until(
-        lambda: [*(folder / "state").glob("schedulers/*")] == [], message="files to be removed"
-    )
+    collected(lambda: not [*(folder / "state").glob("schedulers/*")], "files to be removed")
 
 
 def test_a_client_of_the_same_user_needs_the_address_alone() -> None:
@@ -184,8 +181,7 @@ def test_one_that_nobody_holds_any_more_ends() -> None:
     assert find_scheduler(address) is None
 
 
-def test_a_collected_one_ends(wait_until) -> None:
+def test_a_collected_one_ends(collected: Any) -> None:
     """Its handle is all that keeps it."""
     address = Scheduler(host="127.0.0.1").address
-    gc.collect()
-    wait_until(lambda: find_scheduler(address) is None, message="its files to be removed")
+    collected(lambda: find_scheduler(address) is None, "its files to be removed")
