@@ -126,6 +126,17 @@ class Demand:
         have = worker.resources
         return all(have.get(name, 0) >= amount for name, amount in self.resources)
 
+    def suitable(self, workers: Collection[WorkerRecord]) -> Collection[WorkerRecord]:
+        """Return which of all workers may run its tasks: if none satisfies it, others that will do.
+
+        If any will do then, these are `workers` themselves.
+        """
+        if self.eligible or self.otherwise is None:
+            return self.eligible
+        if isinstance(self.otherwise, Demand):
+            return self.otherwise.suitable(workers)
+        return workers
+
     def fits(self, worker: WorkerRecord) -> bool:
         """Return whether a worker that satisfies it has as much of its resources and time left."""
         if self.calls is not None and not self._state.deadlines.has_time(worker, self.calls):
@@ -180,8 +191,8 @@ class Demand:
     # -- in words ----------------------------------------------------------------------------------
 
     def lacks(self, workers: Collection[WorkerRecord]) -> str:
-        """Say what is missing if no worker satisfies it; empty if one does, or others will do."""
-        if self.eligible or (isinstance(self.otherwise, ReadyQueue) and workers):
+        """Say what is missing if none of all workers is suitable; empty if one is."""
+        if self.suitable(workers):
             return ""
         if isinstance(self.otherwise, Demand):
             return self.otherwise.lacks(workers)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from jobqueue.scheduler.deadlines import AT_A_TIME
 from jobqueue.scheduler.demand import ANY, Demand, Kind, joined_own_line, kind_of
-from jobqueue.scheduler.placement import ReadyQueue
 from jobqueue.scheduler.records import Task, Unended
 from jobqueue.scheduler.states import READY
 from jobqueue.scheduler.worker_record import WorkerRecord
@@ -42,7 +41,7 @@ class Demands:
         self._having: dict[str, set[WorkerRecord]] = {}  # workers by resource
         # Those whose first task can perhaps be placed, by its rank. An entry may be old.
         self.active: list[tuple[int, int, Demand]] = []
-        self._active: dict[Demand, int] = {}  # the rank it is listed by
+        self._listed: dict[Demand, int] = {}  # by which rank
         self._number = 0
 
     def intern(self, options: Mapping[str, Any] | None) -> Demand | None:
@@ -110,7 +109,7 @@ class Demands:
             return
         del self.by_kind[demand.kind]
         self.whole.pop(demand, None)
-        self._active.pop(demand, None)
+        self._listed.pop(demand, None)
         for worker in demand.eligible:
             worker.demands.remove(demand)
         if isinstance(demand.otherwise, Demand):
@@ -159,9 +158,9 @@ class Demands:
         first = demand.queue.first()
         if first is None:
             return
-        listed = self._active.get(demand)
+        listed = self._listed.get(demand)
         if listed is None or first.rank < listed:
-            self._active[demand] = first.rank
+            self._listed[demand] = first.rank
             self._number += 1
             heapq.heappush(self.active, (first.rank, self._number, demand))
 
@@ -179,9 +178,9 @@ class Demands:
             if before is not None and before.rank < rank:
                 return None
             heapq.heappop(active)
-            if self._active.get(demand) != rank:
+            if self._listed.get(demand) != rank:
                 continue  # another entry stands for it
-            del self._active[demand]
+            del self._listed[demand]
             task = demand.queue.first()
             if task is None:
                 continue
@@ -210,13 +209,9 @@ class Demands:
     def one_could_run(self, task: Task, idle: Collection[WorkerRecord]) -> bool:
         """Return whether one of these workers could run a task at once."""
         demand = task.demand
-        if demand is None:
+        among = idle if demand is None else demand.suitable(idle)
+        if demand is None or among is idle:  # any worker will do
             return self._state.deadlines.any_has_time(task, idle)
-        among: Collection[WorkerRecord] = demand.eligible
-        if not among and demand.otherwise is not None:
-            if isinstance(demand.otherwise, ReadyQueue):
-                return self._state.deadlines.any_has_time(task, idle)
-            among = demand.otherwise.eligible
         few, many = (among, idle) if len(among) < len(idle) else (idle, among)
         return any(worker in many and demand.fits(worker) for worker in few)
 

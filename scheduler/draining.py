@@ -18,7 +18,7 @@ from jobqueue.scheduler.worker_record import WorkerRecord
 if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState
 
-FORGOTTEN: Final = 1.0
+UNASKED: Final = 1.0
 """Seconds before a worker is due from which on it drains even if it has not asked for that."""
 
 OFTEN: Final = 3
@@ -54,9 +54,8 @@ class Draining:
     def __init__(self, state: SchedulerState) -> None:
         self._state = state
         self._drains: dict[WorkerRecord, Drain] = {}
-        self._broken_off: dict[
-            str, int
-        ] = {}  # key -> how often it ran when its job's time was over
+        # How often a task ran, by its key, when its job's time was over:
+        self._broken_off: dict[str, int] = {}
 
     def __contains__(self, worker: WorkerRecord) -> bool:
         return worker in self._drains
@@ -113,7 +112,7 @@ class Draining:
         state.transfers.look_again()
         for worker in state.workers.values():
             ends_at = worker.ends_at
-            if ends_at is not None and now >= worker.due - FORGOTTEN and worker not in self._drains:
+            if ends_at is not None and now >= worker.due - UNASKED and worker not in self._drains:
                 self.begin(worker, "its job's time is nearly over", ends_at - now)
         said = state.deadlines.hopeless()
         for worker, drain in self._drains.items():

@@ -148,7 +148,7 @@ def _no_worker(state: SchedulerState, task: Task) -> tuple[str, bool]:
         return _reserved(state, reservation), False
     if demand is not None and (lacking := demand.lacks(workers)):
         return f"is ready to run, but {lacking}; connected: {_described(workers, demand)}", True
-    fitting = workers if demand is None else eligible(demand, workers)
+    fitting = workers if demand is None else demand.suitable(workers)
     statuses = [status_of(worker) for worker in fitting]
     who = "the only worker" if len(fitting) == 1 else f"all {len(fitting)} workers"
     if len(fitting) < len(workers):
@@ -231,15 +231,6 @@ _UNABLE: Final = (
     (RETIRING, "about to end"),
     (RESERVED, "reserved"),
 )
-
-
-def eligible(demand: Demand, workers: Collection[WorkerRecord]) -> Collection[WorkerRecord]:
-    """Return the workers that may run tasks of a demand, those included that will do if need be."""
-    while not demand.eligible and demand.otherwise is not None:
-        if not isinstance(demand.otherwise, Demand):
-            return workers
-        demand = demand.otherwise
-    return demand.eligible
 
 
 def _described(workers: Collection[WorkerRecord], demand: Demand) -> str:

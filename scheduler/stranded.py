@@ -67,10 +67,11 @@ def _judge(
 
 
 def _verdict(state: SchedulerState, demand: Demand | None, judge: Judge) -> Failure | None:
-    if demand is None:
-        error = None if state.workers else judge(None, ())
-    elif demand.eligible or (demand.others and state.workers and not demand.resources):
+    workers = state.workers.values()
+    if workers if demand is None else demand.suitable(workers):
         return None
+    if demand is None:
+        error = judge(None, ())
     else:
         error = judge(None if demand.others else demand.names, demand.resources)
     return None if error is None else Failure.of(error)

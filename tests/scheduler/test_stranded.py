@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobqueue.errors import WorkersUnavailable
+from jobqueue.scheduler.states import READY
 from jobqueue.scheduler.stranded import Resources, in_vain
 
 
@@ -69,4 +70,14 @@ def test_whom_others_may_replace_waits_for_anybody(core):
     client = core.client()
     core.worker()
     core.submit(client, "wish", workers=["pool:gpu"], allow_other_workers=True)
+    assert told(core, "wish") == (0, "")
+
+
+def test_whom_a_connected_worker_may_replace_is_not_waited_for(core):
+    """allow_other_workers=True: one that has the resources will do, though no more of them come."""
+    client = core.client()
+    core.worker(resources={"GPU": 1})
+    options = {"workers": ["pool:gpu"], "allow_other_workers": True, "resources": {"GPU": 1}}
+    core.submit(client, "runs", "wish", **options)
+    assert core.state_of("wish") == READY
     assert told(core, "wish") == (0, "")
