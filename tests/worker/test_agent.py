@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from jobqueue.worker import agent as agent_module
 from jobqueue.worker.agent import Agent, main
 from jobqueue.worker.agent_log import Log
 from jobqueue.worker.arguments import AgentOptions, parse_arguments
 from jobqueue.worker.nodes import RANKS
 from jobqueue.worker.options import WorkerOptions
 from jobqueue.worker.orders import Policy
+from jobqueue.worker.watch import Watch
 
 IMPATIENT = Policy(
     grace=0.05, drain=0.1, last_wait=60.0, settled=3600.0, restart_delays=(0.0, 0.0, 0.0)
@@ -189,7 +191,7 @@ from jobqueue.worker.arguments import AgentOptions
 worker = '''
 import os, signal
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-os.write(1, b".")
+print(os.getpid(), flush=True)
 while True: signal.pause()
 '''
 options = AgentOptions(("tls://10.0.0.1:4000",), "jq", exit_record=sys.argv[1])
@@ -197,21 +199,22 @@ sys.exit(Agent(options, argv=[sys.executable, "-c", worker]).run())
 """
 
 
-def test_what_an_agent_that_is_killed_while_it_ends_leaves(tmp_path: Path) -> None:
+def test_what_an_agent_that_is_killed_while_it_ends_leaves(
+    tmp_path: Path, wait_until: Callable[..., Any]
+) -> None:
     """Its record says already that, and why, it was about to end; an older one is gone."""
     record = tmp_path / "17.json"
     record.write_text("of an earlier life of the job")
     argv = [sys.executable, "-c", STUBBORN, str(record)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(argv, **pipes) as agent:  # type: ignore[call-overload]
-        assert agent.stdout.read(1) == b"."
+        worker = int(agent.stdout.readline())
         assert not record.exists()
         agent.terminate()
-        end = time.monotonic() + 60
-        while not record.exists():
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        wait_until(record.exists, 60)
         agent.kill()
+        agent.wait()
+        os.kill(worker, signal.SIGKILL)
     told = json.loads(record.read_text())
     assert (told["exit_code"], told["kind"]) == (143, "")
     assert told["cause"] == "asked to end by SIGTERM"
@@ -230,8 +233,11 @@ sys.exit(3)"""
     assert outcome.record["kind"] == "crashed"
 
 
-def test_a_real_worker_tells_where_it_has_looked(folder: Path) -> None:
+def test_a_real_worker_tells_where_it_has_looked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All addresses, not only the last; in the time that it waits for a scheduler."""
+    monkeypatch.setattr(agent_module, "Watch", lambda _: Watch(60.0))  # however long it starts
     addresses = (f"unix://{folder}/one", f"unix://{folder}/other")
     options = AgentOptions(addresses, "jq", death_timeout=0.5, exit_record=f"{folder}/record")
     with open(os.devnull, "wb") as log:
