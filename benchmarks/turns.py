@@ -94,6 +94,7 @@ def end_family(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is not None:
         return
     parent = psutil.Process(process.pid)
+    parent.suspend()  # so that it starts no more of them meanwhile
     for member in (*parent.children(recursive=True), parent):
         try:
             member.kill()
