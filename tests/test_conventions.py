@@ -68,8 +68,6 @@ TESTED_THROUGH = {
     # what messages lead to is seen where peers say them
     "scheduler/states.py": "scheduler/test_state_machine.py",
     "scheduler/handlers.py": "scheduler/test_connections.py",
-    # what a worker does is what its scheduler hears of it
-    "worker/duties.py": "worker/test_worker.py",
     # what an agent holds of a worker
     "worker/child.py": "worker/test_agent.py",
     # where errors are raised, their words are compared
@@ -80,7 +78,6 @@ TESTED_THROUGH = {
     # what agents and workers are made of, seen from outside
     "worker/chronicle.py": "worker/test_agent.py",
     "worker/orders.py": "worker/test_supervise.py",
-    "worker/parting.py": "worker/test_worker.py",
 }
 
 

@@ -69,8 +69,8 @@ async def _run(options: WorkerOptions, agent: ToAgent, setups: Sequence[Setup]) 
         code = await worker.run()
     finally:
         showing.cancel()
-    if code in (ExitCode.NO_SCHEDULER, ExitCode.REFUSED) and worker.unreached:
-        agent.show_tried(list(worker.unreached.items()))
+    if code in (ExitCode.NO_SCHEDULER, ExitCode.REFUSED) and worker.search.unreached:
+        agent.show_tried(list(worker.search.unreached.items()))
     if not worker.idle:
         # A thread that runs a task cannot be ended; asyncio and the interpreter would wait for it.
         _exit_now(agent, code)

@@ -1,4 +1,7 @@
-"""One worker: its connection to the scheduler, and what it does with what it is told.
+"""One worker: its life, from the first connection to a scheduler to its end, and what tasks see.
+
+It is put together here; each part has a file of its own. What it does with what it is told stands
+in `jobqueue.worker.duties`.
 
 It lives in whichever event loop it is made in: alone in a process of its own, or as one of several
 in a user's program.
@@ -7,21 +10,17 @@ in a user's program.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
-import socket
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
-from jobqueue.comm import Comm, Credentials, connect_any
-from jobqueue.errors import AuthenticationFailed, CommError, HandshakeRefused
+from jobqueue.comm import Comm, Credentials
+from jobqueue.errors import CommError
 from jobqueue.protocol import messages as m
-from jobqueue.protocol.hello import WorkerFacts
 from jobqueue.protocol.messages import Message
 from jobqueue.worker.board import Board
-from jobqueue.worker.calls import start_thread
+from jobqueue.worker.clients import TaskClients
 from jobqueue.worker.devices import Devices
 from jobqueue.worker.duties import Duties
 from jobqueue.worker.exit_codes import ExitCode
@@ -31,17 +30,9 @@ from jobqueue.worker.memory import Monitor, Pressure, Usage, make_store
 from jobqueue.worker.options import WorkerOptions
 from jobqueue.worker.parting import Parting
 from jobqueue.worker.peers import PeerServer, peer_addresses
+from jobqueue.worker.search import Search
 
 logger = logging.getLogger("jobqueue.worker")
-
-CONNECT_TIMEOUT: Final = 10.0
-"""Seconds for one try to reach the scheduler."""
-
-RETRY: Final = 0.5
-"""Seconds between two tries."""
-
-CLOSE: Final = 2.0
-"""Seconds for the connections of its tasks to end."""
 
 
 class Worker:
@@ -57,6 +48,8 @@ class Worker:
         What it proves itself with, instead of what lies in the options' folder.
     on_connected
         Called when it has found its scheduler, each time.
+    tried
+        Set when its first try to connect is over, well or not.
     shares_process
         Whether other things live in its process. Then `run` goes on after a restart, and waits a
         little for tasks that do not want to end; the owner of a whole process ends that instead.
@@ -65,12 +58,8 @@ class Worker:
     ----------
     clients
         What its tasks need for talking to the scheduler; all of it is closed with the connection.
-    tried
-        Set when the first attempt to connect is over, well or not.
-    refusal
-        Why the scheduler would not have it, if that is why it ended.
-    unreached
-        Addresses where it found no scheduler, and what came of each.
+    search
+        How it looks for its scheduler.
     drain
         Begins to end, see `Parting.drain`.
     devices
@@ -89,17 +78,13 @@ class Worker:
         data: MutableMapping[str, Any] | None = None,
         credentials: Credentials | None = None,
         on_connected: Callable[[], object] | None = None,
+        tried: asyncio.Event | None = None,
         shares_process: bool = False,
     ) -> None:
         self.options = options
         self.name = options.name
-        self.clients: dict[str, Any] = {}
-        self.tried = asyncio.Event()
-        self.refusal: CommError | None = None
-        self.unreached: dict[str, str] = {}
         self._shares_process = shares_process
         self._on_connected = on_connected
-        self._loop = asyncio.get_running_loop()
         if credentials is None and options.credentials is not None:
             credentials = Credentials.load(options.credentials)
         self._credentials = credentials
@@ -107,6 +92,8 @@ class Worker:
         self._usage = Usage(self._store)
         self._server = PeerServer(self._store, self._credentials)
         self._link = Link()
+        self._clients = TaskClients(self._link)
+        self.clients: dict[str, Any] = self._clients
         self._heartbeat = Heartbeat(
             self._link,
             self._usage.numbers,
@@ -126,15 +113,13 @@ class Worker:
             on_stuck=self._on_stuck,
         )
         self._monitor = self._make_monitor()
-        self._closing: set[asyncio.Task[None]] = set()  # connections of tasks
         self._parting = Parting(self._link, self._end, self._duties.executor.ran)
         self.drain = self._parting.drain
         self._ended = asyncio.Event()  # told to end, or to start again
         self._lost = asyncio.Event()  # the connection to the scheduler is gone
         self._end_reason = ""
         self._code = ExitCode.TOLD_TO_END
-        self._parted = "it was never reached"  # how contact with the scheduler ended
-        self._last_error = ""  # of the last attempt to connect since then
+        self.search = Search(options, credentials, ended=self._ended, tried=tried)
         self._handlers: dict[str, Callable[..., None]] = {
             **self._duties.handlers,
             m.HEARTBEAT: self._heartbeat.answered,
@@ -227,34 +212,13 @@ class Worker:
 
     async def _work(self) -> ExitCode:
         """Work for whichever scheduler is there; return why to end, or to start again."""
-        options = self.options
-        alone_since = self._loop.time()
         while not self._ended.is_set():
-            left = alone_since + options.death_timeout - self._loop.time()
-            if left <= 0:
-                logger.error(
-                    "worker ends name=%s cause=no scheduler for %g s; %s; %s",
-                    options.name,
-                    options.death_timeout,
-                    self._parted,
-                    self._last_error,
-                )
-                return ExitCode.NO_SCHEDULER
-            try:
-                comm = await self._connect(left)
-            except (AuthenticationFailed, HandshakeRefused) as error:
-                logger.error("worker ends name=%s cause=refused: %s", options.name, error)
-                self.refusal = error
-                return ExitCode.REFUSED
-            except CommError as error:
-                self.tried.set()
-                self._last_error = str(error)
-                self._note_tried(error, left)
-                await self._pause(RETRY)
-                continue
-            await self._serve(comm)
-            alone_since = self._loop.time()
-        logger.info("worker ends name=%s cause=%s", options.name, self._end_reason)
+            found = await self.search.find(self._server.addresses)
+            if isinstance(found, ExitCode):
+                return found
+            if found is not None:
+                await self._serve(found)
+        logger.info("worker ends name=%s cause=%s", self.options.name, self._end_reason)
         return self._code
 
     async def _part(self) -> None:
@@ -273,61 +237,14 @@ class Worker:
         self._duties.close()
         self._server.close()
         await self._part()
-        await self._close_clients()
+        await self._clients.close()
         if self._shares_process and not await self._duties.wait_ended():
             logger.warning("worker ends name=%s although a task of it does not", self.name)
         await asyncio.to_thread(self._store.close)
 
-    async def _close_clients(self) -> None:
-        """Close what tasks have opened, in a thread: it may block, or need this event loop."""
-        clients = list(self.clients.values())
-        self.clients.clear()
-        if clients:
-            closed = asyncio.Event()
-            start_thread("jobqueue-close", self._close_each, clients, closed)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(closed.wait(), CLOSE)
-
-    def _close_each(self, clients: Iterable[Any], closed: asyncio.Event) -> None:
-        for client in clients:
-            try:
-                client.close()
-            except Exception as error:
-                logger.warning("not closed client=%r error=%r", client, error)
-        self._link.in_loop(closed.set)
-
-    async def _connect(self, left: float) -> Comm:
-        options = self.options
-        facts = WorkerFacts(
-            name=options.name,
-            nthreads=options.nthreads,
-            addresses=self._server.addresses,
-            memory_limit=options.memory_limit,
-            job_id=options.job_id,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            resources=options.resources,
-            agent=0 if options.agent_pid == os.getpid() else options.agent_pid,
-            pool=options.pool,
-            time_left=None if options.ends is None else max(0.0, options.ends - self._loop.time()),
-        )
-        return await connect_any(
-            options.addresses,
-            hello=facts.to_hello(),
-            credentials=self._credentials,
-            timeout=min(CONNECT_TIMEOUT, max(left, RETRY)),
-        )
-
-    def _note_tried(self, error: CommError, left: float) -> None:
-        """Remember what came of each address; the last try may be too short to tell."""
-        known = self.unreached if left < CONNECT_TIMEOUT else {}
-        self.unreached.update((at, what) for at, what in error.tried if at not in known)
-
     async def _serve(self, comm: Comm) -> None:
         """Work for a scheduler until the connection, or this worker, ends."""
         self._lost.clear()
-        self.tried.set()
-        self.unreached.clear()
         logger.info("worker connected name=%s to=%s", self.options.name, comm.peer_address)
         self._link.attach(comm, self._on_messages, self._on_closed)
         if self._on_connected is not None:
@@ -336,11 +253,6 @@ class Worker:
             self._on_memory(self._monitor.reason)
         self._link.say((m.HEARTBEAT, self._usage.numbers()))
         await self._first_of(self._lost, self._ended)
-
-    async def _pause(self, seconds: float) -> None:
-        """Sleep, unless told to end."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ended.wait(), seconds)
 
     @staticmethod
     async def _first_of(*events: asyncio.Event) -> None:
@@ -375,21 +287,20 @@ class Worker:
             handlers[message[0]](*message[1:])
 
     def _on_closed(self, reason: CommError) -> None:
-        self._parted, self._last_error = f"the connection ended: {reason}", ""
+        how = f"the connection ended: {reason}"
+        self.search.lost(how)
         self._link.comm = None
         self._lost.set()
         if self._ended.is_set():
             return
         logger.warning("scheduler lost name=%s reason=%s", self.options.name, reason)
         self._forget()
-        self._parting.lost(self._parted)
+        self._parting.lost(how)
 
     def _forget(self) -> None:
         """Drop everything that the scheduler has brought about."""
         self._duties.forget()
-        closing = asyncio.create_task(self._close_clients())
-        self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+        self._clients.close_soon()
 
     def _restart(self, reason: str) -> None:
         self._code = ExitCode.RESTART

@@ -181,12 +181,15 @@ class Core:
             place = await self._look(tried)
             options = self.options._replace(addresses=place.addresses)
             self._server = Server(
-                options, data=self._data, credentials=place.credentials, shares_process=True
+                options,
+                data=self._data,
+                credentials=place.credentials,
+                tried=tried,
+                shares_process=True,
             )
-            self._server.tried = tried
             await self._server.run()
-            if self._server.refusal is not None:
-                raise self._server.refusal
+            if self._server.search.refusal is not None:
+                raise self._server.search.refusal
         except JobQueueError as error:
             if not tried.is_set():
                 raise  # whoever starts it hears of it

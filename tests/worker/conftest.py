@@ -1,29 +1,50 @@
-"""A scheduler that says what the test says, for workers to connect to; an executor by itself."""
+"""A worker here, and a scheduler that says what the test says; an executor by itself."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
+import importlib.util
+import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
 from jobqueue.comm import Comm, Listener, listen
 from jobqueue.errors import CommError
 from jobqueue.protocol import messages as m
-from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.hello import PYTHON, WorkerFacts
 from jobqueue.protocol.messages import Message
-from jobqueue.protocol.serialize import dumps, dumps_function, loads
-from jobqueue.worker.executor import Executor
-from jobqueue.worker.items import Inputs, Item
-from jobqueue.worker.store import Store
+from jobqueue.protocol.serialize import dumps, dumps_function
+from jobqueue.worker.exit_codes import ExitCode
+from jobqueue.worker.options import WorkerOptions
+from jobqueue.worker.worker import Worker
 
+_NAME = "jobqueue_bench"
+if _NAME not in sys.modules:  # tests are no package, so that it has to be loaded by its path
+    _spec = importlib.util.spec_from_file_location(_NAME, Path(__file__).with_name("bench.py"))
+    assert _spec is not None
+    assert _spec.loader is not None
+    sys.modules[_NAME] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(sys.modules[_NAME])
+bench_module: Any = sys.modules[_NAME]
+
+Bench, Gate = bench_module.Bench, bench_module.Gate
 BOUND = 20.0  # seconds after which a test is broken
+
+
+@pytest.fixture
+def gate() -> Iterator[Any]:
+    """A task that runs until it is let go, at the latest when the test ends."""
+    gate = Gate()
+    yield gate
+    gate.opened.set()
+
+
+# -- a worker, and its scheduler -------------------------------------------------------------------
 
 
 class Connection:
@@ -55,6 +76,13 @@ class Connection:
         name = getattr(function, "__name__", "function")
         run = (m.RUN, [(key, fid, dumps(args), inputs)])
         self.comm.send([(m.FUNCTIONS, [(fid, name, pickle)]), run])
+
+    async def begin(self, key: str, *, spins: bool = False) -> Any:
+        """Give it a task that ends when it is let go; return when it runs."""
+        gate = Gate(spins=spins)
+        self.run(key, gate)
+        await asyncio.to_thread(gate.wait_begun)
+        return gate
 
     async def hears(self, *operations: str) -> Message:
         """Wait for the next message of some kinds, and take it and what stands before it."""
@@ -153,120 +181,89 @@ def fake_scheduler(
     return make
 
 
-# -- an executor by itself -------------------------------------------------------------------------
+class Working:
+    """A worker that runs in this event loop."""
 
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self._running = asyncio.create_task(worker.run())
 
-class Gate:
-    """A task that runs until it is let go. Pickled and unpickled, it is still this one."""
+    @property
+    def ended(self) -> bool:
+        return self._running.done()
 
-    _all: ClassVar[list[Gate]] = []
+    async def ends(self) -> ExitCode:
+        """Wait for its end, and tell why."""
+        return await asyncio.wait_for(self._running, BOUND)
 
-    def __init__(self) -> None:
-        self.began, self.opened = threading.Event(), threading.Event()
-        self._number = len(Gate._all)
-        Gate._all.append(self)
-
-    def __call__(self) -> str:
-        self.began.set()
-        assert self.opened.wait(BOUND)
-        return "through"
-
-    def __reduce__(self) -> Any:
-        return _gate, (self._number,)
-
-    def wait_begun(self) -> None:
-        assert self.began.wait(BOUND)
-
-
-def _gate(number: int) -> Gate:
-    return Gate._all[number]
-
-
-class Bench:
-    """An executor, and what has come of its tasks, by key."""
-
-    def __init__(self, nthreads: int, data: Any, **options: Any) -> None:
-        self.store = Store(data)
-        self.done: dict[str, Any] = {}  # pickles, or None of what stays in the store
-        self.sizes: dict[str, int] = {}
-        self.seconds: dict[str, float] = {}
-        self.failed: dict[str, Failure] = {}
-        self.gone: dict[str, str] = {}
-        self.mentions: dict[str, list[Any]] = {}
-        self.order: list[Any] = []  # what tasks note
-        self.wakes = 0
-        self._gates: list[Gate] = []
-        self._woken = threading.Semaphore(0)
-        self._functions = itertools.count()
-        self.executor = Executor(nthreads, self.store, where="w-0", wake=self._wake, **options)
-        self.executor.set_inline_limit(4096)
-
-    def _wake(self) -> None:
-        self.wakes += 1
-        self._woken.release()
-
-    def put(
-        self, key: str, function: Callable[..., Any], *args: Any, inputs: Inputs | None = None
-    ) -> None:
-        """Have a task run, whose function need not be one that can be pickled."""
-        fid = b"f%d" % next(self._functions)
-        self.executor.functions.loaded[fid] = function
-        self.executor.put(Item(key, fid, dumps(args), inputs))
-
-    def gate(self) -> Gate:
-        """Make a task that ends when it is let go, at the latest when the test ends."""
-        self._gates.append(Gate())
-        return self._gates[-1]
-
-    def begin(self, key: str) -> Gate:
-        """Have such a task run; return when it does."""
-        gate = self.gate()
-        self.put(key, gate)
-        gate.wait_begun()
-        return gate
-
-    def close(self) -> None:
-        """Have all tasks and threads end."""
-        for gate in self._gates:
-            gate.opened.set()
-        self.executor.close()
-
-    def take(self) -> None:
-        """Take what has come."""
-        done, failed, gone, mentions, _ = self.executor.take_results()
-        for key, value, size, seconds in done:
-            self.done[key], self.sizes[key], self.seconds[key] = value, size, seconds
-        self.failed.update((key, failure) for key, failure, _ in failed)
-        self.gone.update(gone)
-        self.mentions.update(mentions)
-
-    def wait(self, *keys: str) -> None:
-        """Wait for these to end."""
-        while missing := {*keys} - {*self.done, *self.failed, *self.gone}:
-            assert self._woken.acquire(timeout=BOUND), f"{missing} have not ended"
-            self.take()
-
-    def value(self, key: str) -> Any:
-        """Wait for a task and give its result, small or large; or raise what it raised."""
-        self.wait(key)
-        if key in self.failed:
-            raise self.failed[key].to_exception()
-        value = self.done[key]
-        return self.store.get(key) if value is None else loads(value)
-
-    def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        """Run one task, ``task-0`` and so on, and give its result."""
-        key = f"task-{len(self.done) + len(self.failed)}"
-        self.put(key, function, *args, **options)
-        return self.value(key)
+    async def end(self) -> None:
+        self.worker._end("the test ends")
+        await self.ends()
 
 
 @pytest.fixture
-def make_bench() -> Iterator[Callable[..., Bench]]:
-    """Make executors; their threads end with the test."""
-    benches: list[Bench] = []
+def working() -> Callable[..., contextlib.AbstractAsyncContextManager[Working]]:
+    """Run a worker until it is told to end: ``async with working(address, nthreads=2)``."""
 
-    def make(nthreads: int = 1, data: Any = None, **options: Any) -> Bench:
+    @contextlib.asynccontextmanager
+    async def make(
+        address: str, *, data: Any = None, shares_process: bool = False, **options: Any
+    ) -> AsyncIterator[Working]:
+        fields: dict[str, Any] = {"name": "w-0", "death_timeout": BOUND, **options}
+        worker = Worker(
+            WorkerOptions(addresses=(address,), **fields), data=data, shares_process=shares_process
+        )
+        here = Working(worker)
+        try:
+            yield here
+        finally:
+            await here.end()
+
+    return make
+
+
+@pytest.fixture
+def connected(
+    fake_scheduler: Callable[..., Any], working: Callable[..., Any]
+) -> Callable[..., contextlib.AbstractAsyncContextManager[Connection]]:
+    """Run a worker and give its connection, seen from its scheduler."""
+
+    @contextlib.asynccontextmanager
+    async def make(**options: Any) -> AsyncIterator[Connection]:
+        async with fake_scheduler() as scheduler, working(scheduler.address, **options):
+            yield await scheduler.worker()
+
+    return make
+
+
+@pytest.fixture
+def run() -> Callable[[Coroutine[Any, Any, None]], None]:
+    """Run a test's coroutine; nothing may reach the event loop's exception handler."""
+
+    def run(coroutine: Coroutine[Any, Any, None]) -> None:
+        errors: list[dict[str, Any]] = []
+
+        async def watched() -> None:
+            loop = asyncio.get_running_loop()
+            loop.set_exception_handler(lambda _, context: errors.append(context))
+            async with asyncio.timeout(2 * BOUND):
+                await coroutine
+
+        asyncio.run(watched())
+        assert errors == []
+
+    return run
+
+
+# -- an executor by itself -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def make_bench() -> Iterator[Callable[..., Any]]:
+    """Make executors; their threads end with the test."""
+    benches: list[Any] = []
+
+    def make(nthreads: int = 1, data: Any = None, **options: Any) -> Any:
         benches.append(Bench(nthreads, {} if data is None else data, **options))
         return benches[-1]
 
@@ -280,6 +277,6 @@ def make_bench() -> Iterator[Callable[..., Bench]]:
 
 
 @pytest.fixture
-def bench(make_bench: Callable[..., Bench]) -> Bench:
+def bench(make_bench: Callable[..., Any]) -> Any:
     """An executor with one thread."""
     return make_bench()

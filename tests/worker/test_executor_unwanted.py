@@ -43,12 +43,6 @@ def test_the_store_holds_nothing_of_it(bench, result):
     assert len(bench.store) == 0
 
 
-def spin() -> None:
-    end = time.monotonic() + BOUND
-    while time.monotonic() < end:
-        pass
-
-
 def interrupt(run: Any) -> None:
     """As the worker does it: again and again."""
     end = time.monotonic() + BOUND
@@ -60,9 +54,7 @@ def interrupt(run: Any) -> None:
 def test_an_interrupted_task_ends_and_its_thread_goes_on(bench):
     """With whatever comes next."""
     for number in range(10):
-        gate = threading.Event()
-        bench.put(f"t{number}", lambda gate=gate: (gate.set(), spin()))
-        assert gate.wait(BOUND)
+        bench.begin(f"t{number}", spins=True)
         (run,) = bench.executor.abandon([f"t{number}"])
         interrupt(run)
         bench.put(f"next{number}", lambda: 1)
