@@ -18,7 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from jobqueue.errors import SerializationError
 from jobqueue.protocol.payload import Payload, Serialized
 from jobqueue.protocol.serialize import dumps, loads
-from jobqueue.worker.spill import BACKOFF, SpillingStore, Stored
+from jobqueue.worker.spill import BACKOFF, SpillingStore
+from jobqueue.worker.spill_books import Stored
 from jobqueue.worker.spill_folder import SpillFolder
 
 
@@ -298,19 +299,9 @@ def test_threads_that_use_the_same_values(tmp_path: Path):
     assert wrong == []
     store.shrink()
     assert store.stored.memory <= 10_000
-    consistent(store)
+    store._books.validate()
     store.close()
     assert os.listdir(tmp_path) == []
-
-
-def consistent(store: SpillingStore) -> None:
-    """The books agree with the values."""
-    entries = store._entries.values()
-    assert store._memory == sum(e.size for e in entries if e.in_memory)
-    assert store._spilled == sum(e.size for e in entries if not e.in_memory)
-    assert store._leaving == 0
-    assert all(e.file is not None for e in entries if not e.in_memory)
-    assert all(store._entries[key] is entry for key, entry in store._order.items())
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -366,10 +357,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def books_are_right(self) -> None:
-        consistent(self.store)
-        assert set(self.store._entries) == set(self.truth)
+        books = self.store._books
+        books.validate()
+        assert set(books._entries) == set(self.truth)
         self.store.tidy()
-        used = {entry.file for entry in self.store._entries.values()} - {None}
+        used = {entry.file for entry in books._entries.values()} - {None}
         assert used == set(self.disk.files)
 
 
