@@ -16,12 +16,12 @@ CHAOS = Path(__file__).resolve().parents[2] / "ci" / "chaos"
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Any]:
-    """Two workers of one agent, behind a proxy; a worker may be silent for one second."""
+    """Two workers of one agent, behind a proxy; a worker may be silent for two seconds."""
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.syspath_prepend(CHAOS)
         patch.setenv("JOBQUEUE_STATE_DIRECTORY", folder)
         module = importlib.import_module("place")
-        made = module.Place("tls", 2, Path(folder), worker_ttl=1.0, allowed_failures=3)
+        made = module.Place("tls", 2, Path(folder), worker_ttl=2.0, allowed_failures=3)
         try:
             yield made
         finally:

@@ -16,7 +16,6 @@ from jobqueue import Client
 from jobqueue.errors import DataLost, KilledWorker
 
 SIZE = 200_000  # bytes of a result that stays at its worker
-TTL = 1.0  # seconds, see the `place` fixture
 
 
 @pytest.fixture
