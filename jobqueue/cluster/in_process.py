@@ -6,16 +6,16 @@ done at once, or by some threads.
 
 from __future__ import annotations
 
+import operator
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from jobqueue.client.future import Future
-from jobqueue.client.nested import futures_in, replace_futures
 from jobqueue.graph.prepare import Prepared
-from jobqueue.graph.programs import resolve
+from jobqueue.graph.programs import Ref
 from jobqueue.graph.steps import Step
 from jobqueue.protocol import messages as m
 from jobqueue.scheduler.records import ClientRecord
@@ -23,6 +23,8 @@ from jobqueue.scheduler.state import SchedulerState
 from jobqueue.scheduler.worker_record import WorkerRecord
 
 FID = b"steps of a graph"
+
+_CONTAINERS = (list, tuple, set, frozenset)
 
 
 class Ended(NamedTuple):
@@ -44,13 +46,6 @@ class Ended(NamedTuple):
     value: Any
     error: BaseException | None
     seconds: float
-
-
-def _with_results(arguments: Any) -> Any:
-    """Return arguments with the results of a client's futures, which a graph may hold."""
-    if not futures_in(arguments, nothing_else=False):
-        return arguments
-    return replace_futures(arguments, Future.result)
 
 
 class InProcess:
@@ -134,14 +129,42 @@ class InProcess:
         begun = time.perf_counter()
         value, error = None, None
         try:
-            args: Any = _with_results(step.args)
-            kwargs: Any = _with_results(step.kwargs or {})
-            if step.inputs:
-                args = [resolve(arg, self._values) for arg in args]
-                kwargs = {name: resolve(arg, self._values) for name, arg in kwargs.items()}
+            args = [_filled(arg, self._values) for arg in step.args]
+            kwargs = {k: _filled(arg, self._values) for k, arg in (step.kwargs or {}).items()}
             value = step.function(*args, **kwargs)
         except BaseException as raised:
             if not self._threads and not isinstance(raised, Exception):
                 raise  # Ctrl-C is for whoever asked
             error = raised
         self._ended.put(Ended(number, value, error, time.perf_counter() - begun))
+
+
+def _filled(one: Any, values: Mapping[Hashable, Any]) -> Any:
+    """Return what stands in a step's arguments, with results where it means some.
+
+    Those of other steps, and those of a client's futures, which a graph may hold. What has none in
+    it is handed over as it is.
+
+    Parameters
+    ----------
+    one
+        An argument, or what is in one.
+    values
+        Results by the keys of their steps.
+    """
+    kind = type(one)
+    if kind is Ref:
+        return values[one.of]
+    if kind is Future:
+        return one.result()
+    if isinstance(one, dict):
+        inside = [_filled(item, values) for item in one.values()]
+        if all(map(operator.is_, inside, one.values())):
+            return one
+        return kind(zip(one, inside, strict=True))
+    if isinstance(one, _CONTAINERS):
+        inside = [_filled(item, values) for item in one]
+        if all(map(operator.is_, inside, one)):
+            return one
+        return kind(*inside) if hasattr(kind, "_fields") else kind(inside)  # a named tuple
+    return one

@@ -10,7 +10,7 @@ step is pickled for a worker, each `Ref` records itself and becomes the value th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
 from jobqueue.errors import SerializationError
@@ -135,27 +135,3 @@ def make_dict(*items: Any) -> dict[Any, Any]:
 
 
 _BUILDERS = (value, make_list, make_tuple, make_set, make_dict)
-
-
-def resolve(expression: Any, values: Mapping[Hashable, Any]) -> Any:
-    """Return arguments with values for their references, where nothing is pickled.
-
-    Parameters
-    ----------
-    expression
-        What stands in a step's arguments.
-    values
-        Results by the keys of their steps.
-    """
-    kind = type(expression)
-    if kind is Ref:
-        return values[expression.of]
-    if kind is list:
-        return [resolve(item, values) for item in expression]
-    if kind is tuple:
-        return tuple(resolve(item, values) for item in expression)
-    if kind is set:
-        return {resolve(item, values) for item in expression}
-    if kind is dict:
-        return {key: resolve(item, values) for key, item in expression.items()}
-    return expression

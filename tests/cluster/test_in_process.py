@@ -84,6 +84,21 @@ def test_nothing_is_pickled():
         assert get({"x": (lambda: lock,), "y": (lambda one: one, "x")}, "y") is lock
 
 
+@pytest.mark.parametrize("get", GETS.values(), ids=GETS)
+def test_results_stand_for_their_keys_inside_of_containers(get: Any):
+    """In lists, tuples and sets, however deep, beside data that stays what it is."""
+    data = [1, (2, {3: 4})]
+    dsk = {
+        "x": (abs, -7),
+        "y": (lambda *args: args, ["x", ("x", 0)], {"x", 8}, data),
+        "data": data,
+    }
+    (nested, numbers, beside), alone = get(dsk, ["y", "data"])
+    assert (nested, numbers) == ([7, (7, 0)], {7, 8})
+    assert beside is data
+    assert alone is data
+
+
 def test_threads_work_at_the_same_time():
     """Two tasks that wait for each other both end."""
     barrier = threading.Barrier(2, timeout=20)

@@ -8,7 +8,7 @@ from operator import add
 import pytest
 
 from jobqueue.errors import SerializationError
-from jobqueue.graph.programs import Call, Program, Ref, make_dict, make_list, resolve
+from jobqueue.graph.programs import Call, Program, Ref, make_dict, make_list
 
 
 def test_calls_use_parameters_and_earlier_results():
@@ -24,13 +24,6 @@ def test_a_program_is_named_after_what_it_is_for():
     """Not after the containers it builds."""
     assert Program([Call(add, (0, 1)), Call(make_list, (-1,))]).__name__ == "add"
     assert Program([Call(make_list, (0,)), Call(make_dict, ())]).__name__ == "make_dict"
-
-
-def test_references_become_values_inside_of_containers():
-    """Lists, tuples, sets and dicts; whatever else holds some is not looked into."""
-    ref = Ref("x")
-    found = resolve([ref, (ref, {ref}), {"a": ref}], {"x": 1})
-    assert found == [1, (1, {1}), {"a": 1}]
 
 
 def test_a_reference_is_nothing_outside_of_its_graph():
