@@ -17,7 +17,7 @@ moving more would cost more than it helps."""
 
 def movable(task: Task) -> bool:
     """Return whether the result of a task may be anywhere but where it was made."""
-    return not (task.options and task.options.get("actor"))
+    return not task.actor
 
 
 class LeastFilled:

@@ -1,6 +1,6 @@
 """What the scheduler core knows about functions, tasks and clients: plain records.
 
-They hold no behaviour beyond their own outboxes; the rules stand in `state.py`. Slots and shared
+They hold no behaviour beyond their own outboxes; the rules stand in `lives.py`. Slots and shared
 tuples keep a waiting task below 1 KB. What it knows of workers stands in `worker_record.py`.
 """
 

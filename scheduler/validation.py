@@ -36,6 +36,7 @@ def validate(state: SchedulerState) -> None:
     _check_losses(state)
     _check_jobs(state)
     _check_copies(state)
+    assert not state.lives.loose, "somebody has not swept"
     held = sum(task.nbytes for task in state.tasks.values() if task.value is not None)
     assert held == state.results.held_bytes, (held, state.results.held_bytes)
 
@@ -161,6 +162,9 @@ def _check_demands(state: SchedulerState) -> None:
 
 def _check_losses(state: SchedulerState) -> None:
     losses = state.losses
+    for worker in state.transfers.retiring:
+        assert worker.retiring, worker
+        assert state.workers.get(worker.name) is worker, worker
     for task, workers in losses.strays.items():
         assert workers, task
         assert task.worker not in workers, task

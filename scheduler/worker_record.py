@@ -1,7 +1,7 @@
 """What the scheduler core knows about one worker: a plain record, and what is to be said to it.
 
 It has no behaviour beyond its own outbox, and telling news that is old from news that is not; the
-rules stand in `state.py`.
+rules stand in the rooms of the core (`state.py`).
 """
 
 from __future__ import annotations
