@@ -19,11 +19,9 @@ Standard library only, and little of it: until the agent runs, the job's CPUs ar
 
 from __future__ import annotations
 
-import contextlib
 import os
 import selectors
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -35,12 +33,13 @@ from jobqueue.worker.board import SharedBoard
 from jobqueue.worker.child import Child
 from jobqueue.worker.chronicle import Chronicle
 from jobqueue.worker.deadline import Deadline, find_deadline
-from jobqueue.worker.endings import Seen, judge
+from jobqueue.worker.endings import Seen, judge, last_lines
 from jobqueue.worker.errands import Errands
 from jobqueue.worker.exit_codes import ExitCode, Kind
 from jobqueue.worker.exit_record import WorkerEnd
 from jobqueue.worker.launch import Order, give_order, start_worker, worker_argv
 from jobqueue.worker.limits import available_cpus, available_memory, process_limit
+from jobqueue.worker.nodefile import remove_nodefile, write_nodefile
 from jobqueue.worker.orders import (
     SIGNAL_REQUESTS,
     Action,
@@ -60,14 +59,6 @@ from jobqueue.worker.watch import Watch
 
 # Seconds at the end for telling the scheduler of ended workers, and removing what they left.
 _LAST_ERRANDS = 3.0
-
-# Ends after which nobody asks for a worker's last words.
-_UNREMARKABLE = (
-    ExitCode.TOLD_TO_END,
-    ExitCode.RESTART,
-    ExitCode.TERMINATED,
-    -signal.SIGTERM,
-)
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = "python -m jobqueue.worker") -> int:
@@ -142,7 +133,8 @@ class Agent:
         self._errands = Errands(options, worker.local_directory or "", self._log)
         self._children: dict[int, Child] = {}  # by slot
         self._selector = selectors.DefaultSelector()
-        self._nodefile = self._write_nodefile()
+        self._nodefile = write_nodefile(options, worker.local_directory or "", self._log)
+        self._workers[0] = worker._replace(nodefile=self._nodefile)
         self._recorded = False
         self._end: End | None = None
 
@@ -292,9 +284,7 @@ class Agent:
         seen = Seen(status, signs.worked, signs.signed_off, child.verdict,
                     request and request.cause, out_of_memory)  # fmt: skip
         ending = judge(seen, death_timeout=self._options.death_timeout)
-        lines = [] if ending.status in _UNREMARKABLE else child.tail.lines()
-        if child.verdict is not None and ending.status == ExitCode.NO_SCHEDULER:
-            lines = [child.verdict[1]]
+        lines = last_lines(seen, ending, child.tail.lines())
         pid = child.process.pid
         end = WorkerEnd(child.name, pid, ending.status, ending.cause, child.started, time.time(),
                         lines)  # fmt: skip
@@ -316,39 +306,13 @@ class Agent:
             )
         )
 
-    # Beginning and end
-
-    def _write_nodefile(self) -> str | None:
-        """Write the names of the job's nodes to where its first worker finds them."""
-        worker, options = self._workers[0], self._options
-        if not options.hosts or options.rank:
-            return None
-        path = f"{worker.local_directory}/jobqueue-nodes-{options.job_id}-{os.getpid()}"
-        try:
-            # Nobody else may have put something there: the folder is everybody's, as a rule.
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.writelines(f"{host}\n" for host in options.hosts)
-        except OSError as error:
-            self._log.line("list of nodes not written", path=path, error=error)
-            return None
-        self._workers[0] = worker._replace(nodefile=path)
-        return path
+    # The end
 
     def _leave(self, end: End | None) -> None:
         """Leave nothing behind but the exit record and the last line."""
         for child in self._children.values():
-            child.kill_group()
-            child.take_board()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.process.wait(1.0)
-            for stream in (child.process.stdin, child.process.stderr):
-                if stream is not None:
-                    stream.close()
-        if self._nodefile is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(self._nodefile)
+            child.drop()
+        remove_nodefile(self._nodefile)
         self._errands.finish(_LAST_ERRANDS)
         if end is not None:
             self._chronicle.ends(end)

@@ -161,3 +161,13 @@ class Child:
         """
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
+
+    def drop(self) -> None:
+        """Kill it, and hear and keep nothing of it any more."""
+        self.kill_group()
+        self.take_board()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(1.0)
+        for stream in (self.process.stdin, self.process.stderr):
+            if stream is not None:
+                stream.close()

@@ -104,6 +104,29 @@ def judge(seen: Seen, *, death_timeout: float) -> Ending:
     return Ending(ExitCode.CRASHED, cause, True, True)
 
 
+def last_lines(seen: Seen, ending: Ending, said: list[str]) -> list[str]:
+    """Return the lines that explain best how a worker ended; none if it ended in order.
+
+    Parameters
+    ----------
+    seen, ending
+        What was seen of that, and what was concluded.
+    said
+        The last lines that it wrote.
+    """
+    if seen.verdict is not None and ending.status == ExitCode.NO_SCHEDULER:
+        return [seen.verdict[1]]  # it could not say so itself
+    return [] if ending.status in _UNREMARKABLE else said
+
+
+_UNREMARKABLE = (
+    ExitCode.TOLD_TO_END,
+    ExitCode.RESTART,
+    ExitCode.TERMINATED,
+    -signal.SIGTERM,
+)
+"""Ends after which nobody asks for a worker's last words."""
+
 _ORDERLY = {
     ExitCode.TOLD_TO_END,
     ExitCode.NO_SCHEDULER,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobqueue.worker.endings import OUT_OF_MEMORY, Ending, Seen, judge
+from jobqueue.worker.endings import OUT_OF_MEMORY, Ending, Seen, judge, last_lines
 from jobqueue.worker.exit_codes import ExitCode
 
 USED = (ExitCode.MEMORY, "used 960 MiB of its 1000 MiB memory limit (96 %)")
@@ -70,3 +70,19 @@ def test_workers_that_never_worked() -> None:
         assert (found.status, found.report) == (status, False)
     for status in (1, -9, -11):
         assert ending(status, worked=False) == ending(status)
+
+
+@pytest.mark.parametrize(
+    ("seen", "lines"),
+    [
+        (Seen(-11, worked=True), ["said"]),
+        (Seen(3, signed_off=3), ["said"]),
+        (Seen(0, signed_off=0), []),
+        (Seen(-15), []),
+        (Seen(-9, verdict=USED), ["said"]),
+        (Seen(-9, verdict=ALONE), [ALONE[1]]),
+    ],
+)
+def test_last_words_are_kept_where_they_explain_something(seen: Seen, lines: list[str]) -> None:
+    """Those of a worker that ended in order do not; one that was cut off could not say it."""
+    assert last_lines(seen, judge(seen, death_timeout=60.0), ["said"]) == lines
