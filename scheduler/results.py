@@ -106,40 +106,37 @@ class Results:
         """Note that a worker does not hold what it was thought to hold."""
         if task.holders is None or worker not in task.holders:
             return
-        task.holders.discard(worker)
         worker.holds.discard(task)
         worker.moving.discard(task)
         worker.stored -= task.nbytes
-        state = self._state
-        if self._is_lost(task, worker):
-            state.lives.leave_memory(task)
+        lives = self._state.lives
+        if self._lose_holder(task, worker):
             if task.clients or task.waiters:
-                state.lives.compute_again(task)
+                lives.compute_again(task)
             else:
-                state.lives.loose.append(task)
-        state.lives.sweep()
+                lives.loose.append(task)
+        lives.sweep()
 
     def all_lost(self, worker: WorkerRecord) -> list[Task]:
         """Note that a worker holds nothing any more; return what is to be had nowhere now."""
-        lost = []
-        for task in worker.holds:
-            assert task.holders is not None
-            task.holders.discard(worker)
-            if self._is_lost(task, worker):
-                self._state.lives.leave_memory(task)
-                lost.append(task)
+        lost = [task for task in worker.holds if self._lose_holder(task, worker)]
         worker.holds.clear()
         worker.moving.clear()
         worker.stored = 0
         return lost
 
-    def _is_lost(self, task: Task, worker: WorkerRecord) -> bool:
-        """Return whether a result in memory is nowhere, now that a worker does not hold it."""
+    def _lose_holder(self, task: Task, worker: WorkerRecord) -> bool:
+        """Take a worker off the holders of a result; return whether that is nowhere now."""
+        assert task.holders is not None
+        task.holders.discard(worker)
         if self.actors.get(task) is worker:
             self.free(task)  # copies of its handle are of no use
         elif not task.holders:
             task.holders = None
-        return task.holders is None and task.value is None
+        if task.holders is not None or task.value is not None:
+            return False
+        self._state.lives.leave_memory(task)
+        return True
 
     def free(self, task: Task) -> None:
         """Drop the result of a task wherever it is held."""
