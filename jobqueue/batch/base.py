@@ -72,11 +72,6 @@ class BatchAdapter(ABC):
     node_script: ClassVar[bool] = False
     array_limit: int
 
-    @property
-    def supports_arrays(self) -> bool:
-        """Whether one submission may start many jobs."""
-        return self.array_limit > 1
-
     @abstractmethod
     def with_directives(self, directives: Sequence[str]) -> Self:
         """Return the adapter for jobs whose script holds these extra directives.

@@ -171,9 +171,8 @@ class Adaptation:
         # Functions of which calls run and others wait: what one took when that was last known, and
         # since when. A call that ends changes what is known.
         self._begun: dict[tuple[bytes, float], float] = {}
-        self._active: dict[
-            JobKey, tuple[float, int]
-        ] = {}  # jobs: when they last did something; turns
+        # Jobs: when they last did something, and the count of turns that told it.
+        self._active: dict[JobKey, tuple[float, int]] = {}
         self._stuck: dict[JobKey, float] = {}  # jobs that take no tasks: since when
 
     def wanted(self, load: Load, jobs: Sequence[JobRecord], now: float) -> int:

@@ -80,7 +80,6 @@ class PoolState:
         margin: float | None = None,
     ) -> None:
         self.name = name
-        self.limits = limits
         self.quotas: tuple[Quota, ...] = (Quota(limits), *(() if shared is None else (shared,)))
         for quota in self.quotas:
             quota.join(self)

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
+from jobqueue.cluster.causes import CANCELLED, COMPLETED, CRASHED, UNKNOWN
 from jobqueue.cluster.jobs import JobReport, Phase
 from jobqueue.cluster.launcher import tail_logs
 from jobqueue.cluster.pool import Submission
@@ -105,7 +106,7 @@ class ProcessLauncher:
         process = self._processes.get(job_id)
         node = socket.gethostname()
         if process is None:
-            return JobReport(job_id, Phase.MISSING, cause="unknown")
+            return JobReport(job_id, Phase.MISSING, cause=UNKNOWN)
         code = process.poll()
         if code is None:
             return JobReport(job_id, Phase.RUNNING, node=node)
@@ -122,8 +123,8 @@ class ProcessLauncher:
 
     def _cause(self, job_id: str, code: int) -> str:
         if job_id in self._cancelled:
-            return "cancelled"
-        return "crashed" if code else "completed"
+            return CANCELLED
+        return CRASHED if code else COMPLETED
 
     async def cancel(self, job_ids: Sequence[str], *, abandoned: bool = False) -> None:
         """Ask processes to end; a second time, or if abandoned, it is no longer a request."""

@@ -1,7 +1,7 @@
 """What a pool does about its jobs: decisions only, no clock, no processes, no sockets.
 
 ``decide`` compares what is (``PoolState``, in pool.py) with what is wanted, notes in the state what
-it has decided and *returns* what is to be done.  The shell around it (loop.py) does it.
+it has decided and *returns* what is to be done.  The shell around it (keeper.py, loop.py) does it.
 
 Rules:
 

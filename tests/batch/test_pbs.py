@@ -31,7 +31,7 @@ def test_wrappers_are_recognised_before_anything_is_submitted() -> None:
     wrappers = adapter.fallback(usage)
     assert wrappers is not None
     assert wrappers.dialect is Dialect.SLURM_WRAPPERS
-    assert not wrappers.supports_arrays
+    assert wrappers.array_limit == 1
     assert wrappers.status_query(["220"]).argv == ("qstat", "-f", "220")
     assert wrappers.ended_queries(["220"]) == ()
     assert wrappers.fallback(usage) is None
@@ -50,7 +50,7 @@ def test_qstat_without_json() -> None:
     adapter = PBSAdapter()
     plain = adapter.fallback(refused(adapter, 2, "qstat: invalid option -- 'F'\nusage: qstat\n"))
     assert plain is not None
-    assert plain.supports_arrays
+    assert plain.array_limit > 1
     assert "-F" not in plain.status_query(["7.pbs"]).argv
     assert plain.fallback(refused(plain, 2, "qstat: invalid option -- 't'\n")) is None
 

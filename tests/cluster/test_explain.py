@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from jobqueue.cluster.explain import describe, outage
 from jobqueue.cluster.jobs import JobReport, Phase
-from jobqueue.cluster.pool import Limits, PoolState, Submission
+from jobqueue.cluster.limits import Limits
+from jobqueue.cluster.pool import PoolState, Submission
 from jobqueue.cluster.reconcile import decide
 from jobqueue.errors import CommandNotFound, SubmissionRejected
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from jobqueue.cluster.jobs import WAITING, JobReport, JobState, Phase
-from jobqueue.cluster.pool import Limits, PoolState, Submission
+from jobqueue.cluster.limits import Limits
+from jobqueue.cluster.pool import PoolState, Submission
 from jobqueue.cluster.reconcile import CANCEL_AGAIN, DRAIN_GRACE, Load, decide
 from jobqueue.cluster.setbacks import DELAYS, FAILURES_IN_A_ROW
 from jobqueue.errors import SubmissionRejected
