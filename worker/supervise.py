@@ -1,4 +1,4 @@
-"""The job agent's decisions: when to start, drain, kill and give up the workers of one job.
+"""The job agent's decisions: when to start, drain and kill the workers of one job, when to end.
 
 Rules of this file, and of `jobqueue.worker.slots`, which decides for each worker whether and when
 it is started again. Everything that decides about a worker process or the end of the agent lives

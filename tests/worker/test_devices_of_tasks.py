@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,8 +15,6 @@ from jobqueue import devices, get_worker, secede
 from jobqueue.errors import JobQueueError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.serialize import dumps, loads
-from jobqueue.worker.options import WorkerOptions
-from jobqueue.worker.worker import Worker
 
 BOUND = 20.0  # seconds after which a test is broken
 CUDA = "CUDA_VISIBLE_DEVICES"
@@ -50,18 +48,10 @@ def steps_aside() -> tuple[str, ...]:
     return devices()
 
 
-@asynccontextmanager
-async def working(address: str, **options: Any) -> AsyncIterator[None]:
-    """A worker with two devices that runs until the test ends."""
-    fields = {"death_timeout": BOUND, "devices": {CUDA: ("4", "7")}, **options}
-    worker = Worker(WorkerOptions(addresses=(address,), name="w-0", **fields))
-    running = asyncio.create_task(worker.run())
-    try:
-        yield
-    finally:
-        opened.set()
-        worker._end("the test ends")
-        await asyncio.wait_for(running, BOUND)
+@pytest.fixture
+def lending(connected: Make) -> Make:
+    """A worker with two devices: ``async with lending(nthreads=2) as worker``."""
+    return partial(connected, devices={CUDA: ("4", "7")})
 
 
 def take(worker: Any, key: str, function: Make, amount: float = 1.0, inputs: Any = None) -> None:
@@ -77,15 +67,14 @@ async def results(worker: Any, *keys: str) -> dict[str, Any]:
     return values
 
 
-def test_each_task_has_devices_of_its_own(fake_scheduler: Make) -> None:
+def test_each_task_has_devices_of_its_own(lending: Make) -> None:
     """Two at once get different ones; who asks for none has none, and for two has both.
 
     They are given back when a task fails, or is a coroutine, or has inputs.
     """
 
     async def main() -> None:
-        async with fake_scheduler() as scheduler, working(scheduler.address, nthreads=2):
-            worker = await scheduler.worker()
+        async with lending(nthreads=2) as worker:
             take(worker, "a", both)
             take(worker, "b", both)
             values = await results(worker, "a", "b")
@@ -105,14 +94,13 @@ def test_each_task_has_devices_of_its_own(fake_scheduler: Make) -> None:
 
 
 def test_a_process_that_runs_one_task_at_a_time_shows_its_devices(
-    fake_scheduler: Make, monkeypatch: pytest.MonkeyPatch
+    lending: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The variable names what the task has, for libraries that look there, and then all again."""
     monkeypatch.setenv(CUDA, "4,7")
 
     async def main() -> None:
-        async with fake_scheduler() as scheduler, working(scheduler.address):
-            worker = await scheduler.worker()
+        async with lending() as worker:
             take(worker, "one", seen)
             worker.run("none", seen)
             values = await results(worker, "one", "none")
@@ -122,14 +110,13 @@ def test_a_process_that_runs_one_task_at_a_time_shows_its_devices(
     asyncio.run(main())
 
 
-def test_a_task_that_makes_way_keeps_its_devices(fake_scheduler: Make) -> None:
+def test_a_task_that_makes_way_keeps_its_devices(lending: Make) -> None:
     """Others get the rest, until it ends; then they are there again."""
 
     opened.clear()
 
     async def main() -> None:
-        async with fake_scheduler() as scheduler, working(scheduler.address):
-            worker = await scheduler.worker()
+        async with lending() as worker:
             take(worker, "aside", steps_aside)
             await worker.hears(m.SECEDED)
             take(worker, "other", seen)
@@ -143,12 +130,11 @@ def test_a_task_that_makes_way_keeps_its_devices(fake_scheduler: Make) -> None:
     asyncio.run(main())
 
 
-def test_what_is_recalled_takes_nothing(fake_scheduler: Make) -> None:
+def test_what_is_recalled_takes_nothing(lending: Make) -> None:
     """A task that comes again under its key, and takes none, gets none."""
 
     async def main() -> None:
-        async with fake_scheduler() as scheduler, working(scheduler.address):
-            worker = await scheduler.worker()
+        async with lending() as worker:
             take(worker, "waits", seen, inputs=[("nowhere", None, [])])
             worker.say(m.RECALL, ["waits"])
             _, keys = await worker.hears(m.RETURNED)

@@ -14,8 +14,6 @@ from jobqueue.protocol.serialize import loads
 from jobqueue.worker import memory as module
 from jobqueue.worker.exit_codes import ExitCode
 from jobqueue.worker.memory import Monitor
-from jobqueue.worker.options import WorkerOptions
-from jobqueue.worker.worker import Worker
 
 BOUND = 20.0  # seconds after which a test is broken
 LIMIT = 10**9
@@ -45,13 +43,14 @@ def process(monkeypatch: pytest.MonkeyPatch) -> Process:
     return process
 
 
-def test_a_paused_worker_begins_no_task(fake_scheduler: Make, process: Process):
+def test_a_paused_worker_begins_no_task(fake_scheduler: Make, working: Make, process: Process):
     """It says why, hands tasks back when asked, and goes on when there is room again."""
 
     async def main() -> None:
-        async with fake_scheduler() as scheduler:
-            worker = Worker(WorkerOptions((scheduler.address,), "w-0", memory_limit=LIMIT))
-            running = asyncio.create_task(worker.run())
+        async with (
+            fake_scheduler() as scheduler,
+            working(scheduler.address, memory_limit=LIMIT) as running,
+        ):
             connection = await scheduler.worker()
             await connection.answers()
             process.percent = 85
@@ -67,19 +66,20 @@ def test_a_paused_worker_begins_no_task(fake_scheduler: Make, process: Process):
             opened.set()  # what it says of its tasks may overtake what it says of itself
             assert loads((await connection.done())["a"]) is True
             connection.say(m.END, "the test ends")
-            assert await asyncio.wait_for(running, BOUND) == ExitCode.TOLD_TO_END
+            assert await running.ends() == ExitCode.TOLD_TO_END
 
     asyncio.run(main())
 
 
-def test_a_new_scheduler_hears_it_too(fake_scheduler: Make, process: Process):
+def test_a_new_scheduler_hears_it_too(fake_scheduler: Make, working: Make, process: Process):
     """A worker that is paused when it connects says so."""
 
     async def main() -> None:
         process.percent = 90
-        async with fake_scheduler() as scheduler:
-            worker = Worker(WorkerOptions((scheduler.address,), "w-0", memory_limit=LIMIT))
-            running = asyncio.create_task(worker.run())
+        async with (
+            fake_scheduler() as scheduler,
+            working(scheduler.address, memory_limit=LIMIT) as running,
+        ):
             for _ in range(2):
                 connection = await scheduler.worker()
                 _, reason = await connection.hears(m.PAUSED)
@@ -88,21 +88,22 @@ def test_a_new_scheduler_hears_it_too(fake_scheduler: Make, process: Process):
                 await scheduler.start()
             connection = await scheduler.worker()
             connection.say(m.END, "the test ends")
-            await asyncio.wait_for(running, BOUND)
+            await running.ends()
 
     asyncio.run(main())
 
 
 def test_a_worker_that_cannot_be_helped_begins_anew(
-    fake_scheduler: Make, process: Process, monkeypatch: pytest.MonkeyPatch
+    fake_scheduler: Make, working: Make, process: Process, monkeypatch: pytest.MonkeyPatch
 ):
     """Nothing runs, nothing can be put on disk, and still no room: it leaves, and comes back."""
     monkeypatch.setattr(module, "HOPELESS", 0.0)
 
     async def main() -> None:
-        async with fake_scheduler() as scheduler:
-            worker = Worker(WorkerOptions((scheduler.address,), "w-0", memory_limit=LIMIT))
-            running = asyncio.create_task(worker.run())
+        async with (
+            fake_scheduler() as scheduler,
+            working(scheduler.address, memory_limit=LIMIT) as running,
+        ):
             connection = await scheduler.worker()
             await connection.answers()
             process.percent = 85
@@ -111,7 +112,7 @@ def test_a_worker_that_cannot_be_helped_begins_anew(
                 "has no result left that could be put on disk, while nothing runs"
             )
             connection.say(m.END, "drained")
-            assert await asyncio.wait_for(running, BOUND) == ExitCode.RESTART
+            assert await running.ends() == ExitCode.RESTART
 
     asyncio.run(main())
 
@@ -132,15 +133,12 @@ class Gone(dict[str, Any]):
 
 @pytest.mark.parametrize(("data", "error"), [(Full(), "No space left"), (Gone(), "Input/output")])
 def test_what_a_users_mapping_raises_is_that_tasks_error(
-    fake_scheduler: Make, data: MutableMapping[str, Any], error: str
+    connected: Make, data: MutableMapping[str, Any], error: str
 ):
     """Whether it is the one that stores or the one that reads; the worker works on."""
 
     async def main() -> None:
-        async with fake_scheduler() as scheduler:
-            worker = Worker(WorkerOptions((scheduler.address,), "w-0"), data=data)
-            running = asyncio.create_task(worker.run())
-            connection = await scheduler.worker()
+        async with connected(data=data) as connection:
             connection.run("large", bytes, 100_000)
             if isinstance(data, Full):
                 _, [(key, failure, _)] = await connection.hears(m.FAILED)
@@ -154,7 +152,5 @@ def test_what_a_users_mapping_raises_is_that_tasks_error(
             connection.say(m.FREE, ["large"])
             connection.run("small", divmod, 17, 5)
             assert loads((await connection.done())["small"]) == (3, 2)
-            connection.say(m.END, "the test ends")
-            await asyncio.wait_for(running, BOUND)
 
     asyncio.run(main())
