@@ -21,16 +21,8 @@ from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import nbytes
 from jobqueue.scheduler.records import ClientRecord, StandIn
 from jobqueue.scheduler.shelf import Shelf
-from jobqueue.scheduler.things import (
-    Desk,
-    Element,
-    Event,
-    Question,
-    Queue,
-    Semaphore,
-    Thing,
-    Variable,
-)
+from jobqueue.scheduler.thing import Desk, Element, Question, Thing
+from jobqueue.scheduler.things import Event, Queue, Semaphore, Variable
 
 if TYPE_CHECKING:
     from jobqueue.scheduler.state import SchedulerState

@@ -11,7 +11,7 @@ from typing import Final
 
 from jobqueue.errors import ConfigError, CoordinationError
 from jobqueue.protocol.payload import Serialized
-from jobqueue.scheduler.things import Desk, Element, Question, Thing
+from jobqueue.scheduler.thing import Desk, Element, Question, Thing
 
 LONGEST_NAME: Final = 1000
 """Characters of a dataset's name."""

@@ -63,8 +63,10 @@ TESTED_THROUGH = {
     "jobqueue/client/protocols.py": "client/test_client_life.py",
     "jobqueue/client/results.py": "client/test_future.py",
     # its words are compared where tasks end without a result
-    "scheduler/candidates.py": "scheduler/test_demands.py",
     "scheduler/causes.py": "scheduler/test_lives.py",
+    # which workers have room is seen where demands are met, and what things have in common, by each
+    "scheduler/candidates.py": "scheduler/test_demands.py",
+    "scheduler/thing.py": "scheduler/test_things.py",
     # what messages lead to is seen where peers say them
     "scheduler/states.py": "scheduler/test_state_machine.py",
     "scheduler/handlers.py": "scheduler/test_connections.py",

@@ -6,7 +6,7 @@ import pytest
 
 from jobqueue.errors import ConfigError, CoordinationError
 from jobqueue.scheduler.shelf import MOST_DATASETS, Shelf
-from jobqueue.scheduler.things import Desk
+from jobqueue.scheduler.thing import Desk
 
 
 class Room:

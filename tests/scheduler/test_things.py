@@ -8,7 +8,8 @@ import pytest
 
 from jobqueue.errors import ConfigError, CoordinationError
 from jobqueue.scheduler.records import ClientRecord
-from jobqueue.scheduler.things import Desk, Element, Event, Queue, Semaphore, Variable
+from jobqueue.scheduler.thing import Desk, Element
+from jobqueue.scheduler.things import Event, Queue, Semaphore, Variable
 
 ONE, TWO = ClientRecord("one", 1), ClientRecord("two", 2)
 A, B, C, D = (ONE, 1), (ONE, 2), (TWO, 1), (TWO, 2)
