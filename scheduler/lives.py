@@ -9,7 +9,7 @@ Part of the core: pure, like `state.py`.
   nobody needs are freed. The record stays as long as something that was computed from it exists
   only on workers, since it may have to be computed again; a result that the scheduler itself
   holds (a small one) cannot be lost, and so cuts that chain. What no task can make again, a
-  client's value or an actor (`arguments` is None), stays as long as anything computed from it.
+  client's value or an actor (`arguments` is None), stays as long as what was computed from it.
 - No recursion along dependencies: chains are as long as users like. What is perhaps not needed any
   more goes to a list, `loose`, and whoever has put something there sweeps before it returns.
 """
