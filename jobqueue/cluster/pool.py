@@ -107,7 +107,7 @@ class PoolState:
         return [job for job in self.jobs.values() if job.live]
 
     def standing_in(self) -> list[JobRecord]:
-        """Jobs whose time is nearly over; others are wanted in their place."""
+        """Jobs near the end of their time, or requeued after a loss: others are wanted instead."""
         return [job for job in self.jobs.values() if job.stands_in]
 
     def unended(self) -> list[JobRecord]:
