@@ -93,6 +93,7 @@ def test_at_the_end_tasks_are_waited_for_a_little(monkeypatch):
     async def test(interrupts: Interrupts, stuck: list[str]) -> None:
         assert await wait_ended([])  # type: ignore[arg-type]
         assert await wait_ended([FakeRun("a", 2), FakeRun("b", 0)])  # type: ignore[list-item]
+        monkeypatch.setattr(module, "GRACE", 0.01)
         assert not await wait_ended([FakeRun("c", 10**9)])  # type: ignore[list-item]
 
-    scene(test, monkeypatch, 0.05)
+    scene(test, monkeypatch, BOUND)

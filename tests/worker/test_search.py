@@ -62,14 +62,14 @@ def test_a_scheduler_that_stays_away_is_not_waited_for(
     async def main() -> None:
         async with (
             fake_scheduler() as scheduler,
-            working(scheduler.address, death_timeout=0.1) as running,
+            working(scheduler.address, death_timeout=0.5) as running,  # time to connect in
         ):
             await scheduler.worker()
             await scheduler.stop()
             assert await running.ends() == ExitCode.NO_SCHEDULER
 
     run(main())
-    assert "no scheduler for 0.1 s; the connection ended" in caplog.messages[-1]
+    assert "no scheduler for 0.5 s; the connection ended" in caplog.messages[-1]
 
 
 def test_refused_it_ends_at_once(fake_scheduler, working, run, caplog):
