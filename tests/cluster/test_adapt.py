@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobqueue.cluster.adapt import FILLED, STUCK, Adaptation, Policy, needed
@@ -264,7 +264,6 @@ class Simulation:
             self.ready |= dict.fromkeys(ids, self.now + self.delay)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(1, 40), st.integers(0, 300), st.integers(1, 6))
 def test_as_many_jobs_are_submitted_as_are_needed(tasks: int, delay: int, maximum: int) -> None:
     """With two workers a job, however long they wait in the queue: no submission is for nothing."""
@@ -281,7 +280,6 @@ def test_as_many_jobs_are_submitted_as_are_needed(tasks: int, delay: int, maximu
     assert simulation.submitted == expected
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 100)), max_size=8), st.integers(0, 90))
 def test_whatever_the_load_does_no_job_with_work_is_taken_away(
     phases: list[tuple[int, int]], delay: int

@@ -8,7 +8,7 @@ from operator import add
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobqueue import sync, threaded
@@ -42,7 +42,6 @@ def by_hand(dsk: dict[Hashable, Any], one: Any) -> Any:
     return by_hand(dsk, dsk[one]) if one in dsk else one
 
 
-@settings(max_examples=60, deadline=None)
 @given(graphs(), st.sampled_from(sorted(GETS)))
 def test_any_graph_gives_what_it_says(dsk: dict[Hashable, Any], name: str):
     """Compared with the definition, for all keys at once."""

@@ -165,6 +165,7 @@ class PoolMachine(RuleBasedStateMachine):
         for job_id, job in self.batch.items():
             if job.cancelled and job.phase is not Phase.ENDED:
                 self.end(job_id)
+        self.pool.made_sure(job_id for job_id, job in self.batch.items() if job.cancelled)
 
     @rule(trace=st.booleans(), cause=st.sampled_from(["", "completed", "walltime", "preempted"]))
     def poll(self, trace: bool, cause: str = "") -> None:
@@ -242,7 +243,7 @@ class PoolMachine(RuleBasedStateMachine):
         assert (idle.submit, idle.cancel, idle.retire) == (0, (), {})
 
 
-PoolMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+PoolMachine.TestCase.settings = settings(stateful_step_count=40)
 TestPool = PoolMachine.TestCase
 
 
@@ -259,7 +260,7 @@ class LimitedMachine(PoolMachine):
             assert third - first >= 20.0 - 1e-6
 
 
-LimitedMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+LimitedMachine.TestCase.settings = settings(stateful_step_count=40)
 TestLimitedPool = LimitedMachine.TestCase
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from jobqueue.comm import handshake as module
 from jobqueue.comm.handshake import PROTOCOL_VERSION, Handshake, Redundant, Terms, introduce
@@ -201,7 +201,6 @@ anything = st.recursive(
 words = st.sampled_from(["hello", "challenge", "proof", "welcome", "refused"]) | st.text(max_size=9)
 
 
-@settings(deadline=None, max_examples=300)
 @given(
     st.booleans(),
     st.booleans(),

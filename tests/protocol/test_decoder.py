@@ -9,7 +9,7 @@ from typing import Any
 import hypothesis.strategies as st
 import msgpack
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from jobqueue.errors import FrameError
 from jobqueue.protocol.decoder import FrameDecoder
@@ -59,7 +59,6 @@ def frame_of(body: bytes, buffers: tuple[bytes, ...] = ()) -> bytes:
     return struct.pack("!II", len(body), len(buffers)) + lengths + body + b"".join(buffers)
 
 
-@settings(deadline=None, max_examples=150)
 @given(batches, st.data())
 def test_any_messages_in_any_pieces_come_back(
     wire: Any, batch: list[list[Message]], data: st.DataObject
@@ -73,7 +72,6 @@ def test_any_messages_in_any_pieces_come_back(
     assert wire.plain(got) == wire.plain(batch)
 
 
-@settings(deadline=None)
 @given(st.lists(messages, min_size=1, max_size=3))
 def test_byte_by_byte_comes_back(wire: Any, frame: list[Message]) -> None:
     """The smallest pieces a stream can be cut into make no difference."""
@@ -88,7 +86,6 @@ def test_byte_by_byte_comes_back(wire: Any, frame: list[Message]) -> None:
     assert wire.plain(got) == wire.plain([frame])
 
 
-@settings(deadline=None, max_examples=300)
 @given(st.lists(st.binary(max_size=400), max_size=5))
 def test_garbage_is_a_frame_error_or_a_wish_for_more(wire: Any, chunks: list[bytes]) -> None:
     """No bytes whatever raise anything but FrameError."""
@@ -101,7 +98,6 @@ def test_garbage_is_a_frame_error_or_a_wish_for_more(wire: Any, chunks: list[byt
             decoder.next_frame()
 
 
-@settings(deadline=None, max_examples=300)
 @given(st.binary(max_size=300), st.lists(st.binary(max_size=20), max_size=3))
 def test_a_garbled_body_is_a_frame_error_or_messages(
     wire: Any, body: bytes, buffers: list[bytes]
@@ -114,7 +110,6 @@ def test_a_garbled_body_is_a_frame_error_or_messages(
     assert all(type(message) is tuple and type(message[0]) is str for message in frame)
 
 
-@settings(deadline=None)
 @given(batches, st.data())
 def test_changed_bytes_raise_nothing_but_frame_errors(
     wire: Any, batch: list[list[Message]], data: st.DataObject
@@ -126,7 +121,6 @@ def test_changed_bytes_raise_nothing_but_frame_errors(
         wire.decode_all(FrameDecoder(SMALL), bytes(stream))
 
 
-@settings(deadline=None)
 @given(st.lists(messages, min_size=1, max_size=3), st.data())
 def test_a_truncated_frame_is_a_wish_for_more(
     wire: Any, frame: list[Message], data: st.DataObject

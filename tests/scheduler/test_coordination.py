@@ -340,5 +340,5 @@ def test_whatever_clients_do_they_are_served_in_turn():
     """No lock is held twice, nothing that was put is lost or comes twice, nobody is forgotten."""
     run_state_machine_as_test(
         CoordinationMachine,
-        settings=settings(max_examples=100, stateful_step_count=50, deadline=None),
+        settings=settings(stateful_step_count=50),
     )

@@ -103,6 +103,4 @@ def test_whatever_moves_the_core_stays_consistent(monkeypatch: pytest.MonkeyPatc
     """Copies, moves and broadcasts cross with all else, and each ends, and is answered, once."""
     monkeypatch.setattr(copies, "FANOUT", 1)
     monkeypatch.setattr(copies, "BUSY", 60)  # a large result and a half
-    run_state_machine_as_test(
-        MovesMachine, settings=settings(max_examples=100, stateful_step_count=50, deadline=None)
-    )
+    run_state_machine_as_test(MovesMachine, settings=settings(stateful_step_count=50))

@@ -33,7 +33,7 @@ simulated: Any = sys.modules[_NAME]
 
 HOSTS, World, value_of = simulated.HOSTS, simulated.World, simulated.value_of
 
-LIVES = int(os.environ.get("JOBQUEUE_LIVES", "100"))
+LIVES = int(os.environ.get("JOBQUEUE_LIVES", settings.default.max_examples))
 """How many are lived by `test_long_lives`; more by setting the variable."""
 
 STEPS = 150
@@ -512,7 +512,7 @@ def test_whatever_happens_the_core_stays_consistent(watched):
     """No invariant breaks, no edge is missing from the table, and everything comes to an end."""
     run_state_machine_as_test(
         SchedulerMachine,
-        settings=settings(max_examples=60, stateful_step_count=60, deadline=None),
+        settings=settings(stateful_step_count=60),
     )
     assert watched.seen.keys() <= TRANSITIONS.keys()
 

@@ -137,4 +137,4 @@ class LoansMachine(RuleBasedStateMachine):
 
 
 TestLoansMachine = LoansMachine.TestCase
-TestLoansMachine.settings = settings(max_examples=50, stateful_step_count=20, deadline=None)
+TestLoansMachine.settings = settings(stateful_step_count=20)

@@ -366,4 +366,4 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStoreMachine = StoreMachine.TestCase
-TestStoreMachine.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+TestStoreMachine.settings = settings(stateful_step_count=30)

@@ -394,4 +394,4 @@ class AgentMachine(RuleBasedStateMachine):
 
 
 TestAgentMachine = AgentMachine.TestCase
-TestAgentMachine.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestAgentMachine.settings = settings(stateful_step_count=30)
