@@ -122,16 +122,19 @@ class Questions:
 
     # -- how things stand --------------------------------------------------------------------------
 
-    def _situation(self, _: Any) -> dict[str, Any]:
-        """Say what those who wait are waiting for."""
+    def _situation(self, key: str | None) -> dict[str, Any]:
+        """Say what those who wait are waiting for; a task among them may be named."""
         workers = self._state.workers.values()
         threads = sum(worker.nthreads for worker in workers)
         counts = self._scheduler.task_counts()
         tasks = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
         parts = [f"{len(workers)} workers with {threads} threads", f"tasks: {tasks or 'none'}"]
+        running = counts.get(ASSIGNED, 0)
+        if key is not None and workers and not running:
+            reason = explain(self._state, key, supply="", now=self._scheduler.time())
+            parts.append(reason.rstrip("."))
         if supply := self._scheduler.describe_supply():
             parts.append(supply)
-        running = counts.get(ASSIGNED, 0)
         return {"workers": len(workers), "running": running, "text": "; ".join(parts)}
 
     def _workers(self, _: Any) -> dict[str, Any]:

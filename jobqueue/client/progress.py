@@ -20,8 +20,8 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from jobqueue.client.future import Future
 from jobqueue.client.nested import futures_in
 from jobqueue.client.progress_views import Bars, Lines, Notebook, Row, View
-from jobqueue.client.states import ENDED_BADLY, FINISHED
-from jobqueue.client.waits import EXPLAIN_AFTER, EXPLAIN_AGAIN
+from jobqueue.client.reasons import EXPLAIN_AFTER, EXPLAIN_AGAIN
+from jobqueue.client.states import ENDED_BADLY, FINISHED, pending
 from jobqueue.errors import ConfigError
 from jobqueue.protocol.running import giving_way
 
@@ -58,6 +58,10 @@ class Tally:
     def seconds(self) -> float:
         """Time since it was made."""
         return time.monotonic() - self._began
+
+    def pending(self) -> list[str]:
+        """Return the keys of those that have not ended."""
+        return pending(future._state for future in self._futures)
 
     def rows(self) -> list[Row]:
         """Count now; the functions come in the order in which they were first met."""
@@ -227,7 +231,7 @@ class _Showing:
             raise copy(guard.error)
         if seconds >= self._explain_at:
             self._explain_at = seconds + EXPLAIN_AGAIN
-            self._waits.explain(left)
+            self._waits.reasons.log_soon(self._tally.pending())
         return max(self._interval, SHARE * (time.monotonic() - began))
 
 

@@ -81,13 +81,13 @@ class Results:
         state = future._state
         end = None if timeout is None else time.monotonic() + timeout
         if state.status is PENDING and not self._waits.block([state], timeout):
-            raise _not_in_time(future, timeout)
+            raise self._not_in_time(future, timeout)
         if not (keys := _to_fetch([state])):
             return _result_for(future, {})
         left = None if end is None else end - time.monotonic()
         values = self._waits.fetch_blocking(keys, left)
         if values is None:
-            raise _not_in_time(future, timeout)
+            raise self._not_in_time(future, timeout)
         return _result_for(future, values)
 
     async def result_async(self, future: Future, timeout: float | None = None) -> Any:  # noqa: ASYNC109
@@ -98,13 +98,13 @@ class Results:
                 return await asyncio.to_thread(self.result, future, timeout)
         end = None if timeout is None else time.monotonic() + timeout
         if not await self._waits.wait([state], timeout):
-            raise _not_in_time(future, timeout)
+            raise await self._not_in_time_async(future, timeout)
         if not (keys := _to_fetch([state])):
             return _result_for(future, {})
         left = None if end is None else end - time.monotonic()
         values = await self._waits.fetch(keys, left)
         if values is None:
-            raise _not_in_time(future, timeout)
+            raise await self._not_in_time_async(future, timeout)
         return _result_for(future, values)
 
     def exception(self, future: Future, timeout: Timeout) -> Any:
@@ -122,14 +122,25 @@ class Results:
 
         async def read_async() -> Any:
             if not await self._waits.wait([future._state], timeout):
-                raise _not_in_time(future, timeout)
+                raise await self._not_in_time_async(future, timeout)
             return read(future._state)
 
         if self._asynchronous:
             return read_async()
         if not self._waits.block([future._state], timeout):
-            raise _not_in_time(future, timeout)
+            raise self._not_in_time(future, timeout)
         return read(future._state)
+
+    def _not_in_time(self, future: Future, timeout: float | None) -> TimeoutError:
+        """Return the error for a task that took too long, with the reason if it has not ended."""
+        pending = future.status is PENDING
+        why = self._waits.reasons.why_blocking(future.key, timeout) if pending else ""
+        return _not_in_time(future, timeout, why)
+
+    async def _not_in_time_async(self, future: Future, timeout: float | None) -> TimeoutError:  # noqa: ASYNC109
+        pending = future.status is PENDING
+        why = await self._waits.reasons.why(future.key, timeout) if pending else ""
+        return _not_in_time(future, timeout, why)
 
     # -- callbacks ---------------------------------------------------------------------------------
 
@@ -237,6 +248,7 @@ def _result(future: Future, values: Mapping[str, Serialized | Failure]) -> Any:
         raise SerializationError(text) from error
 
 
-def _not_in_time(future: Future, timeout: float | None) -> TimeoutError:
-    what = "ended" if future.status is PENDING else "sent its result"
-    return TimeoutError(f"task {future.key!r} has not {what} within {timeout:g} s")
+def _not_in_time(future: Future, timeout: float | None, why: str) -> TimeoutError:
+    what = "ended" if why or future.status is PENDING else "sent its result"
+    why = why and f": it {why}"
+    return TimeoutError(f"task {future.key!r} has not {what} within {timeout:g} s{why}")

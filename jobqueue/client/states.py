@@ -79,6 +79,11 @@ class State:
         return f"<State {self.key} {self.status}>"
 
 
+def pending(states: Iterable[State]) -> list[str]:
+    """Return the keys of those that have not ended."""
+    return [state.key for state in states if state.status is PENDING]
+
+
 class Countdown:
     """Calls back once, when as many states as were counted are not pending any more.
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from jobqueue.client.future import Future
 from jobqueue.client.nested import futures_in
-from jobqueue.client.states import Countdown, State
+from jobqueue.client.reasons import EXPLAIN_AFTER, EXPLAIN_AGAIN
+from jobqueue.client.states import Countdown, State, pending
 from jobqueue.client.timeouts import Timeout, seconds
-from jobqueue.client.waits import EXPLAIN_AFTER, EXPLAIN_AGAIN, Waits
+from jobqueue.client.waits import Waits
 from jobqueue.errors import ConfigError, WorkersUnavailable
 from jobqueue.protocol.running import giving_way
 
@@ -80,21 +81,32 @@ def wait(
     client = _client_of(wanted)
     states = [future._state for future in wanted]
 
-    def answer(in_time: bool) -> DoneAndNotDone:
+    def answer() -> DoneAndNotDone:
         done = {future for future in wanted if future.done()}
-        if not in_time:
-            raise TimeoutError(
-                f"{len(wanted) - len(done)} of {len(wanted)} tasks have not ended within "
-                f"{limit:g} s"
-            )
         return DoneAndNotDone(done, set(wanted) - done)
 
     async def wait_async() -> DoneAndNotDone:
-        return answer(await client._waits.wait(states, limit, enough))
+        if not await waits.wait(states, limit, enough):
+            late = pending(states)
+            raise _not_in_time(
+                late, len(wanted), limit, late and await waits.reasons.why(late[0], limit)
+            )
+        return answer()
 
+    waits = client._waits
     if client.asynchronous:
         return wait_async()
-    return answer(client._waits.block(states, limit, enough))
+    if not waits.block(states, limit, enough):
+        late = pending(states)
+        raise _not_in_time(
+            late, len(wanted), limit, late and waits.reasons.why_blocking(late[0], limit)
+        )
+    return answer()
+
+
+def _not_in_time(late: Sequence[str], among: int, limit: float | None, why: object) -> TimeoutError:
+    first = f"; {late[0]} {why}" if why else ""
+    return TimeoutError(f"{len(late)} of {among} tasks have not ended within {limit:g} s{first}")
 
 
 def _client_of(futures: Sequence[Future]) -> Client:
@@ -148,7 +160,7 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
         self._done: deque[Future] = deque()
         self._changed = threading.Condition()  # its lock is reentrant
         self._sleepers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
-        self.update(futures or ())
+        self.update(() if futures is None else futures)
 
     def add(self, future: Future) -> None:
         """Wait for one more future."""
@@ -332,7 +344,7 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
                 left = self._time_left()
                 if not self._changed.wait(pause if left is None else min(pause, left)):
                     if left is None or left > pause:
-                        waits.explain(self.count())
+                        waits.reasons.log_soon(pending(self._pending_states()))
                     pause = EXPLAIN_AGAIN
 
     async def _sleep(self, waits: Waits) -> None:

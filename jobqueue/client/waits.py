@@ -7,29 +7,24 @@ one that takes long says what it waits for.
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from jobqueue.client.connection import Connection
-from jobqueue.client.states import PENDING, Book, Countdown, State
+from jobqueue.client.reasons import EXPLAIN_AFTER, EXPLAIN_AGAIN, Reasons
+from jobqueue.client.states import Book, Countdown, State, pending
 from jobqueue.errors import ClientClosed, CommError, ConnectionLost, JobQueueError
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized
 from jobqueue.protocol.running import giving_way, running
 
-logger = logging.getLogger("jobqueue.client")
-
-EXPLAIN_AFTER: Final = 10.0
-"""Seconds of waiting without any worker after which the log says what is waited for."""
-
-EXPLAIN_AGAIN: Final = 60.0
-"""Seconds between two such lines."""
+Keys = Callable[[], Sequence[str]]
+"""Returns the keys of what is still waited for."""
 
 Values = dict[str, Serialized | Failure]
 """What was fetched, by key."""
@@ -47,6 +42,7 @@ class Waits:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.book: Book = connection.book
+        self.reasons = Reasons(connection)
         self._running: dict[Countdown, Callable[[], Sequence[State]]] = {}  # what is waited for
         self._loop_tasks: set[asyncio.Future[None]] = set()
         self.outage: JobQueueError | None = None
@@ -123,21 +119,21 @@ class Waits:
             if not self._begin(countdown, states, enough):
                 return True
             self.check_thread()
-            finished = self._wait_in_thread(done, timeout, len(states))
+            finished = self._wait_in_thread(done, timeout, lambda: pending(states))
         finally:
             self._end(countdown, states)
         if countdown.error is not None:
             raise copy(countdown.error)
         return finished
 
-    def _wait_in_thread(self, done: threading.Lock, timeout: float | None, count: int) -> bool:
+    def _wait_in_thread(self, done: threading.Lock, timeout: float | None, keys: Keys) -> bool:
         """Wait until a lock is released, as `block`."""
         if running.host is None:
-            return self._acquire(done, timeout, count)
+            return self._acquire(done, timeout, keys)
         with giving_way():
-            return self._acquire(done, timeout, count)
+            return self._acquire(done, timeout, keys)
 
-    def _acquire(self, done: threading.Lock, timeout: float | None, count: int) -> bool:
+    def _acquire(self, done: threading.Lock, timeout: float | None, keys: Keys) -> bool:
         end = None if timeout is None else time.monotonic() + timeout
         pause = EXPLAIN_AFTER
         while True:
@@ -147,7 +143,7 @@ class Waits:
             if end is not None and time.monotonic() >= end:
                 return False
             pause = EXPLAIN_AGAIN
-            self.explain(count)
+            self.reasons.log_soon(keys())
 
     def fetch_blocking(self, keys: Sequence[str], timeout: float | None = None) -> Values | None:
         """Get values that did not come along, in this thread; None if the time runs out."""
@@ -157,7 +153,7 @@ class Waits:
         countdown = self._begin_fetch(done.release, keys)
         try:
             self._connection.loop.call_soon_threadsafe(self._fetch, keys, values, countdown)
-            in_time = self._wait_in_thread(done, timeout, len(keys))
+            in_time = self._wait_in_thread(done, timeout, lambda: keys)
         finally:
             self._end(countdown, ())
         if countdown.error is not None:
@@ -188,7 +184,7 @@ class Waits:
         if not self._begin(countdown, states, enough):
             return True
         explaining = loop.call_later(
-            EXPLAIN_AFTER, lambda: asyncio.ensure_future(self._explain(len(states)))
+            EXPLAIN_AFTER, lambda: asyncio.ensure_future(self.reasons.log(pending(states)))
         )
         try:
             await asyncio.wait_for(done, timeout)
@@ -265,23 +261,19 @@ class Waits:
         with self.book.lock:
             self._running.pop(countdown, None)
 
-    def explain(self, count: int) -> None:
-        """Log, soon, what is waited for, if nothing is happening. From any thread."""
-        asyncio.run_coroutine_threadsafe(self._explain(count), self._connection.loop)
-
     # -- both --------------------------------------------------------------------------------------
 
     def _begin(self, countdown: Countdown, states: Sequence[State], enough: int) -> bool:
         with self.book.lock:
-            pending = self.book.count_pending(countdown, states)
-            if not pending or (enough and len(states) - pending >= enough):
+            left = self.book.count_pending(countdown, states)
+            if not left or (enough and len(states) - left >= enough):
                 self.book.stop_waiting(states, countdown)
                 return False
             if self.outage is not None:
                 self.book.stop_waiting(states, countdown)
                 raise copy(self.outage)
             if enough:
-                countdown.left = enough - (len(states) - pending)
+                countdown.left = enough - (len(states) - left)
             self._add(countdown, lambda: states)
             return True
 
@@ -296,17 +288,16 @@ class Waits:
         task.add_done_callback(self._loop_tasks.discard)
 
     async def _find_out(self, countdown: Countdown, states: Sequence[State]) -> None:
-        keys = [state.key for state in states if state.status is PENDING]
-        if not keys:
+        if not (keys := pending(states)):
             return
         with suppress(JobQueueError):  # then other news will end the wait
             count, failure = await self._connection.ask("in-vain", keys)
             if failure is None:
                 return
             error = Failure(*failure).to_exception()
-            pending = sum(state.status is PENDING for state in states)
+            left = len(pending(states))
             with self.book.lock:
-                if pending - count < countdown.left and isinstance(error, JobQueueError):
+                if left - count < countdown.left and isinstance(error, JobQueueError):
                     countdown.abort(error)
 
     def _end(self, countdown: Countdown, states: Sequence[State]) -> None:
@@ -340,14 +331,6 @@ class Waits:
         if self.outage is not None:
             with self.book.lock:
                 countdown.abort(self.outage)
-
-    async def _explain(self, count: int) -> None:
-        try:
-            situation: Any = await self._connection.ask("situation")
-        except JobQueueError:
-            return
-        if not situation["workers"] or not situation["running"]:
-            logger.warning("waiting for %d tasks: %s", count, situation["text"])
 
 
 def _held_lock() -> threading.Lock:

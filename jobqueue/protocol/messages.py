@@ -84,7 +84,7 @@ worker in it may also be an address, a host or a job id.
 ===================  ==========================================  ===================================
 question             arguments                                   answer
 ===================  ==========================================  ===================================
-situation            None                                        {"workers", "running", "text"}
+situation            key or None: what is waited for             {"workers", "running", "text"}
 wait-for-workers     how many                                    None, or a failure
 workers              None                                        {worker: {what is known of it}}
 nthreads             [worker, …] or None                         {worker: threads}

@@ -114,7 +114,7 @@ def test_long_waits_are_explained(client, monkeypatch, caplog, wait_until):
     future = client.submit(abs, -1)
     with pytest.raises(TimeoutError):
         future.result(0.05)
-    wait_until(lambda: "waiting for 1 tasks: 0 workers" in caplog.text)
+    wait_until(lambda: "waiting for 1 task: 0 workers" in caplog.text)
 
 
 def test_blocking_in_the_loop_itself_is_refused(client):

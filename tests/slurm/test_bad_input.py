@@ -118,7 +118,7 @@ def test_a_job_that_never_starts_is_explained_while_one_waits(
                 lambda: f"1 job pending: slurm {job} PENDING (JobHeldUser)" in caplog.text,
                 message="Slurm's reason",
             )
-            assert "waiting for 1 tasks: 0 workers" in caplog.text
+            assert "waiting for 1 task: 0 workers" in caplog.text
             assert not waiting.done()
             slurm.run("scontrol", "release", job)
             assert waiting.result() == 3
