@@ -187,11 +187,21 @@ def collected(wait_until: WaitUntil) -> Collected:
     """Collect garbage until something has gone with it: ``collected(lambda: gone() is None)``.
 
     Once need not do: a collection does nothing while another thread is at one, and an event loop's
-    thread may hold for a moment what is otherwise nobody's.
+    thread may hold for a moment what is otherwise nobody's. Nor must it be done all the time: a
+    collection holds up all threads, also the one that ends what was collected.
     """
 
     def wait(condition: Callable[[], object], message: str = "it to be collected") -> None:
-        wait_until(lambda: (gc.collect(), condition())[1], message=message)
+        due = 0.0
+
+        def holds() -> bool:
+            nonlocal due
+            if not condition() and time.monotonic() >= due:
+                gc.collect()
+                due = time.monotonic() + 1.0
+            return bool(condition())
+
+        wait_until(holds, 60, message)
 
     return wait
 
