@@ -62,6 +62,8 @@ class JobStatus:
     estimated_start
         When the batch system means to start a pending job, or when it did start the running one,
         as the batch system writes it; "" where it does not say.
+    held
+        Whether it waits until somebody releases it, however much is free.
     tag
         The mark given at submission (`submit_argv`), where the batch system keeps one.
     """
@@ -75,6 +77,7 @@ class JobStatus:
     exit_code: int | None = None
     signal: int | None = None
     estimated_start: str = ""
+    held: bool = False
     tag: str = ""
 
 

@@ -245,6 +245,11 @@ class BatchLauncher:
                 reports.append(self.files.post_mortem(report) if _over(report) else report)
         return reports
 
+    async def last_run(self, job_id: str) -> str:
+        """Look at what a job has left that waits again: its log tells of a node that failed."""
+        report = await off_loop(self.files.post_mortem, JobReport(job_id, Phase.ENDED))
+        return report.cause
+
     # --- ending --------------------------------------------------------------------------
 
     async def ended(self, job_ids: Collection[str]) -> None:
@@ -285,6 +290,7 @@ def _report(status: JobStatus) -> JobReport:
         node=status.node,
         exit_code=exit_code,
         cause=status.cause.value if status.cause else "",
+        held=status.held and phase is Phase.PENDING,
     )
 
 

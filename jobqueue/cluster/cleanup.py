@@ -62,15 +62,18 @@ async def _clean(ledger: Ledger) -> Cleaned:
     try:
         launcher = _launcher(ledger)
         told = await _ask(launcher, ledger)
-        over = {r.job_id for r in told if r.phase in (Phase.ENDED, Phase.MISSING)}
-        # Those of which nobody says that they have ended, in a state of an unknown name perhaps.
-        left = tuple(i for i in _all(ledger, told) if i not in over)
-        if left:
-            await launcher.source.cancel(left)
+        missing = {r.job_id for r in told if r.phase is Phase.MISSING}
+        over = {r.job_id for r in told if r.phase is Phase.ENDED}
+        over |= {r.job_id for r in told if r.cause and r.job_id in missing}
+        # Those of which nobody says that they have ended, in a state of an unknown name perhaps. A
+        # job that is not shown and has left no word may wait where no query looks.
+        unsure = tuple(i for i in _all(ledger, told) if i not in over)
+        if unsure:
+            await launcher.source.cancel(unsure)
     except JobQueueError as error:
         return Cleaned(ledger, error=error)
     ledger.remove()
-    return Cleaned(ledger, left)
+    return Cleaned(ledger, tuple(job_id for job_id in unsure if job_id not in missing))
 
 
 async def ask_about(ledger: Ledger) -> list[JobReport]:

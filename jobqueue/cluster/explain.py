@@ -48,8 +48,11 @@ def describe(pool: PoolState, *, workers: int | None, system: str) -> str:
     if leaving:
         parts.append(f"{_count(len(leaving), 'job')} leaving")
     standing_in = pool.standing_in()
-    if lost := [job for job in standing_in if job.lost_node]:
+    back = [job for job in standing_in if job.lost_run]
+    if lost := [job for job in back if not job.held]:
         parts.append(f"{_count(len(lost), 'job')} requeued after a loss: {_named(lost, system)}")
+    if held := [job for job in back if job.held]:
+        parts.append(f"{_count(len(held), 'job')} held and replaced: {_named(held, system)}")
     if expiring := [job for job in standing_in if job.expiring]:
         parts.append(f"{_count(len(expiring), 'job')} near the end of the walltime")
     if pool.submitting:
@@ -60,7 +63,8 @@ def describe(pool: PoolState, *, workers: int | None, system: str) -> str:
 
 def hopeless(pool: PoolState) -> list[str]:
     """Return, once for each reason, what to do about jobs that no time will start."""
-    reasons = dict.fromkeys(job.reason for job in pool.live() if job.state in WAITING)
+    waiting = [job for job in (*pool.live(), *pool.standing_in()) if job.state in WAITING]
+    reasons = dict.fromkeys(job.reason for job in waiting)
     remedies = {reason: remedy_for(reason) for reason in reasons}
     return [f"{reason} may not pass: {remedy}" for reason, remedy in remedies.items() if remedy]
 
@@ -77,7 +81,7 @@ def outage(pool: PoolState, *, system: str, script: str | None) -> WorkersUnavai
     script
         Path of the job script that was submitted last.
     """
-    if pool.live() or pool.standing_in():
+    if pool.live() or any(not job.held for job in pool.standing_in()):
         return None
     return shortage(pool, system=system, script=script)
 

@@ -128,7 +128,10 @@ class JobReport:
     exit_code
         Its exit status, once it ended.
     cause
-        Why it ended: walltime, out of memory, preempted, node failed, cancelled, crashed, ...
+        Why it ended: walltime, out of memory, preempted, node failed, cancelled, crashed, ...; of
+        a job that was requeued, why its last run did.
+    held
+        Whether it waits until somebody releases it, however much is free.
     log_path, log_tail
         Where its output lies, and the last lines of it (filled in for ended and missing jobs).
     """
@@ -140,6 +143,7 @@ class JobReport:
     node: str = ""
     exit_code: int | None = None
     cause: str = ""
+    held: bool = False
     log_path: str = ""
     log_tail: str = ""
 
@@ -187,9 +191,12 @@ class JobRecord:
     seen: bool = False  # the batch system has shown it at least once
     missed: int = 0  # answers in a row that did not show it
     restarts: int = 0  # how often it was requeued
+    came_back: str = ""  # that it was, and why, as long as it waits again
+    held: bool = False  # it waits until somebody releases it
     expiring: bool = False  # its time is nearly over: another is wanted in its place
     leaves: str = ""  # why it hands over, if not by our wish
-    lost_node: bool = False  # it waits again, and its last run broke off: another is wanted
+    lost_run: bool = False  # it waits again after a loss, or for good: another is wanted
+    unaccounted: bool = False  # given up since no answer showed it: it may exist all the same
     unwanted: bool = False  # we asked for its end
     cancelled_at: float | None = None  # when we last asked the batch system to end it
     retired: frozenset[str] = frozenset()  # workers that were asked to hand everything over
@@ -204,18 +211,20 @@ class JobRecord:
     def live(self) -> bool:
         """Whether it counts towards the number of jobs wanted."""
         gone = self.unwanted or self.state is JobState.ENDED
-        return not (gone or self.expiring or self.lost_node)
+        return not (gone or self.expiring or self.lost_run)
 
     @property
     def stands_in(self) -> bool:
         """Whether it works, or waits, until the job that is wanted in its place has come."""
         gone = self.unwanted or self.state is JobState.ENDED
-        return (self.expiring or self.lost_node) and not gone
+        return (self.expiring or self.lost_run) and not gone
 
     def advance(self, happening: Happening) -> None:
         """Move to the state that follows; raises KeyError for a pair that cannot be."""
         self.state = TRANSITIONS[self.state, happening]
-        self.lost_node = self.lost_node and self.state is JobState.PENDING
+        if self.state is not JobState.PENDING:
+            self.lost_run = self.held = False
+            self.came_back = ""
 
     @property
     def was_requeued(self) -> bool:
@@ -223,17 +232,30 @@ class JobRecord:
         running = self.state is JobState.RUNNING
         return running or (self.state is JobState.DRAINING and not (self.workers or self.unwanted))
 
-    def begin_anew(self) -> None:
+    def begin_anew(self, cause: str = "", *, lost: bool = False) -> None:
         """Forget what was so of its last run only: it was requeued.
 
         Who has to make room is asked to end, and hands over; a node that fails says nothing.
+
+        Parameters
+        ----------
+        cause
+            Why its last run ended, for people, if that is known.
+        lost
+            Whether it is known to have been lost, whatever its workers said.
         """
         broke_off = self.joined_at is not None and not (self.leaves or self.expiring)
         self.advance(Happening.REQUEUED)
-        self.lost_node = broke_off
+        self.lost_run = broke_off or lost
+        self.came_back = ", ".join(filter(None, ("requeued", cause)))
         self.started_at = self.joined_at = self.expires_at = None
         self.expiring, self.leaves, self.node = False, "", ""
         self.restarts += 1
+
+    @property
+    def why(self) -> str:
+        """Why it is where it is, and that it was there before."""
+        return ", ".join(filter(None, (self.reason, self.came_back)))
 
     def copy(self, now: float | None = None) -> JobRecord:
         """Return a snapshot that stays as it is.
@@ -243,7 +265,7 @@ class JobRecord:
         now
             The time: then the reason tells how far the end is of a job whose time is nearly over.
         """
-        copy = dataclasses.replace(self)
+        copy = dataclasses.replace(self, reason=self.why, came_back="")
         if self.state in (JobState.CONNECTED, JobState.DRAINING):
             if self.expiring and self.expires_at is not None and now is not None:
                 copy.reason = f"walltime in {span(self.expires_at - now)}"
@@ -258,7 +280,7 @@ class JobRecord:
     def __str__(self) -> str:
         """``12345 PENDING (Resources), estimated start 14:05``; ``5 ENDED (crashed: why), …``."""
         text = f"{self.job_id} {self.state.upper()}"
-        told = (self.cause, self.reason) if self.state is JobState.ENDED else (self.reason,)
+        told = (self.cause, self.reason) if self.state is JobState.ENDED else (self.why,)
         if detail := ": ".join(filter(None, told)):
             text += f" ({detail})"
         if self.state is JobState.ENDED and self.exit_code is not None:

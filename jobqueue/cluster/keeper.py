@@ -8,6 +8,7 @@ Rules:
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from jobqueue.cluster.adapt import Adaptation, Policy
 from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.errands import Errands
 from jobqueue.cluster.explain import describe, hopeless, outage, shortage
+from jobqueue.cluster.jobs import Phase
 from jobqueue.cluster.launcher import Launcher
 from jobqueue.cluster.pool import PoolState, Submission
 from jobqueue.cluster.reconcile import Actions, Load, decide
@@ -202,6 +204,10 @@ class Keeper:
         """Return the jobs to ask about."""
         return [job.job_id for job in self.state.unended()]
 
+    def to_end(self) -> list[str]:
+        """Return the jobs that may exist."""
+        return self.to_ask() + [job.job_id for job in self.state.uncertain()]
+
     async def take(self, answer: Any, asked: Sequence[str]) -> bool:
         """Take in an answer about some of its jobs; return whether one has come further.
 
@@ -214,7 +220,11 @@ class Keeper:
         self.state.adopt(found, now)
         self._greet(found)
         for report in reports:
-            before = job.state if (job := self.state.jobs.get(report.job_id)) else None
+            job = self.state.jobs.get(report.job_id)
+            before = job.state if job else None
+            if job and job.was_requeued and report.phase is Phase.PENDING:
+                cause = await self.launcher.last_run(report.job_id)
+                report = dataclasses.replace(report, cause=cause)
             if self.state.report(report, now):
                 job = self.state.jobs[report.job_id]
                 news = news or job.state is not before
@@ -222,9 +232,13 @@ class Keeper:
         for text in set(hopeless(self.state)) - self._warned:
             self._warned.add(text)
             logger.warning("pool=%s system=%s %s", self.name, self.launcher.system, text)
-        unended = {job.job_id for job in self.state.unended()}
-        await self.launcher.ended([job_id for job_id in asked if job_id not in unended])
+        may_exist = set(self.to_end())
+        await self.launcher.ended([job_id for job_id in asked if job_id not in may_exist])
         return news
+
+    async def cancelled(self, job_ids: Iterable[str]) -> None:
+        """Take in that the batch system has accepted a cancellation."""
+        await self.launcher.ended(self.state.made_sure(job_ids))
 
     # --- in words ------------------------------------------------------------------------
 

@@ -81,6 +81,9 @@ class Launcher(Protocol):
         It may tell of others of the pool's that were in doubt.
         """
 
+    async def last_run(self, job_id: str) -> str:
+        """Return why the last run of a job ended that waits again; "" if it left no word of it."""
+
     async def ended(self, job_ids: Collection[str]) -> None:
         """Forget jobs that are over."""
 

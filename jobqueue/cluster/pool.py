@@ -11,8 +11,11 @@ Rules:
 * Whatever is lost or rejected is replaced, each time after a longer wait (setbacks.py).  A job that
   used up its time, or had to make room for another's, is no loss, unless it had hardly begun.
 * A requeued job is the same job.  It counts as one of those wanted while it waits: whoever it had
-  to make room for has its nodes, and a job submitted in its place would wait behind it.  One that
-  broke off without a word has lost its node, and another may find one at once: see ``lost_node``.
+  to make room for has its nodes, and a job submitted in its place would wait behind it.  One whose
+  node failed, or that broke off without a word, is replaced: another may find a node at once.  So
+  is one that is held, for nobody knows until when: see ``lost_run``.
+* A job that was given up because no answer shows it may exist all the same, where nobody looks: it
+  is cancelled, and not forgotten before the batch system has taken that: see ``unaccounted``.
 """
 
 from __future__ import annotations
@@ -107,8 +110,12 @@ class PoolState:
         return [job for job in self.jobs.values() if job.live]
 
     def standing_in(self) -> list[JobRecord]:
-        """Jobs near the end of their time, or requeued after a loss: others are wanted instead."""
+        """Jobs near the end of their time, or waiting after a loss: others are wanted instead."""
         return [job for job in self.jobs.values() if job.stands_in]
+
+    def uncertain(self) -> list[JobRecord]:
+        """Jobs that were given up, and that nobody has said to be over."""
+        return [job for job in self.jobs.values() if job.unaccounted]
 
     def unended(self) -> list[JobRecord]:
         """Jobs that may still exist in the batch system."""
@@ -171,12 +178,8 @@ class PoolState:
         if report.phase is Phase.RUNNING:
             job.started_at = now if job.started_at is None else job.started_at
             job.advance(Happening.STARTED)
-        elif job.was_requeued:
-            job.begin_anew()
-            if job.lost_node:
-                self.setbacks.loss(now)
         else:
-            job.advance(Happening.QUEUED)
+            self._waits(job, report, now)
         return before != (job.state, job.reason)
 
     def worker_joined(
@@ -249,7 +252,7 @@ class PoolState:
         """Take cancelled jobs for ended, at the end of a pool: nobody will ask about them again."""
         for job_id in job_ids:
             job = self.jobs[job_id]
-            job.unwanted = job.state is not JobState.ENDED
+            job.unwanted, job.unaccounted = job.state is not JobState.ENDED, False
             self.report(JobReport(job_id, Phase.ENDED, cause=CANCELLED), now)
 
     # --- limits --------------------------------------------------------------------------
@@ -271,6 +274,31 @@ class PoolState:
 
     # --- consequences --------------------------------------------------------------------
 
+    def _waits(self, job: JobRecord, report: JobReport, now: float) -> None:
+        """Take in that the batch system says so, perhaps of a job that has run."""
+        lost = job.lost_run
+        if job.was_requeued:
+            known = report.cause if report.cause in (PREEMPTED, NODE_FAILED) else ""
+            job.begin_anew(known, lost=known == NODE_FAILED)
+        else:
+            job.advance(Happening.QUEUED)
+        if job.state is not JobState.PENDING:
+            return  # that was so before its workers came
+        job.held = report.held
+        job.lost_run = job.lost_run or (job.held and job.restarts > 0)
+        if job.lost_run and not lost and not job.unwanted:
+            if job.ever_connected:
+                self.setbacks.loss(now)
+            else:
+                self.setbacks.failed_start(job, now)
+
+    def made_sure(self, job_ids: Iterable[str]) -> list[str]:
+        """Take in that a cancellation was accepted; return those that were unaccounted for."""
+        found = [self.jobs[i] for i in job_ids if i in self.jobs and self.jobs[i].unaccounted]
+        for job in found:
+            job.unaccounted, job.cancelled_at = False, None
+        return [job.job_id for job in found]
+
     def _missing(self, job: JobRecord, report: JobReport, now: float) -> bool:
         """Believe that a job is over when the batch system does not show it?"""
         if job.workers:  # silence of the batch system against a living connection
@@ -286,7 +314,9 @@ class PoolState:
         if job.missed < MISSES and job.cancelled_at is None:
             return True
         cause = report.cause or (CANCELLED if job.unwanted else UNKNOWN)
+        unaccounted = not report.cause and job.cancelled_at is None
         self._ended(job, dataclasses.replace(report, cause=cause), now)
+        job.unaccounted = unaccounted
         return True
 
     def _ended(self, job: JobRecord, report: JobReport, now: float) -> None:
@@ -315,7 +345,7 @@ class PoolState:
     def _forget_oldest(self) -> None:
         ended = [job for job in self.jobs.values() if job.state is JobState.ENDED]
         for job in ended[: max(0, len(ended) - KEPT)]:
-            if not job.workers:
+            if not (job.workers or job.unaccounted):
                 del self.jobs[job.job_id]
 
     def validate(self) -> None:
@@ -329,7 +359,8 @@ class PoolState:
             assert (job.state is JobState.DRAINING) <= (job.unwanted or job.expiring), job
             assert (job.state is JobState.ENDED) <= (not (job.unwanted or job.expiring)), job
             assert job.expiring <= (job.state not in WAITING), job
-            assert job.lost_node <= (job.state is JobState.PENDING), job
+            assert (job.lost_run or job.held) <= (job.state is JobState.PENDING), job
+            assert job.unaccounted <= (job.state is JobState.ENDED), job
 
 
 def _cause_of(job: JobRecord, cause: str) -> str:

@@ -139,6 +139,10 @@ class ProcessLauncher:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signum)
 
+    async def last_run(self, job_id: str) -> str:
+        """A process does not come back."""
+        return ""
+
     async def ended(self, job_ids: Collection[str]) -> None:
         """Forget processes that have ended."""
         for job_id in job_ids:

@@ -167,7 +167,8 @@ def _overdue(pool: PoolState, now: float) -> list[str]:
 
 def _cancel_due(pool: PoolState, job: JobRecord) -> float | None:
     """When a job is to be cancelled (again); None if it is not."""
-    stray = job.state is JobState.ENDED and bool(job.workers)  # given up, and yet it lives
+    # Given up, and yet it lives, or may do so.
+    stray = job.unaccounted or (job.state is JobState.ENDED and bool(job.workers))
     if not (job.unwanted or stray):
         return None
     if job.cancelled_at is not None:

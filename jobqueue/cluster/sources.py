@@ -81,6 +81,9 @@ class Sources:
             await source.cancel(job_ids)
         except BatchSystemError as error:
             logger.warning("cancel failed error=%s", error)
+            return
+        for keeper in dict(self._members()).get(source, ()):
+            await keeper.cancelled(job_ids)
 
     async def cancel_all(self) -> bool:
         """End whatever may exist; return whether that went well everywhere."""
@@ -95,7 +98,7 @@ class Sources:
             logger.error(
                 "jobs may be left system=%s jobs=%s error=%s",
                 keepers[0].launcher.system,
-                ",".join(job_id for keeper in keepers for job_id in keeper.to_ask()),
+                ",".join(job_id for keeper in keepers for job_id in keeper.to_end()),
                 error,
             )
             return False
@@ -107,7 +110,7 @@ class Sources:
             await self._end(source, keepers, abandoned=True)
 
     async def _end(self, source: Source, keepers: list[Keeper], *, abandoned: bool = False) -> None:
-        jobs = {keeper: keeper.to_ask() for keeper in keepers}
+        jobs = {keeper: keeper.to_end() for keeper in keepers}
         if job_ids := [job_id for ids in jobs.values() for job_id in ids]:
             await source.cancel(job_ids, abandoned=abandoned)
         for keeper, ids in jobs.items():

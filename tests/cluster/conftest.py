@@ -83,6 +83,7 @@ class FakeLauncher:
         self.silent = False
         self.closed = False
         self.found: list[str] = []
+        self.last_runs: dict[str, str] = {}
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.count = 0
@@ -121,6 +122,9 @@ class FakeLauncher:
         self.log.append(("cancel", tuple(job_ids)))
         for job_id in job_ids:
             self.phases[job_id] = JobReport(job_id, Phase.ENDED, cause="cancelled")
+
+    async def last_run(self, job_id: str) -> str:
+        return self.last_runs.get(job_id, "")
 
     async def ended(self, job_ids: Iterable[str]) -> None:
         self.log += [("ended", job_id) for job_id in job_ids]

@@ -58,6 +58,26 @@ def test_what_its_nodes_saw_goes_as_well(places: Path) -> None:
     assert list(shared.iterdir()) == []
 
 
+def test_a_job_that_no_query_shows_is_cancelled_to_be_sure(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may wait where nobody looks; it is not said to have been there."""
+    commands = places / "bin"
+    commands.mkdir()
+    told = places / "told"
+    for name in ("squeue", "sacct", "scontrol", "scancel"):
+        (commands / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {told}\n')
+        (commands / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}:/usr/bin:/bin")
+    ledger = Ledger.create(cluster="c", system="slurm")
+    ledger.entry.owner = Owner(Owner.me().host, "earlier boot", 1, 1)
+    ledger.submitted("tag", ["5"])
+    [cleaned] = asyncio.run(cleanup())
+    assert (cleaned.error, cleaned.cancelled) == (None, ())
+    assert "scancel 5" in told.read_text().splitlines()
+    assert not ledger.folder.exists()
+
+
 def test_a_ledger_whose_batch_system_does_not_answer_is_kept(
     places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from jobqueue.cluster.adapt import Policy
 from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.jobs import JobReport, JobState, Phase
-from jobqueue.errors import CommandNotFound
+from jobqueue.errors import BatchSystemError, CommandNotFound
 from jobqueue.scheduler.load import Backlog
 
 
@@ -97,6 +99,52 @@ def test_pools_that_adapt_look_at_the_load_together(two_pools: Any, eventually: 
             await eventually(lambda: s.scheduler.looks > looks)
             assert s.scheduler.looks == looks + 1
             assert (s.pool.wanted, other.wanted) == (2, 1)
+
+    asyncio.run(main())
+
+
+def test_why_a_job_is_back_is_asked_when_it_waits_again(running: Any, eventually: Any) -> None:
+    """Its log says that its node failed: another job comes at once."""
+
+    async def main() -> None:
+        async with running() as s:
+            s.scale(1)
+            await eventually(lambda: len(s.jobs) == 1)
+            s.launcher.last_runs["0"] = "node failed"
+            s.launcher.phases["0"] = JobReport("0", Phase.RUNNING)
+            await eventually(lambda: s.states() == [JobState.RUNNING])
+            s.launcher.phases["0"] = JobReport("0", Phase.PENDING, reason="BeginTime")
+            await eventually(lambda: s.jobs["0"].why == "BeginTime, requeued, node failed")
+            await eventually(lambda: len(s.jobs) == 2)
+
+    asyncio.run(main())
+
+
+def test_a_job_that_no_answer_shows_is_forgotten_after_it_was_cancelled(
+    running: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the batch system takes the cancellation the ledger tells of it."""
+    refusals: list[Any] = []
+
+    async def refuse(job_ids: Any, *, abandoned: bool = False) -> None:
+        refusals.append(job_ids)
+        raise BatchSystemError("no")
+
+    async def main() -> None:
+        later = 0.0
+        async with running(lambda: asyncio.get_running_loop().time() + later) as s:
+            s.scale(1)
+            await eventually(lambda: s.states() == [JobState.PENDING])
+            with monkeypatch.context() as patch:
+                patch.setattr(s.launcher, "cancel", refuse)
+                s.launcher.phases["0"] = JobReport("0", Phase.MISSING)
+                await eventually(lambda: s.jobs["0"].state is JobState.ENDED)
+                await eventually(lambda: refusals == [["0"]])
+            assert ("ended", "0") not in s.launcher.log
+            later += 60.0
+            s.loop._something.set()
+            await eventually(lambda: ("ended", "0") in s.launcher.log)
+            assert s.cancellations() == [("0",)]
 
     asyncio.run(main())
 

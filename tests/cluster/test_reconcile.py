@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobqueue.cluster.explain import describe
+from jobqueue.cluster.explain import describe, outage
 from jobqueue.cluster.jobs import JobReport, JobState, Phase
 from jobqueue.cluster.limits import UNLIMITED, Limits
 from jobqueue.cluster.pool import NOT_YET_VISIBLE, PoolState, Submission
@@ -278,6 +278,20 @@ def test_a_job_the_batch_system_does_not_show_yet_is_not_lost() -> None:
     assert pool.jobs["0"].state is JobState.ENDED
 
 
+def test_a_job_given_up_since_nothing_shows_it_is_cancelled_to_be_sure() -> None:
+    """It may wait where no query looks: it is asked for its end until that was accepted."""
+    pool = running_pool(1, connected=0)
+    for now in (NOT_YET_VISIBLE, NOT_YET_VISIBLE + 1):
+        pool.report(JobReport("0", Phase.MISSING), now)
+    assert [job.job_id for job in pool.uncertain()] == ["0"]
+    assert decide(pool, {}, 40.0).cancel == ("0",)
+    assert decide(pool, {}, 41.0).cancel == (), "under way"
+    assert decide(pool, {}, 40.0 + CANCEL_AGAIN).cancel == ("0",), "it was refused"
+    assert pool.made_sure(["0", "another's"]) == ["0"]
+    assert decide(pool, {}, 41.0 + 2 * CANCEL_AGAIN).cancel == ()
+    assert pool.uncertain() == []
+
+
 def test_a_missing_job_with_a_living_worker_is_not_lost() -> None:
     """A connection outweighs a batch system's silence."""
     pool = running_pool(1)
@@ -513,8 +527,8 @@ def test_a_requeued_job_is_the_same_job_and_not_replaced() -> None:
     assert pool.report(JobReport("0", Phase.PENDING, reason="BeginTime"), 10.0)
     assert decide(pool, {}, 10.0) == Actions()
     [job] = pool.snapshot(10.0)
-    assert str(job) == "0 PENDING (BeginTime)"
-    assert job.restarts == 1
+    assert str(job) == "0 PENDING (BeginTime, requeued)"
+    assert (job.reason, job.restarts) == ("BeginTime, requeued", 1)
     pool.report(JobReport("0", Phase.RUNNING), 130.0)
     pool.worker_joined("0", "w0", 133.0, 190.0)
     assert decide(pool, {}, 133.0) == Actions(wait_until=190.0 - 13.0)
@@ -552,10 +566,80 @@ def test_a_job_that_is_requeued_since_its_node_failed_is_replaced() -> None:
     assert pool.setbacks.losses == 1
     assert describe(pool, workers=0, system="slurm") == (
         "0 workers; 1 job pending: slurm next SUBMITTED; "
-        "1 job requeued after a loss: slurm 0 PENDING (BeginTime)"
+        "1 job requeued after a loss: slurm 0 PENDING (BeginTime, requeued)"
     )
     pool.worker_joined("next", "w", 12.0, 72.0)
     assert decide(pool, {}, 12.0).cancel == ("0",)
+
+
+def test_a_node_that_says_goodbye_and_fails_is_replaced_as_well() -> None:
+    """An administrator set it down: its agent was told to end, as it is for another's sake."""
+    pool = short_lived(1)
+    pool.worker_drains("0", "asked to end by SIGTERM", 9.0)
+    pool.worker_left("0", "w0")
+    report = JobReport("0", Phase.PENDING, reason="BeginTime", cause="node failed")
+    pool.report(report, 10.0)
+    assert decide(pool, {}, 10.0).submit == 1
+    [job] = pool.snapshot(10.0)
+    assert str(job) == "0 PENDING (BeginTime, requeued, node failed)"
+    pool.validate()
+
+
+@pytest.mark.parametrize("goodbye", [True, False])
+def test_a_job_that_ran_and_is_held_is_replaced(goodbye: bool) -> None:
+    """Nobody knows who will release it: another comes at once, and then the held one goes."""
+    pool = short_lived(1)
+    if goodbye:
+        pool.worker_drains("0", "asked to end by SIGTERM", 9.0)
+    pool.worker_left("0", "w0")
+    held = JobReport("0", Phase.PENDING, reason="JobHeldUser", held=True)
+    for now in (10.0, 11.0):
+        pool.report(held, now)
+    assert decide(pool, {}, 11.0).submit == 1
+    assert pool.setbacks.losses == 1
+    pool.submitted(Submission(("next",)), 11.0)
+    words = describe(pool, workers=0, system="slurm")
+    assert "1 job held and replaced: slurm 0 PENDING (JobHeldUser, requeued)" in words
+    assert "`scontrol release` lets it go" in words
+    pool.worker_joined("next", "w", 12.0, 72.0)
+    assert decide(pool, {}, 12.0).cancel == ("0",)
+    pool.validate()
+
+
+def test_a_requeued_job_that_is_held_later_is_replaced_then() -> None:
+    """And counts again once it is released and runs."""
+    pool = short_lived(1)
+    pool.worker_drains("0", "asked to end by SIGTERM", 9.0)
+    pool.worker_left("0", "w0")
+    pool.report(JobReport("0", Phase.PENDING, reason="BeginTime"), 10.0)
+    assert decide(pool, {}, 10.0).submit == 0
+    pool.report(JobReport("0", Phase.PENDING, reason="JobHeldUser", held=True), 20.0)
+    assert decide(pool, {}, 20.0).submit == 1
+    pool.report(JobReport("0", Phase.RUNNING), 30.0)
+    assert pool.jobs["0"].live
+
+
+def test_a_job_that_is_held_before_it_ran_waits() -> None:
+    """Somebody may well release it, and another would be held like it."""
+    pool = running_pool(1, connected=0)
+    pool.report(JobReport("0", Phase.PENDING, reason="JobHeldUser", held=True), 1.0)
+    assert decide(pool, {}, 1.0) == Actions()
+
+
+def test_jobs_that_start_and_are_held_before_a_worker_comes_pause_the_pool() -> None:
+    """Each would be held like the one before it."""
+    pool = PoolState()
+    pool.scale(1)
+    now = 0.0
+    for i in range(3):
+        now += max(DELAYS)
+        assert decide(pool, {}, now).submit == 1
+        pool.submitted(Submission((str(i),)), now)
+        pool.report(JobReport(str(i), Phase.RUNNING), now)
+        pool.report(JobReport(str(i), Phase.PENDING, reason="HELD: no file", held=True), now)
+    assert pool.setbacks.pause is not None
+    error = outage(pool, system="htcondor", script=None)
+    assert "HELD: no file" in str(error), "who waits is told, though three jobs are there"
 
 
 def test_a_job_that_is_back_before_the_one_in_its_place_counts_again() -> None:
