@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Awaitable, Callable, Generator
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from jobqueue.client.states import CANCELLED, PENDING, State
@@ -75,7 +74,7 @@ class Future:
         TimeoutError
             The task has not ended within `timeout`.
         TaskCancelled
-            It was cancelled.
+            It was cancelled, or this future was released.
         DataLost
             It is a scattered value, or an actor, of a worker that is gone.
         WorkersUnavailable
@@ -140,7 +139,12 @@ class Future:
         self.client._results.call_back(self, function)
 
     def release(self) -> None:
-        """Let go of the result before this object is gone; it cannot be used afterwards."""
+        """Let go of the result before this object is gone; it cannot be used afterwards.
+
+        Whoever waits for it, in another thread perhaps, waits no longer: `result` raises
+        `TaskCancelled`, and `wait` and `as_completed` count it among those that have ended. If
+        there are other futures of the same task, that is when the task ends.
+        """
         state, self._state = self._state, State.released(self.key)
         self.client._book.drop(state)
 
@@ -169,6 +173,8 @@ class Future:
         return f"<Future: {state.status}, key: {self.key}{cause}>"
 
     def _repr_html_(self) -> str:
+        from html import escape  # for notebooks only; it brings all of HTML's names of characters
+
         return f"<b>Future</b> <code>{escape(self.key)}</code> {self.status}"
 
 

@@ -23,7 +23,7 @@ CANCELLED: Final = "cancelled"
 LOST: Final = "lost"
 RELEASED: Final = "released"
 
-ENDED_BADLY: Final = frozenset({ERROR, CANCELLED, LOST})
+ENDED_BADLY: Final = frozenset({ERROR, CANCELLED, LOST, RELEASED})
 
 MADE: Final = b""
 """What a key stands for that was made for one task, or of its content."""
@@ -184,7 +184,10 @@ class Book:
         self.dropped.append(state)
 
     def take_unused(self, count: int) -> list[str]:
-        """Count the first futures in `dropped` as gone; return the keys of which none is left."""
+        """Count the first futures in `dropped` as gone; return the keys of which none is left.
+
+        No news comes of those any more, so that whoever waits for one in vain is told here.
+        """
         unused = []
         with self.lock:
             for _ in range(count):
@@ -193,6 +196,10 @@ class Book:
                 if not state.refs and self.states.get(state.key) is state:
                     del self.states[state.key]
                     unused.append(state.key)
+                    if state.status is PENDING:
+                        state.status = RELEASED
+                        if state.waiters is not None:
+                            _wake(state)
         return unused
 
     def finish(self, items: Iterable[tuple[str, Serialized | None]]) -> None:

@@ -33,6 +33,22 @@ def test_futures_of_one_key_share_its_state(book):
     assert not book.states
 
 
+def test_waiters_for_what_nobody_holds_any_more(book):
+    """They are told when the last future is counted as gone: no news of it comes any more."""
+    told = []
+    state, _ = book.open("a")
+    book.open("a")
+    assert book.when_done(state, told.append)
+    book.drop(state)
+    assert book.take_unused(1) == []
+    assert not told
+    book.drop(state)
+    assert book.take_unused(1) == ["a"]
+    assert told == [state]
+    assert state.status == "released"
+    assert isinstance(state.exception(), TaskCancelled)
+
+
 def test_a_key_opened_again_before_its_drop_was_counted(book):
     """The state lives on with the new future."""
     state, _ = book.open("a")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import io
 import threading
 import types
 
 import pytest
 
-from jobqueue import Client, as_completed, wait
+from jobqueue import Client, Future, as_completed, progress, wait
 from jobqueue.client import waits
 from jobqueue.comm.loop import LoopThread
 from jobqueue.errors import JobQueueError, WorkersUnavailable
@@ -95,6 +97,78 @@ def test_values_that_are_here_come_in_an_outage(client, outage):
     with pytest.raises(WorkersUnavailable):
         pending.result(30)
     assert data[0].result(30) == bytes(100_000)
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        Future.result,
+        Future.exception,
+        lambda future: future.result(1000),
+        lambda future: future.client.gather([future]),
+        lambda future: wait([future], timeout=1000).done.pop().exception(),
+        lambda future: next(as_completed([future])).exception(),
+        lambda future: next(as_completed([future], with_results=True)),
+        lambda future: asyncio.run(_awaited(future)),
+        lambda future: future.client.get_executor()._follow(future).result(),
+        lambda future: (progress(future, file=io.StringIO()), future.exception())[1],
+    ],
+    ids=[
+        "result",
+        "exception",
+        "timeout",
+        "gather",
+        "wait",
+        "as_completed",
+        "pairs",
+        "await",
+        "executor",
+        "progress",
+    ],
+)
+def test_a_future_released_meanwhile(client, wait_until, waiting):
+    """Whoever waits for it learns that; nothing else would ever come."""
+    future = client.submit(abs, -1)
+
+    def release():
+        wait_until(lambda: client._waits._running)
+        future.release()
+
+    releasing = threading.Thread(target=release)
+    releasing.start()
+    try:
+        outcome = waiting(future)
+    except concurrent.futures.CancelledError as error:
+        outcome = error
+    releasing.join()
+    assert isinstance(outcome, concurrent.futures.CancelledError)
+    wait_until(lambda: not client._waits._running)
+
+
+async def _awaited(future):
+    return await future
+
+
+def test_a_future_released_before_it_is_waited_for(client, wait_until):
+    """As `as_completed` holds it; callbacks are called as well."""
+    future, called = client.submit(abs, -1), threading.Event()
+    future.add_done_callback(lambda future: called.set())
+    completed = as_completed([future])
+    future.release()
+    assert next(completed) is future
+    assert called.wait(30)
+
+
+def test_a_future_released_beside_another_of_the_same_task(client, scheduler, wait_until):
+    """The task is still wanted, and so is waited for."""
+    future, again = client.submit(abs, -1, key="twice"), client.submit(abs, -1, key="twice")
+    completed = as_completed([again])
+    future.release()
+    wait_until(lambda: not client._book.dropped)
+    assert again.status == "pending"
+    assert not completed.has_ready()
+    again.release()
+    assert next(completed) is again
 
 
 def test_errors_do_not_pile_up_tracebacks(client, outage):
