@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jobqueue.batch.base import BatchAdapter
+from jobqueue.batch.own_directives import NO_LIMIT, TimeLimit, array_in, time_limit
 from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.batch_launcher import BatchLauncher
 from jobqueue.cluster.batch_system import BatchSystem
@@ -15,6 +16,9 @@ from jobqueue.cluster.job_files import JobFiles
 from jobqueue.cluster.job_spec import JobSpec
 from jobqueue.cluster.ledger import Ledger
 from jobqueue.cluster.limits import UNLIMITED, Limits
+from jobqueue.config.checks import check_margin
+from jobqueue.config.keywords import CLOCKS
+from jobqueue.config.units import format_walltime, parse_walltime
 from jobqueue.config.warn import warn
 from jobqueue.errors import ConfigError
 
@@ -73,7 +77,8 @@ class BatchPool:
         limits: Limits = UNLIMITED,
     ) -> None:
         self.name = name
-        self.spec = JobSpec.from_values({**adapter.job_values(values), "pool": name})
+        spec = JobSpec.from_values({**adapter.job_values(values), "pool": name})
+        self.spec = _minding_own_directives(spec, adapter.name)
         adapter = adapter.with_directives(self.spec.job_extra_directives)
         self._adapter = adapter.with_keywords(values)
         if advice := self._adapter.advice(values):
@@ -137,6 +142,51 @@ class BatchPool:
             array=array,
             exit_records=str(shared / "exit"),
         )
+
+
+def _minding_own_directives(spec: JobSpec, system: str) -> JobSpec:
+    """Take over the time limit of a user's own directives, as the batch system does.
+
+    Raises
+    ------
+    ConfigError
+        One of them makes each job several.
+    """
+    own = spec.job_extra_directives
+    if several := array_in(system, own):
+        raise ConfigError(
+            f"job_extra_directives: {several!r} makes several jobs of each, and the cluster would "
+            "know one of them: leave it out, and ask for as many jobs as you want by "
+            "cluster.scale(jobs=...)"
+        )
+    if (limit := time_limit(system, own)) is None:
+        return spec
+    try:
+        walltime = None if limit.trouble else _seconds(limit, system)
+    except ValueError:
+        limit = limit._replace(trouble="is no time that can be read here; say it by walltime")
+    if limit.trouble:
+        if spec.walltime or limit.value:
+            known = f"as if walltime={format_walltime(spec.walltime)} were theirs"
+            warn(
+                f"job_extra_directives: {limit.directive!r} {limit.trouble}. Until then jobs hand "
+                f"over {known if spec.walltime else 'when the batch system tells them to end'}"
+            )
+        return spec
+    if limit.both and spec.walltime:
+        walltime = min(spec.walltime, walltime or spec.walltime)
+    check_margin(spec.walltime_margin, walltime)
+    return dataclasses.replace(spec, walltime=walltime)
+
+
+def _seconds(limit: TimeLimit, system: str) -> int | None:
+    """Return seconds, None for no limit; ValueError if it is no time."""
+    if limit.value.lower() in NO_LIMIT:
+        return None
+    if limit.unit:
+        return int(limit.value) * limit.unit
+    clock = next(clock for clock, systems in CLOCKS.items() if system in systems)
+    return parse_walltime(limit.value, clock)
 
 
 def make_folder(keyword: str, folder: str) -> None:
