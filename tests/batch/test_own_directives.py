@@ -9,7 +9,7 @@ from jobqueue.batch.systems import ADAPTERS
 
 
 @pytest.mark.parametrize(
-    ("system", "directive", "value"),
+    ("name", "directive", "value"),
     [
         ("slurm", "-t 10", "10"),
         ("slurm", "-t1-0", "1-0"),
@@ -28,15 +28,15 @@ from jobqueue.batch.systems import ADAPTERS
         ("htcondor", "allowed_job_duration = 3600", "3600"),
     ],
 )
-def test_a_time_limit_is_found_in_whatever_form(system: str, directive: str, value: str) -> None:
+def test_a_time_limit_is_found_in_whatever_form(name: str, directive: str, value: str) -> None:
     """Alone, or among other options on the same line."""
-    found = time_limit(system, ["--first", directive, "--last"])
+    found = time_limit(name, ["--first", directive, "--last"])
     assert found is not None
     assert (found.directive, found.value, found.trouble) == (directive, value, "")
 
 
 @pytest.mark.parametrize(
-    ("system", "directive"),
+    ("name", "directive"),
     [
         ("slurm", "--time-min=10"),
         ("slurm", "--tmp=10"),
@@ -52,10 +52,10 @@ def test_a_time_limit_is_found_in_whatever_form(system: str, directive: str, val
         ("htcondor", "on_exit_remove = True"),
     ],
 )
-def test_other_directives_are_none(system: str, directive: str) -> None:
+def test_other_directives_are_none(name: str, directive: str) -> None:
     """However much they look like it."""
-    assert time_limit(system, [directive]) is None
-    assert array_in(system, [directive]) == ""
+    assert time_limit(name, [directive]) is None
+    assert array_in(name, [directive]) == ""
 
 
 def test_of_several_the_last_one_counts() -> None:
@@ -66,18 +66,18 @@ def test_of_several_the_last_one_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("system", "directive"),
+    ("name", "directive"),
     [("oar", "-l /core=4,walltime=1"), ("htcondor", "Periodic_Remove = NumJobStarts > 3")],
 )
-def test_some_leave_open_how_long(system: str, directive: str) -> None:
+def test_some_leave_open_how_long(name: str, directive: str) -> None:
     """It is said why."""
-    found = time_limit(system, [directive])
+    found = time_limit(name, [directive])
     assert found is not None
     assert found.trouble
 
 
 @pytest.mark.parametrize(
-    ("system", "directive"),
+    ("name", "directive"),
     [
         ("slurm", "--array=0-3"),
         ("slurm", "--exclusive -a 1,5"),
@@ -92,13 +92,13 @@ def test_some_leave_open_how_long(system: str, directive: str) -> None:
         ("htcondor", "queue 4 = "),
     ],
 )
-def test_several_jobs_in_one_are_found(system: str, directive: str) -> None:
+def test_several_jobs_in_one_are_found(name: str, directive: str) -> None:
     """By each batch system's own option."""
-    assert array_in(system, ["--first", directive]) == directive
+    assert array_in(name, ["--first", directive]) == directive
 
 
-@pytest.mark.parametrize("system", sorted(ADAPTERS))
-def test_nothing_is_found_in_nothing(system: str) -> None:
+@pytest.mark.parametrize("name", sorted(ADAPTERS))
+def test_nothing_is_found_in_nothing(name: str) -> None:
     """Most users give none."""
-    assert time_limit(system, []) is None
-    assert array_in(system, []) == ""
+    assert time_limit(name, []) is None
+    assert array_in(name, []) == ""
