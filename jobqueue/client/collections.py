@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from collections.abc import Collection, Coroutine, Generator, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, cast
 
 from jobqueue.client.control import Control
 from jobqueue.client.default import BY_TASKS, SHUFFLE
-from jobqueue.client.future import Future
-from jobqueue.client.graphs import GraphSubmission, readable, task_options_of
-from jobqueue.client.options import annotate, task_options
+from jobqueue.client.options import annotate, refuse_unknown
 from jobqueue.errors import ConfigError
-from jobqueue.graph.dask_graph import no_collection
-from jobqueue.graph.prepare import Prepared, prepare
+
+if TYPE_CHECKING:
+    from jobqueue.client.graphs import SentGraph
+
+_OF_OTHERS = frozenset({
+    "asynchronous", "cache", "callbacks", "chunksize", "direct", "dumps", "fifo_timeout",
+    "func_dumps", "func_loads", "get_id", "initializer", "loads", "num_workers", "optimize_graph",
+    "pack_exception", "raise_exception", "rerun_exceptions_locally", "sync", "traverse",
+    # and of what optimizes graphs, which dask 2024.12 hands on
+    "fast_functions", "fuse_keys", "inline_functions_fast_functions", "rename_fused_keys",
+})  # fmt: skip
+"""Keywords of dask's own schedulers, and of distributed's, that mean nothing to ours."""
 
 
 class Collections(Control):
@@ -24,7 +31,19 @@ class Collections(Control):
 
         def gather(self, futures: Any) -> Any: ...  # noqa: D102
 
-    def get(self, dsk: Any, keys: Any, **kwargs: Any) -> Any:
+    def get(
+        self,
+        dsk: Any,
+        keys: Any,
+        *,
+        priority: float | None = 0,
+        retries: int | None = 0,
+        workers: str | Collection[str] | None = None,
+        allow_other_workers: bool = False,
+        resources: Mapping[str, float] | None = None,
+        pool: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """Compute some keys of a graph on the workers; to be awaited if asynchronous.
 
         This is what dask calls: ``x.compute(scheduler=client.get)``.
@@ -36,8 +55,11 @@ class Collections(Control):
             a scheduler.
         keys
             A key, or a list of keys or of such lists.
+        priority, retries, workers, allow_other_workers, resources, pool
+            As for `Client.submit`, for all of its tasks: ``x.compute(priority=10)``.
         **kwargs
-            Of other schedulers; without effect.
+            What dask's own schedulers and distributed know besides, such as ``num_workers``;
+            without effect.
 
         Returns
         -------
@@ -50,6 +72,8 @@ class Collections(Control):
             It is no graph, or has a cycle, or lacks a key: before anything is run.
         SerializationError
             A task cannot be pickled; the message names its key.
+        ConfigError
+            There is no such option, or it cannot be meant so.
         Exception
             Whatever a task raised, with a note that says its key.
 
@@ -58,52 +82,37 @@ class Collections(Control):
         >>> client.get({"x": 1, "y": (max, "x", 2)}, ["y", ["x"]])  # doctest: +SKIP
         [2, [1]]
         """
-        prepared, futures = self._send_graph(dsk, keys)
+        refuse_unknown("get", self.get, (name for name in kwargs if name not in _OF_OTHERS))
+        options = annotate(
+            priority=priority,
+            retries=retries,
+            workers=workers,
+            allow_other_workers=allow_other_workers,
+            resources=resources,
+            pool=pool,
+        )
+        with options:
+            sent = self._send_graph(dsk, keys)
         if self.asynchronous:
-            return self._get_async(prepared, futures)
-        with self._of_graph(prepared, futures):
-            values = self.gather(list(futures.values()))
-        return prepared.results(dict(zip(futures, values, strict=True)))
+            return Awaited(self._results_of(sent))
+        with sent as futures:
+            values = self.gather(futures)
+        return sent.results(values)
 
-    async def _get_async(self, prepared: Prepared, futures: Mapping[Hashable, Future]) -> Any:
-        with self._of_graph(prepared, futures):
-            values = await self.gather(list(futures.values()))
-        return prepared.results(dict(zip(futures, values, strict=True)))
+    async def _results_of(self, sent: SentGraph) -> Any:
+        with sent as futures:
+            values = await self.gather(futures)
+        return sent.results(values)
 
-    @contextmanager
-    def _of_graph(self, prepared: Prepared, futures: Mapping[Hashable, Future]) -> Iterator[None]:
-        """Let go of futures, however the wait for them ends; say which task failed, by its key."""
-        try:
-            yield
-        except Exception as error:
-            failures = (future._state.failure for future in futures.values())
-            failure = next((one for one in failures if one is not None), None)
-            name = self._submission.prefix_of(failure.task) if failure is not None else ""
-            key = next((key for key in prepared.order if readable(key) == name), None)
-            if failure is None or not name or key is None:  # of a future that the graph holds, say
-                raise
-            told = failure.to_exception()
-            told.add_note(f"in the task {key!r} of the graph")
-            raise told.with_traceback(error.__traceback__) from told.__cause__
-        finally:  # whoever holds the traceback of a Ctrl-C holds them too
-            for future in futures.values():
-                future.release()
+    def _send_graph(self, dsk: Any, keys: Any) -> SentGraph:
+        from jobqueue.client.graphs import send_graph  # not all programs have graphs
 
-    def _send_graph(self, dsk: Any, keys: Any) -> tuple[Prepared, dict[Hashable, Future]]:
         self._check_open()
-        prepared = prepare(dsk, keys)
-        with no_collection():
-            sending = GraphSubmission(
-                self,
-                prepared,
-                task_options_of(prepared.options, partial(_options_of, cluster=self.cluster)),
-            )
-            return prepared, sending.send()
+        return send_graph(self, dsk, keys)
 
-    def _futures_of(self, dsk: Any, keys: Any, **kwargs: Any) -> Any:
+    def _futures_of(self, dsk: Any, keys: Any) -> Any:
         """Answer as `get` does, with futures in place of results."""
-        prepared, futures = self._send_graph(dsk, keys)
-        return prepared.results(futures)
+        return self._send_graph(dsk, keys).futures()
 
     def compute(
         self,
@@ -117,6 +126,8 @@ class Collections(Control):
         allow_other_workers: bool = False,
         resources: Mapping[str, float] | None = None,
         pool: str | None = None,
+        traverse: bool = False,
+        fifo_timeout: object = None,
         **kwargs: Any,
     ) -> Any:
         """Compute dask collections; return futures of their values.
@@ -132,19 +143,22 @@ class Collections(Control):
             Whether dask is to optimize the graph first.
         priority, retries, workers, allow_other_workers, resources, pool
             As for `Client.submit`, for all of its tasks.
-        **kwargs
-            For dask's ``compute``.
+        traverse
+            Whether to look for collections inside of lists, dicts and the like among them.
+        fifo_timeout
+            Without effect.
 
         Raises
         ------
         ConfigError
-            dask is not installed, or an option cannot be meant so.
+            dask is not installed; or there is no such option, or it cannot be meant so.
 
         Examples
         --------
         >>> total = client.compute(array.sum())  # doctest: +SKIP
         >>> total.result()  # doctest: +SKIP
         """
+        refuse_unknown("compute", self.compute, kwargs)
         several = isinstance(collections, list | tuple)
         options = annotate(
             priority=priority,
@@ -156,7 +170,7 @@ class Collections(Control):
         )
         with options, by_tasks():
             found = _computed(
-                self, list(collections) if several else [collections], optimize_graph, kwargs
+                self, list(collections) if several else [collections], optimize_graph, traverse
             )
         result = found if several else found[0]
         return self.gather(result) if sync else result
@@ -172,6 +186,8 @@ class Collections(Control):
         allow_other_workers: bool = False,
         resources: Mapping[str, float] | None = None,
         pool: str | None = None,
+        traverse: bool = True,
+        fifo_timeout: object = None,
         **kwargs: Any,
     ) -> Any:
         """Compute dask collections, and keep the parts on the workers.
@@ -183,18 +199,21 @@ class Collections(Control):
         ----------
         collections
             A collection of dask's, or a list or tuple of them.
-        optimize_graph, priority, retries, workers, allow_other_workers, resources, pool, **kwargs
+        optimize_graph, priority, retries, workers, allow_other_workers, resources, pool
+            As for `compute`.
+        traverse, fifo_timeout
             As for `compute`.
 
         Raises
         ------
         ConfigError
-            dask is not installed, or an option cannot be meant so.
+            dask is not installed; or there is no such option, or it cannot be meant so.
 
         Examples
         --------
         >>> frame = client.persist(frame)  # doctest: +SKIP
         """
+        refuse_unknown("persist", self.persist, kwargs)
         dask = dask_itself()
         several = isinstance(collections, list | tuple)
         options = annotate(
@@ -210,9 +229,41 @@ class Collections(Control):
                 *(collections if several else [collections]),
                 scheduler=lambda dsk, keys, **more: self._futures_of(dsk, keys),
                 optimize_graph=optimize_graph,
-                **kwargs,
+                traverse=traverse,
             )
         return type(collections)(found) if several else found[0]
+
+
+class Awaited(Coroutine[Any, Any, Any]):
+    """What an asynchronous client computes of a graph: to be awaited, and no results yet.
+
+    Handed to dask as ``client.get``, the client is not awaited, and here dask hears why.
+    """
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._coroutine = coroutine
+
+    def send(self, value: Any) -> Any:
+        """As of the coroutine."""
+        return self._coroutine.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """As of the coroutine."""
+        return self._coroutine.throw(*error)
+
+    def close(self) -> None:
+        """As of the coroutine."""
+        self._coroutine.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._coroutine.__await__()
+
+    def __getitem__(self, place: int) -> Any:  # by which it can be iterated over, too
+        self.close()
+        raise ConfigError(
+            "dask cannot await an asynchronous client: use 'await client.compute(collection)' in "
+            "place of collection.compute(scheduler=client.get)"
+        )
 
 
 def dask_itself() -> Any:
@@ -241,23 +292,8 @@ def by_tasks() -> AbstractContextManager[Any]:
     )
 
 
-def _options_of(marks: Mapping[str, Any], cluster: object) -> dict[str, Any] | None:
-    """Return what `dask.annotate` gave to a task as options of ours; the rest are tags."""
-    given = dict(marks)
-    return task_options(
-        **{name: given.pop(name, None) for name in _OPTIONS},
-        allow_other_workers=bool(given.pop("allow_other_workers", False)),
-        actor=False,
-        tags={name: str(one) for name, one in given.items()} or None,
-        cluster=cluster,
-    )
-
-
-_OPTIONS = ("priority", "retries", "workers", "resources", "pool")
-
-
 def _computed(
-    client: Collections, collections: list[Any], optimize_graph: bool, kwargs: dict[str, Any]
+    client: Collections, collections: list[Any], optimize_graph: bool, traverse: bool
 ) -> list[Any]:
     """Return futures of the values of collections, in their order."""
     dask = dask_itself()
@@ -267,8 +303,11 @@ def _computed(
         return client._futures_of(dsk, keys)
 
     if hasattr(base, "collections_to_expr"):  # asks for one key each, which holds all of the value
-        options = {"traverse": False, "optimize_graph": optimize_graph, **kwargs}
-        return list(dask.compute(*collections, scheduler=futures, **options))
+        return list(
+            dask.compute(
+                *collections, scheduler=futures, optimize_graph=optimize_graph, traverse=traverse
+            )
+        )
     from dask.highlevelgraph import HighLevelGraph
 
     ours = {place: one for place, one in enumerate(collections) if dask.is_dask_collection(one)}

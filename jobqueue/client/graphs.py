@@ -8,15 +8,19 @@ that only the ones that were asked for are, so that results go when they have be
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import ExitStack
+from functools import partial
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from jobqueue.client.calls import dumps_arguments, function_name
 from jobqueue.client.future import Future
+from jobqueue.client.options import task_options
 from jobqueue.client.submission import BATCH, Item, Options
 from jobqueue.errors import SerializationError
-from jobqueue.graph.prepare import Prepared
+from jobqueue.graph.dask_graph import no_collection
+from jobqueue.graph.prepare import Prepared, prepare
 from jobqueue.graph.programs import Ref
 from jobqueue.graph.programs import value as as_it_is
 from jobqueue.graph.steps import Step
@@ -26,6 +30,86 @@ from jobqueue.protocol import references
 if TYPE_CHECKING:
     from jobqueue.client.client import Client
     from jobqueue.client.collections import Collections
+
+
+def send_graph(client: Collections, dsk: Any, keys: Any) -> SentGraph:
+    """Send a graph, with what it is annotated with as options of its tasks.
+
+    Raises
+    ------
+    GraphError
+        It is no graph, or has a cycle, or lacks a key.
+    SerializationError
+        A function or an argument cannot be pickled; the message names the key in the graph.
+    ConfigError
+        An annotation cannot be meant so.
+    """
+    prepared = prepare(dsk, keys)
+    read = partial(_options_of, cluster=client.cluster)
+    with no_collection():
+        submission = GraphSubmission(client, prepared, task_options_of(prepared.options, read))
+        return SentGraph(client, prepared, submission.send())
+
+
+class SentGraph:
+    """A graph on its way; in a ``with`` block its results are waited for.
+
+    However the wait ends, the futures are let go of then; and what a task raised is raised with a
+    note that says which one it was, by its key in the graph. It is no generator's context: those
+    make something else of a StopIteration.
+
+    Parameters
+    ----------
+    client
+        Whose futures they are.
+    prepared
+        The graph.
+    futures
+        What was asked for, by key in the graph.
+    """
+
+    def __init__(
+        self, client: Collections, prepared: Prepared, futures: Mapping[Hashable, Future]
+    ) -> None:
+        self._submission = client._submission
+        self._prepared = prepared
+        self._futures = futures
+
+    def results(self, values: Iterable[Any]) -> Any:
+        """Return values, in the order of the futures, in the nesting of what was asked for."""
+        return self._prepared.results(dict(zip(self._futures, values, strict=True)))
+
+    def futures(self) -> Any:
+        """Return the futures in that nesting."""
+        return self._prepared.results(self._futures)
+
+    def __enter__(self) -> list[Future]:
+        return list(self._futures.values())
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        told = self._told() if isinstance(error, Exception) else None
+        for future in self._futures.values():  # whoever holds a Ctrl-C's traceback holds them too
+            future.release()
+        if told is not None:
+            raise told.with_traceback(traceback) from told.__cause__
+
+    def _told(self) -> BaseException | None:
+        """Return what a task raised, saying which; None if none did, or none of this graph."""
+        failures = (future._state.failure for future in self._futures.values())
+        failure = next((one for one in failures if one is not None), None)
+        if failure is None or not (name := self._submission.prefix_of(failure.task)):
+            return None
+        key = next((key for key in self._prepared.order if readable(key) == name), None)
+        if key is None:  # of a future that the graph holds, say
+            return None
+        told = failure.to_exception()
+        told.add_note(f"in the task {key!r} of the graph")
+        return told
 
 
 class GraphSubmission:
@@ -192,3 +276,18 @@ def task_options_of(
         return known[id(mark)]
 
     return options_of
+
+
+def _options_of(marks: Mapping[str, Any], cluster: object) -> dict[str, Any] | None:
+    """Return what `dask.annotate` gave to a task as options of ours; the rest are tags."""
+    given = dict(marks)
+    return task_options(
+        **{name: given.pop(name, None) for name in _OPTIONS},
+        allow_other_workers=bool(given.pop("allow_other_workers", False)),
+        actor=False,
+        tags={name: str(one) for name, one in given.items()} or None,
+        cluster=cluster,
+    )
+
+
+_OPTIONS = ("priority", "retries", "workers", "resources", "pool")

@@ -1,4 +1,7 @@
-"""Futures inside lists, tuples, sets and dicts, as all functions take them that take several."""
+"""Futures inside lists, tuples, sets, dicts and persisted collections of dask's.
+
+As all functions take them that take several.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +29,16 @@ def futures_in(value: Any, *, nothing_else: bool = True) -> list[Future]:
     Parameters
     ----------
     value
-        A future, an iterator over futures, or collections that hold some.
+        A future, an iterator over futures, or collections that hold some; where nothing but futures
+        is wanted, also collections of dask's that were persisted, which stand for their parts.
     nothing_else
         Whether they may hold nothing else.
 
     Raises
     ------
     ConfigError
-        They hold something else, are nested too deeply, or in a circle.
+        They hold something else, are nested too deeply, or in a circle; or a collection of dask's
+        was not persisted.
     """
     try:
         return list(_futures_in(as_collection(value), nothing_else))
@@ -52,11 +57,25 @@ def _futures_in(value: Any, nothing_else: bool) -> Iterator[Future]:
                 yield element
             else:
                 yield from _futures_in(element, nothing_else)
+    elif nothing_else and hasattr(value, "__dask_graph__"):
+        yield from _parts_of(value)
     elif nothing_else:
         raise ConfigError(
             f"{value!r:.100} is no future: pass futures as submit() and map() return them, or "
             "collections of them"
         )
+
+
+def _parts_of(collection: Any) -> list[Future]:
+    """Return the futures that a collection of dask's is made of."""
+    graph = collection.__dask_graph__() or {}
+    parts = [one for one in graph.values() if isinstance(one, Future)]
+    if not parts:
+        raise ConfigError(
+            f"{type(collection).__name__} is a collection of dask's of which nothing is being "
+            "computed: persist it first, x = client.persist(x)"
+        )
+    return parts
 
 
 def _elements_of(value: dict[Any, Any], nothing_else: bool) -> Iterable[Any]:

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+import inspect
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
@@ -160,6 +161,22 @@ def _merge(around: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
             checked = _CHECKS[name](value)
             merged[name] = {**merged.get("tags", {}), **checked} if name == "tags" else checked
     return merged
+
+
+def refuse_unknown(call: str, method: Callable[..., Any], unknown: Iterable[str]) -> None:
+    """Refuse keywords that a method, which takes any, knows nothing of.
+
+    Raises
+    ------
+    ConfigError
+        There are some; says which options there are.
+    """
+    name = next(iter(unknown), None)
+    if name is None:
+        return
+    parameters = inspect.signature(method).parameters.values()
+    known = ", ".join(one.name for one in parameters if one.kind is one.KEYWORD_ONLY)
+    raise ConfigError(f"{call}({name}=…): there is no such option; there are {known}")
 
 
 def scatter_options(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -13,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from jobqueue import Client, LocalCluster, get_worker
+from jobqueue import Client, LocalCluster, as_completed, get_worker, progress, wait
 from jobqueue.client.collections import by_tasks
+from jobqueue.client.nested import futures_in
 from jobqueue.errors import ConfigError
 
 dask = pytest.importorskip("dask", reason="dask is not installed: pip install 'jobqueue[dask]'")
@@ -137,6 +139,19 @@ def test_what_is_persisted_stays_on_the_workers(client: Client, name: str):
         total = kept if name == "delayed" else kept.sum()
         expected = collection if name == "delayed" else collection.sum()
         assert total.compute() == expected.compute(scheduler="sync")
+
+
+def test_what_is_persisted_can_be_waited_for(client: Client):
+    """As its futures can: by `wait`, `as_completed` and `progress`, and what takes futures."""
+    kept = [block().persist(), db.range(6, npartitions=3).persist()]
+    written = io.StringIO()
+    progress(kept, file=written)
+    assert "done" in written.getvalue()
+    done, not_done = wait(kept)
+    assert done == set(as_completed(kept)) == set(futures_in(kept))
+    assert not not_done
+    with pytest.raises(ConfigError, match="persist it first"):
+        wait(block())
 
 
 def test_an_error_says_its_task(client: Client):

@@ -67,6 +67,45 @@ def test_an_exception_in_a_graph(client: Client):
         assert "Traceback on worker" in str(caught.value.__cause__)
 
 
+def stop() -> None:
+    raise StopIteration("no more")
+
+
+def test_a_stop_iteration_in_a_graph(client: Client):
+    """It arrives as itself, as it does of `submit`."""
+    with pytest.raises(StopIteration, match="no more") as caught:
+        client.get({"x": (stop,)}, "x")
+    assert caught.value.__notes__ == ["in the task 'x' of the graph"]
+
+
+def test_options_of_a_graph(client: Client):
+    """They hold for its tasks; what other schedulers know is passed over, and the rest refused."""
+    dsk = {"x": (add, 1, 1)}
+    for known in (
+        {"num_workers": 2},
+        {"sync": True},
+        {"priority": 5},
+        {"workers": client.nthreads()},
+    ):
+        assert client.get(dsk, "x", **known) == 2
+    with pytest.raises(ConfigError, match="has no pool 'gpu'"):
+        client.get(dsk, "x", pool="gpu")
+    with pytest.raises(ConfigError, match=r"get\(prioritty=…\): there is no such.* are priority, "):
+        client.get(dsk, "x", prioritty=5)
+
+
+def test_misspelt_options_of_collections(client: Client, da: Any):
+    """They are refused with what there is, and not handed to dask, which would pass over them."""
+    for method in (client.compute, client.persist):
+        with pytest.raises(
+            ConfigError, match=r"\(retrys=…\): there is no such.*, retries, workers"
+        ):
+            method(da.ones(3), retrys=3)
+    with pytest.raises(ConfigError, match=r"get\(retrys=…\)"):
+        da.ones(3).compute(retrys=3)
+    assert client.compute([[da.ones(3)]], traverse=True, sync=True)[0][0].sum() == 3
+
+
 def test_names_that_stand_for_each_other(client: Client):
     """However many it takes; in a circle they are an error, whoever needs them."""
     dsk = {"a": "b", "b": "c", "c": ("d", 0), ("d", 0): (add, 1, 1), "e": (add, "a", "c")}
@@ -191,7 +230,11 @@ def test_dask_does_not_wait_for_what_it_cannot_await(da: Any):
             total = da.ones(4, chunks=2).sum()
             with pytest.raises(ConfigError, match=r"await client\.compute"):
                 total.compute()
-            return await client.compute(total)
+            with pytest.raises(ConfigError, match=r"await client\.compute"):
+                total.compute(scheduler=client.get)
+            task = asyncio.create_task(client.get({"x": (add, 2, 2)}, "x"))
+            assert await task == await client.compute(total)
+            return await task
 
     assert asyncio.run(main()) == 4
 

@@ -59,6 +59,32 @@ def test_what_is_no_future_is_refused(futures, other):
         futures_in([*futures, other] if isinstance(other, dict) else other)
 
 
+class FakeCollection:
+    """As much of a collection of dask's as has parts."""
+
+    def __init__(self, graph):
+        self.graph = graph
+
+    def __dask_graph__(self):
+        return self.graph
+
+
+def test_a_persisted_collection_stands_for_its_parts(futures):
+    """By itself, inside of others, and where something is built upon it."""
+    a, b, c = futures
+    kept = FakeCollection({("x", 0): a, ("x", 1): b})
+    assert futures_in(kept) == [a, b]
+    assert futures_in([{"kept": kept}, c]) == [a, b, c]
+    assert futures_in(FakeCollection({("x", 0): a, "sum": (sum, [("x", 0)])})) == [a]
+
+
+@pytest.mark.parametrize("graph", [None, {}, {"x": 1}])
+def test_a_collection_of_which_nothing_is_computed_is_refused(graph):
+    """To wait for it would be to wait for nothing."""
+    with pytest.raises(ConfigError, match="nothing is being computed: persist it first"):
+        futures_in(FakeCollection(graph))
+
+
 def test_futures_are_replaced(futures):
     """The collections are copied, with their types; what holds no future is kept."""
     a, b, c = futures

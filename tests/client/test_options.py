@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 
 from jobqueue import annotate
-from jobqueue.client.options import LARGEST, scatter_options, task_options
+from jobqueue.client.options import LARGEST, refuse_unknown, scatter_options, task_options
 from jobqueue.errors import ConfigError
 
 
@@ -174,6 +174,19 @@ def test_a_block_with_what_cannot_be_meant():
     """It is refused where it is written."""
     with pytest.raises(ConfigError, match="retries=-1"), annotate(retries=-1):
         pass
+
+
+def test_options_that_there_are_not():
+    """The first one is named, and what there is."""
+
+    def method(value, *, retries=0, pool=None, **others):
+        raise AssertionError
+
+    refuse_unknown("method", method, {})
+    with pytest.raises(
+        ConfigError, match=r"^method\(a=…\): there is no .*; there are retries, pool$"
+    ):
+        refuse_unknown("method", method, {"a": 1, "b": 2})
 
 
 def test_options_of_scattered_values():
