@@ -186,7 +186,12 @@ class Results:
 
 def _call_back_forever(queue: SimpleQueue[tuple[Callback, Future]]) -> None:
     while True:
-        _call_back(*queue.get())
+        function, future = queue.get()
+        try:
+            _call_back(function, future)
+        except BaseException:  # sys.exit(), say: others have yet to be called in this thread
+            logger.exception("a callback raised what ends programs key=%s", future.key)
+        del function, future  # or they would live until the next one comes
 
 
 def _call_back(function: Callback, future: Future) -> None:

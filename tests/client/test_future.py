@@ -51,6 +51,24 @@ def test_callbacks(client, gate):
     assert called == [(future, 5)]
 
 
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_a_callback_that_would_end_the_program(client, gate, caplog, wait_until, kind):
+    """It is logged as any other that raises, and later ones are called; an executor's as well."""
+
+    def leave(future):
+        raise kind("enough")
+
+    executor = client.get_executor()
+    client.submit(gate.function).add_done_callback(leave)
+    executor.submit(gate.function).add_done_callback(leave)
+    gate.open(2)
+    wait_until(lambda: caplog.text.count(f"{kind.__name__}: enough") == 2)
+    assert executor.submit(abs, -1).result(30) == 1
+    called = threading.Event()
+    client.submit(abs, -2).add_done_callback(lambda future: called.set())
+    assert called.wait(30)
+
+
 def test_callbacks_may_submit_and_wait(client):
     """A callback may use the client as any code of the user's."""
     results: list[int] = []
