@@ -242,7 +242,7 @@ def _failure(error: BaseException) -> Failure:
         return error.failure
     if isinstance(error, (JobQueueError, TimeoutError)):
         error = error.with_traceback(None)
-    return Failure.of(error, where="on the scheduler")
+    return Failure.of_users(error, what="the function", where="on the scheduler")
 
 
 def scheduler_parameters(function: Callable[..., Any]) -> list[str]:

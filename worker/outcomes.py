@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from jobqueue.errors import ConnectionLost, SerializationError, TaskError
+from jobqueue.errors import ConnectionLost, SerializationError
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized
 
@@ -90,30 +90,14 @@ def failure_of(error: BaseException, where: str) -> Failure:
     where
         Name of the worker, for the traceback.
     """
-    traceback = _own_frames(error.__traceback__)
-    where = f"Traceback on worker {where}:"
-    if not isinstance(error, Exception):
-        # As itself it would end the client's program instead of the task.
-        error = TaskError(f"the task raised {_in_words(error)}")
-    try:
-        return Failure.of(error.with_traceback(traceback), where=where)
-    except BaseException as trouble:  # of the exception's own code
-        text = f"the task raised {type(error).__name__}, of which {type(trouble).__name__} came"
-        return Failure.in_words(f"{text} when it was to be told")
+    own = error.with_traceback(_own_frames(error.__traceback__))
+    return Failure.of_users(own, what="the task", where=f"Traceback on worker {where}:")
 
 
 def broken(error: BaseException) -> Failure:
     """Say that the thread of a task could not go on; whatever is wrong there, this can be said."""
     text = f"the thread that ran the task came upon {type(error).__name__} outside of it"
     return Failure.in_words(f"{text}: does the task leave a trace function, or is memory short?")
-
-
-def _in_words(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except Exception:
-        text = ""
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _own_frames(traceback: TracebackType | None) -> TracebackType | None:

@@ -7,7 +7,7 @@ by their names; where some are to be named, addresses, hosts and job ids will do
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from jobqueue.client.future import Future, read_by
@@ -25,6 +25,9 @@ RESTART_TIMEOUT = 120.0
 
 Workers = str | Collection[str] | None
 """A worker, several, or all."""
+
+Answer = tuple[str, Serialized | None, Sequence[Any] | None]
+"""What a worker answered to a call: its name, and the result or a failure."""
 
 
 class Control(Session):
@@ -223,17 +226,19 @@ class Control(Session):
         call = _dumps_call(function, args, kwargs)
         names = _names(workers)
         if wait:
-            return self._sync(self._run(call, names, on_error))
+            answers = self._called(names, call)
+            return self._sync(answers, lambda answers: self._by_worker(answers, on_error))
         self._check_open()
         self._connection.loop.call_soon_threadsafe(self._connection.call_soon, names, call)
         return self._told()
 
-    async def _run(
-        self, call: Serialized, workers: list[str] | None, on_error: str
-    ) -> dict[str, Any]:
+    async def _called(self, workers: list[str] | None, call: Serialized) -> list[Answer]:
         self._check_open()
+        return await self._connection.call(workers, call)
+
+    def _by_worker(self, answers: list[Answer], on_error: str) -> dict[str, Any]:
         results = {}
-        for worker, value, failure in await self._connection.call(workers, call):
+        for worker, value, failure in answers:
             if failure is None:
                 assert value is not None
                 results[worker] = self._loads(value)
@@ -251,14 +256,12 @@ class Control(Session):
         function
             What to call. If it has a parameter ``scheduler`` (or, as elsewhere,
             ``dask_scheduler``) it gets the scheduler. Nothing else happens there meanwhile, unless
-            it is a coroutine function.
+            it is a coroutine function. A SystemExit of it ends the call, not the scheduler.
         *args, **kwargs
             Its arguments.
         """
-        return self._sync(self._run_on_scheduler(_dumps_call(function, args, kwargs)))
-
-    async def _run_on_scheduler(self, call: Serialized) -> Any:
-        return self._loads(await self._ask("run-on-scheduler", call))
+        call = _dumps_call(function, args, kwargs)
+        return self._sync(self._ask("run-on-scheduler", call), self._loads)
 
     def _loads(self, value: Serialized) -> Any:
         with read_by(self):  # type: ignore[arg-type]

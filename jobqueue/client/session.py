@@ -290,12 +290,28 @@ class Session:
             self._connection.wait_until_heard()
         return value
 
-    def _sync(self, coroutine: Any) -> Any:
-        """Run a coroutine: in the loop's thread, or by whoever awaits it."""
+    def _sync(self, coroutine: Any, finish: Callable[[Any], Any] | None = None) -> Any:
+        """Run a coroutine, in the loop's thread, or by whoever awaits it.
+
+        Parameters
+        ----------
+        coroutine
+            What to run.
+        finish
+            Makes what is returned of its answer, where that was asked for: what unpickles is not
+            to hold up the loop's thread, let alone to raise there.
+        """
         if self._forked:
             coroutine.close()
             self._check_open()
-        return coroutine if self._loop_thread is None else self._loop_thread.run(coroutine)
+        if self._loop_thread is None:
+            return coroutine if finish is None else _then(coroutine, finish)
+        answer = self._loop_thread.run(coroutine)
+        return answer if finish is None else finish(answer)
+
+
+async def _then(coroutine: Any, finish: Callable[[Any], Any]) -> Any:
+    return finish(await coroutine)
 
 
 def _offer_to_joblib(parallel: ModuleType) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import logging
 import os
 import threading
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from jobqueue.errors import JobQueueError
+from jobqueue.protocol.running import in_breaths, running
+
+logger = logging.getLogger("jobqueue.comm")
 
 T = TypeVar("T")
 
@@ -30,6 +35,7 @@ class LoopThread:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
+        self._process = os.getpid()
         self._thread = threading.Thread(target=self._main, name="jobqueue-loop", daemon=True)
         self._thread.start()
 
@@ -48,7 +54,14 @@ class LoopThread:
 
     def _main(self) -> None:
         asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
+        while True:
+            try:
+                self.loop.run_forever()
+                return
+            except BaseException:
+                # A user's code has raised SystemExit in a task of its own, for instance. What ran
+                # is over; all that this loop is for goes on.
+                logger.exception("code in the event loop raised what ends programs")
 
     @property
     def inside(self) -> bool:
@@ -59,10 +72,15 @@ class LoopThread:
         """See that somebody else can run something in the loop."""
         if self.inside:
             raise JobQueueError("this would wait for itself: use the asynchronous interface here")
-        if not self._thread.is_alive():  # no thread but the forking one comes along
+        if self._process != os.getpid():  # no thread but the forking one comes along
             raise JobQueueError(
                 "this belongs to the process that was forked: make a cluster or client of this "
                 "process's own"
+            )
+        if not self._thread.is_alive():
+            raise JobQueueError(
+                "the event loop of this program's clusters and clients was stopped: start the "
+                "program again, and stop no event loop that it has not made"
             )
 
     def run(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
@@ -89,6 +107,8 @@ class LoopThread:
             raise
         future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         try:
+            if running.host is not None and not in_breaths(partial(_ended, future), timeout):
+                timeout = 0
             return future.result(timeout)
         except concurrent.futures.TimeoutError:
             if not future.done():
@@ -123,6 +143,10 @@ class LoopThread:
     def call(self, function: Callable[..., object], *arguments: Any) -> None:
         """Call a function in the loop, soon; does not wait."""
         self.loop.call_soon_threadsafe(function, *arguments)
+
+
+def _ended(future: concurrent.futures.Future[Any], within: float) -> bool:
+    return not concurrent.futures.wait([future], within).not_done
 
 
 os.register_at_fork(after_in_child=LoopThread._forget_shared)

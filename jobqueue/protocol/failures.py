@@ -60,6 +60,29 @@ class Failure(NamedTuple):
         return cls(_pickle_exception(error, summary), summary, _cut(text))
 
     @classmethod
+    def of_users(cls, error: BaseException, *, what: str, where: str) -> Failure:
+        """Make a failure of what code of the user's raised, whatever that was.
+
+        Parameters
+        ----------
+        error
+            The exception. One that ends programs, such as SystemExit, is told as a `TaskError`.
+        what
+            Which code that was, for such an error.
+        where
+            As in `of`.
+        """
+        if not isinstance(error, Exception):
+            # As itself it would end the client's program, or its event loop, instead of the call.
+            told = TaskError(f"{what} raised {_in_words(error)}")
+            error = told.with_traceback(error.__traceback__)
+        try:
+            return cls.of(error, where=where)
+        except BaseException as trouble:  # of the exception's own code
+            text = f"{what} raised {type(error).__name__}, of which {type(trouble).__name__} came"
+            return cls.in_words(f"{text} when it was to be told")
+
+    @classmethod
     def in_words(cls, text: str) -> Failure:
         """Make a failure that is a `TaskError` of this text: nothing about that can go wrong."""
         return cls(b"", text, "")
@@ -85,6 +108,14 @@ def _summary(error: BaseException) -> str:
     except Exception:
         text = "(its message could not be made)"
     return f"{type(error).__name__}: {text}"[:2000]
+
+
+def _in_words(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _traceback_text(error: BaseException) -> str:

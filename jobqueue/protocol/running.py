@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from jobqueue.errors import JobQueueError
+
+BREATH: Final = 0.5
+"""Seconds after which a task that waits comes up: it may have been cancelled by force."""
 
 
 class Host(Protocol):
@@ -125,6 +129,30 @@ def giving_way() -> Iterator[None]:
         if not running.waits and running.gave_way:
             running.gave_way = False
             rejoin()
+
+
+def in_breaths(wait: Callable[[float], bool], timeout: float | None) -> bool:
+    """Wait in the thread of a task; an exception from outside comes only between two breaths.
+
+    Parameters
+    ----------
+    wait
+        Waits for so many seconds at most, and returns whether what it waits for has come.
+    timeout
+        Seconds in all, or None for as long as it takes.
+
+    Returns
+    -------
+    bool
+        False if the time ran out.
+    """
+    end = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left = BREATH if end is None else min(BREATH, end - time.monotonic())
+        if wait(max(0.0, left)):
+            return True
+        if left < BREATH:
+            return False
 
 
 def _forget() -> None:

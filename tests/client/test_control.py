@@ -8,7 +8,7 @@ import os
 import pytest
 
 from jobqueue import Client, LocalCluster, fire_and_forget, wait
-from jobqueue.errors import ClientClosed, ConfigError, JobQueueError, SerializationError
+from jobqueue.errors import ClientClosed, ConfigError, JobQueueError, SerializationError, TaskError
 
 
 def test_who_has_what(client):
@@ -146,6 +146,45 @@ def test_a_function_on_the_scheduler(client, cluster):
     assert client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.workers())) == 2
     with pytest.raises(ZeroDivisionError):
         client.run_on_scheduler(lambda: 1 / 0)
+
+
+def _end_by(kind):
+    raise kind("enough")
+
+
+class Ending:
+    """Raises what ends programs where it is unpickled."""
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def __reduce__(self):
+        return _end_by, (self.kind,)
+
+
+def test_what_would_end_the_scheduler_ends_the_call(client):
+    """Scheduler and client share an event loop here, and go on."""
+    for kind in (SystemExit, KeyboardInterrupt):
+        with pytest.raises(TaskError, match=f"the function raised {kind.__name__}: enough"):
+            client.run_on_scheduler(_end_by, kind)
+    assert client.submit(abs, -1).result(30) == 1
+
+
+def test_answers_are_unpickled_by_whoever_asked(client):
+    """Not in the event loop, which whatever they do or raise would hold up or end."""
+    with pytest.raises(KeyboardInterrupt, match="enough"):
+        client.run(lambda: Ending(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt, match="enough"):
+        client.run_on_scheduler(lambda: Ending(KeyboardInterrupt))
+    assert client.run(lambda: ThreadName()) == dict.fromkeys(client.nthreads(), "MainThread")
+    assert client.run_on_scheduler(lambda: ThreadName()) == "MainThread"
+
+
+class ThreadName:
+    """Becomes the name of the thread that unpickles it."""
+
+    def __reduce__(self):
+        return eval, ("__import__('threading').current_thread().name",)
 
 
 def test_tasks_that_nobody_waits_for(client, cluster, tmp_path, wait_until, gate):

@@ -90,3 +90,27 @@ def test_asking_returns_and_raises():
         thread.ask(lambda: 1 // 0)
     with pytest.raises(JobQueueError, match="wait for itself"):
         thread.ask(lambda: thread.ask(int))
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_what_ends_programs_does_not_end_the_loop(kind, caplog):
+    """Raised in a task there, it is the outcome of that; the log has it, and all else goes on."""
+
+    async def leave():
+        raise kind("enough")
+
+    loop = LoopThread.shared()
+    with pytest.raises(kind, match="enough"):
+        loop.run(leave())
+    assert loop.ask(lambda: 5) == 5
+    assert "raised what ends programs" in caplog.text
+
+
+def test_a_loop_that_was_stopped():
+    """Whoever wants something run there is told so, and nothing of forks."""
+    thread = LoopThread()
+    thread.call(thread.loop.stop)
+    thread._thread.join()
+    with pytest.raises(JobQueueError, match="was stopped"):
+        thread.ask(int)
+    thread.loop.close()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobqueue.errors import JobQueueError
-from jobqueue.protocol.running import giving_way, host, rejoin, running, secede
+from jobqueue.protocol.running import BREATH, giving_way, host, in_breaths, rejoin, running, secede
 
 
 class FakeHost:
@@ -92,3 +92,25 @@ def test_outside_of_tasks_waiting_is_just_waiting() -> None:
     """There is nobody to make way for."""
     with giving_way():
         pass
+
+
+def test_long_waits_are_made_of_breaths() -> None:
+    """Whatever has to come between two of them can."""
+    asked: list[float] = []
+
+    def wait(within: float) -> bool:
+        asked.append(within)
+        return len(asked) == 3
+
+    assert in_breaths(wait, None)
+    assert asked == [BREATH] * 3
+
+
+def test_short_waits_end_in_time() -> None:
+    """They are asked for once, and what has come already is had without any time."""
+    asked: list[float] = []
+    assert not in_breaths(lambda within: bool(asked.append(within)), BREATH / 2)
+    (within,) = asked
+    assert 0 < within <= BREATH / 2
+    assert in_breaths(lambda within: True, 0)
+    assert not in_breaths(lambda within: False, -1)

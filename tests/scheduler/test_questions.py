@@ -320,12 +320,15 @@ async def workers_of(more, scheduler=None, *, again=0):
     return [worker.name for worker in scheduler.workers()] * again + more
 
 
-def leave():
-    raise SystemExit(3)
+def end_by(kind):
+    raise kind
 
 
 def test_a_function_runs_where_the_scheduler_is(site, run):
-    """It is given the scheduler if it has a parameter of that name; coroutines are awaited."""
+    """It is given the scheduler if it has a parameter of that name; coroutines are awaited.
+
+    What would end a program ends the call, as in a task.
+    """
 
     async def main() -> None:
         async with site() as here:
@@ -342,8 +345,9 @@ def test_a_function_runs_where_the_scheduler_is(site, run):
             with pytest.raises(ZeroDivisionError) as caught:
                 await call(divmod, 7, 0)
             assert "on the scheduler" in str(caught.value.__cause__)
-            with pytest.raises(SystemExit):
-                await call(leave)
+            for kind in (SystemExit, KeyboardInterrupt, asyncio.CancelledError):
+                with pytest.raises(TaskError, match=f"the function raised {kind.__name__}"):
+                    await call(end_by, kind)
             with pytest.raises(Exception, match="pickle"):
                 await ask(client, "run-on-scheduler", b"no pickle")
             await here.check_works()
