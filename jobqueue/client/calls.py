@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import itertools
 import threading
 import types
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from jobqueue.errors import ConfigError, SerializationError
-from jobqueue.protocol.payload import Payload, Serialized
+from jobqueue.protocol.payload import Serialized
 from jobqueue.protocol.references import mentioning
 from jobqueue.protocol.serialize import beside, describe, dumps, dumps_function
 
@@ -208,26 +207,15 @@ class Keys:
         return (key for number in self._numbers if (key := f"{prefix}{number:x}") not in taken)
 
 
-def pure_key(name: str, fid: bytes, arguments: Serialized) -> str:
-    """Return the key of a call whose result depends on nothing but function and arguments."""
-    return f"{name}-{work_digest(fid, arguments).hex()}"
+def content_key(name: str, digest: bytes) -> str:
+    """Return the key of what is known by its content, which is that of all that equals it.
 
-
-def content_key(value: Any, serialized: Serialized) -> str:
-    """Return the key of a value, which is that of all values with the same pickle."""
-    return f"{type(value).__name__}-{work_digest(b'', serialized).hex()}"
-
-
-def work_digest(fid: bytes, arguments: Serialized) -> bytes:
-    """Return what tells a call from all others: the digest of its function and arguments."""
-    digest = hashlib.blake2b(fid, digest_size=12)
-    if isinstance(arguments, Payload):
-        digest.update(arguments.head)
-        for buffer in arguments.buffers:
-            digest.update(buffer)
-    else:
-        digest.update(arguments)
-    return digest.digest()
+    Examples
+    --------
+    >>> content_key("inc", bytes(2))
+    'inc-0000'
+    """
+    return f"{name}-{digest.hex()}"
 
 
 def check_key(key: Any) -> str:

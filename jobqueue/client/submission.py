@@ -19,11 +19,10 @@ from jobqueue.client.calls import (
     content_key,
     dumps_arguments,
     function_name,
-    pure_key,
     refuse_options,
-    work_digest,
 )
 from jobqueue.client.connection import Connection
+from jobqueue.client.content import Calls, value_digest
 from jobqueue.client.future import Future, adopt_into
 from jobqueue.client.states import MADE, RELEASED, State
 from jobqueue.errors import ClientClosed, ConfigError, SerializationError
@@ -99,13 +98,17 @@ class Submission:
             arguments = dumps_arguments(args, kwargs, name)
         inputs = self._input_keys(client, found) if found else None
         work = MADE
-        if key is not None:
-            work = work_digest(fid, arguments)
-            options = {**(options or {}), "digest": work}
-            check_key(key)
-            _check_circle(key, inputs)
+        if key is None and not pure:
+            key = keys.new(name)
         else:
-            key = pure_key(name, fid, arguments) if pure else keys.new(name)
+            digest = Calls(function, fid).digest(args, kwargs, arguments)
+            if key is None:
+                key = content_key(name, digest)
+            else:
+                check_key(key)
+                _check_circle(key, inputs)
+                work = digest
+                options = {**(options or {}), "digest": work}
         self._check_open()
         state = self._open(key, work)
         self._connection.say((m.SUBMIT, fid, options, [(key, arguments, inputs)]))
@@ -141,8 +144,10 @@ class Submission:
             calls, keys, pure = iter(all_calls), iter(chosen), False
         opened: list[State] = []
         with self._functions.keeping(function) as fid:
+            content = Calls(function, fid) if pure or chosen is not None else None
             while batch := list(islice(calls, size)):
                 items: list[Item] = []
+                works: list[bytes] = []
                 alive: list[Future] = []  # till the batch is sent: their tasks must stay
                 with references.recording() as found:
                     for args in batch:
@@ -152,21 +157,24 @@ class Submission:
                             inputs = self._input_keys(client, found)
                             alive.extend(found)
                             found.clear()
-                        call_key = pure_key(name, fid, arguments) if pure else next(keys)
+                        if content is not None:
+                            works.append(content.digest(args, kwargs, arguments))
+                        call_key = content_key(name, works[-1]) if pure else next(keys)
                         items.append((call_key, arguments, inputs))
                 self._check_open()
                 if chosen is None:
                     opened.extend(self._book.open_all([item[0] for item in items]))
                     self._connection.say((m.SUBMIT, fid, options, items))
                 else:
-                    opened.extend(self._send_chosen(fid, options or {}, items))
+                    opened.extend(self._send_chosen(fid, options or {}, items, works))
         return opened
 
-    def _send_chosen(self, fid: bytes, options: dict[str, Any], items: list[Item]) -> list[State]:
+    def _send_chosen(
+        self, fid: bytes, options: dict[str, Any], items: list[Item], works: list[bytes]
+    ) -> list[State]:
         """Send calls whose keys the user chose: each with the digest of what it is."""
         for key, _, inputs in items:
             _check_circle(key, inputs)
-        works = [work_digest(fid, arguments) for _, arguments, _ in items]
         states = self._open_all([item[0] for item in items], works)
         self._connection.say(
             *(
@@ -182,8 +190,13 @@ class Submission:
         items = []
         for value in values:
             serialized = dumps(value, own=True)
-            made = content_key(value, serialized) if by_content else None
-            items.append((made or own_keys.new(type(value).__name__), serialized))
+            name = type(value).__name__
+            key = (
+                content_key(name, value_digest(value, serialized))
+                if by_content
+                else own_keys.new(name)
+            )
+            items.append((key, serialized))
         states = self._book.open_all([key for key, _ in items])
         if items:
             self._connection.say((m.SCATTER, options, items))

@@ -180,7 +180,7 @@ def dumps_if_small(value: Any, limit: int) -> bytes | None:
     if type(value) in _SMALL_TYPES:
         head = pickle.dumps(value, PROTOCOL)
         return head if len(head) <= limit else None
-    size = getattr(value, "nbytes", 0)  # of a class it is a descriptor, elsewhere anything
+    size = _attribute(value, "nbytes")  # of a class it is a descriptor, elsewhere anything
     if isinstance(size, int) and size > limit:
         return None
     target = _LimitedFile(limit)
@@ -215,9 +215,17 @@ def dumps_function(function: Callable[..., Any]) -> tuple[bytes, bytes]:
     return hashlib.blake2b(head, digest_size=16).digest(), head
 
 
+def _attribute(value: Any, name: str) -> Any:
+    """Return an attribute, or None: a class may raise what it likes where it is asked for one."""
+    try:
+        return getattr(value, name, None)
+    except Exception:
+        return None
+
+
 def describe(value: Any) -> str:
     """Name a value in an error message: its type, and what it calls itself if that is short."""
-    name = getattr(value, "__qualname__", None)
+    name = _attribute(value, "__qualname__")
     if isinstance(name, str):
         return f"{type(value).__name__} {name!r}"
     kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")

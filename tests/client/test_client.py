@@ -81,6 +81,18 @@ def test_pure_calls_are_shared(client):
     assert client.gather([first, second, *others]) == [8, 8, 16, 8, 3, 4]
 
 
+def test_equal_calls_are_one_however_their_arguments_came_to_be(client):
+    """With `pure`, under a key, and where values are scattered: what counts is what they hold."""
+    word, again = "some text", "".join(["some ", "text"])
+    keys = {client.submit(len, words, pure=True).key for words in ([word, word], [word, again])}
+    assert len(keys) == 1
+    options = [{"base": 10, "x": 1}, {"x": 1, "base": 10}]
+    assert len({client.submit(dict, pure=True, **one).key for one in options}) == 1
+    assert len({future.key for future in client.scatter(options)}) == 1
+    first = client.submit(len, [word, word], key="own")
+    assert client.submit(len, [word, again], key="own").result(30) == first.result(30) == 2
+
+
 def test_pure_map_shares_equal_elements(client):
     """Equal elements of a pure map are computed once."""
     futures = client.map(abs, [-1, 2, -1], pure=True)

@@ -348,3 +348,20 @@ def test_large_bytes_travel_beside_the_pickle(kind: type, own: bool) -> None:
         if own:
             value[1] = 0
             assert loads(packed)[1] == second[1]
+
+
+class Odd:
+    """Raises what it likes where it is asked for an attribute that it does not have."""
+
+    def __getattr__(self, name):
+        if name.startswith("__") and name != "__qualname__":
+            raise AttributeError(name)
+        raise ValueError(name)
+
+
+def test_objects_that_raise_when_asked_for_attributes() -> None:
+    """They are pickled like others, and described by their type."""
+    small = dumps_if_small(Odd(), 1000)
+    assert small is not None
+    assert isinstance(loads(small), Odd)
+    assert describe(Odd()).startswith("an object of type ")
