@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from jobqueue import Client
+from jobqueue.cluster.batch_system import INTERVALS
 from jobqueue.cluster.jobs import JobState
 from jobqueue.cluster.pbs import PBSCluster
 from jobqueue.cluster.slurm import SLURMCluster
@@ -52,8 +53,14 @@ def connected(cluster: SLURMCluster) -> int:
     return [job.state for job in cluster.jobs].count(JobState.CONNECTED)
 
 
+def most_queries(began: float) -> float:
+    """How often the queue may have been asked since then: no two queries are closer."""
+    return 1 + (time.monotonic() - began) / INTERVALS[0]
+
+
 def test_two_hundred_jobs_are_one_submission(slurm: Any, wait_until: Any, calls: Any) -> None:
     """One sbatch, few queries, one scancel; pending and running elements are gone afterwards."""
+    began = time.monotonic()
     with SLURMCluster(cores=30, memory="1GB", processes=1, python="sleep 600;") as cluster:
         cluster.scale(jobs=200)
         wait_until(lambda: len(slurm.squeue()) == 200, message="200 jobs in the queue")
@@ -69,7 +76,7 @@ def test_two_hundred_jobs_are_one_submission(slurm: Any, wait_until: Any, calls:
         assert "--array=0-199" in calls("sbatch")[0]
     wait_until(lambda: slurm.squeue() == [], message="an empty queue")
     assert len(calls("scancel")) == 1
-    assert len(calls("squeue")) < 10
+    assert len(calls("squeue")) <= most_queries(began)
 
 
 def test_workers_come_and_go_as_wanted(slurm: Any, wait_until: Any, places: Path) -> None:
