@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import inspect
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,40 @@ def test_importing_costs_next_to_nothing():
     names = set(done.stdout.split())
     assert not {name for name in names if name.startswith("jobqueue.")}
     assert not names & {"asyncio", "cloudpickle", "msgpack", "psutil", "ssl"}
+
+
+HEAVY = {
+    "argparse", "decimal", "difflib", "fractions", "getpass", "html", "importlib.resources",
+    "platform", "statistics", "uuid",
+}  # fmt: skip
+"""Of the standard library, what takes milliseconds and few programs need."""
+
+
+@pytest.mark.parametrize(
+    ("names", "unneeded"),
+    [
+        (
+            "Client, LocalCluster",
+            {
+                "jobqueue.config.keywords",
+                "jobqueue.config.load",
+                "jobqueue.cluster.ledger",
+                "jobqueue.cluster.snapshot",
+                "jobqueue.graph",
+            },
+        ),
+        ("Client, SLURMCluster", {"jobqueue.config.origins", "jobqueue.graph", "jinja2", "yaml"}),
+    ],
+)
+def test_importing_what_programs_begin_with(names, unneeded):
+    """It brings what they are about to use; graphs, tables of keywords and the like come later."""
+    code = f"import sys; from jobqueue import {names}; print(*sys.modules)"
+    # Without what the environment imports at its start, which is no business of ours.
+    command = [sys.executable, "-S", "-c", code]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(command, capture_output=True, text=True, env=environ)
+    assert done.returncode == 0, done.stderr
+    assert not (HEAVY | unneeded) & set(done.stdout.split())
 
 
 @pytest.mark.parametrize(

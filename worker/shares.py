@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from jobqueue.worker.argument_values import AUTO
-from jobqueue.worker.arguments import AgentOptions
 from jobqueue.worker.limits import balanced, memory_per_worker
 from jobqueue.worker.options import WorkerOptions
+
+if TYPE_CHECKING:
+    # Clusters that start workers themselves do without a command line, and so without argparse.
+    from jobqueue.worker.arguments import AgentOptions
 
 PLACE = "JOBQUEUE_PLACE"
 """The variable that tells an agent its place, from 0, among those of a cluster on one machine. They

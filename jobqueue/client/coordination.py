@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import uuid
+import secrets
 from collections.abc import Callable, Coroutine
 from copy import copy
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -51,7 +51,7 @@ class Named:
     def __init__(self, name: str | None = None, client: Client | None = None) -> None:
         if name is not None and not isinstance(name, str):
             raise ConfigError(f"{type(self).__name__}({name!r}): a name is text")
-        self.name = f"{self.kind}-{uuid.uuid4().hex}" if name is None else name
+        self.name = f"{self.kind}-{secrets.token_hex(16)}" if name is None else name
         self._client = client
 
     @property

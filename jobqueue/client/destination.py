@@ -7,8 +7,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from jobqueue.client.protocols import ClusterLike
 from jobqueue.comm import Comm, Credentials, connect_any
@@ -29,8 +28,7 @@ REMOTE = ("tls://", "tcp://")
 logger = logging.getLogger("jobqueue.client")
 
 
-@dataclass(frozen=True)
-class Destination:
+class Destination(NamedTuple):
     """A scheduler's addresses, and what a client proves itself with.
 
     Parameters

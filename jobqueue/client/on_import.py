@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    # What the import system calls need not be of its classes, which bring importlib.resources.
+    from importlib.abc import Loader
 
 Action = Callable[[ModuleType], object]
 
@@ -37,7 +40,7 @@ def on_import(name: str, action: Action) -> None:
         sys.meta_path.insert(0, _finder)
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     def __init__(self) -> None:
         self.actions: dict[str, list[Action]] = {}
 
@@ -49,11 +52,11 @@ class _Finder(MetaPathFinder):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, self.actions[fullname])
+            spec.loader = cast(Any, _Loader(spec.loader, self.actions[fullname]))
         return spec
 
 
-class _Loader(Loader):
+class _Loader:
     """Loads as another does, and then acts."""
 
     def __init__(self, loader: Loader, actions: list[Action]) -> None:

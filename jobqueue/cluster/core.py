@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobqueue.cluster.adapt import Policy
 from jobqueue.cluster.jobs import JobRecord, JobState
@@ -21,11 +21,13 @@ from jobqueue.cluster.launcher import read_logs
 from jobqueue.cluster.loop import ClusterLoop
 from jobqueue.cluster.outages import describe_pools
 from jobqueue.cluster.plan import DEFAULT, Plan, PoolPlan
-from jobqueue.cluster.snapshot import SnapshotWriter
 from jobqueue.cluster.threads import off_loop
 from jobqueue.errors import BatchSystemError, ConfigError
 from jobqueue.scheduler.info import WorkerDrains, WorkerEvent, WorkerInfo, WorkerJoined
 from jobqueue.scheduler.server import Scheduler
+
+if TYPE_CHECKING:
+    from jobqueue.cluster.snapshot import SnapshotWriter
 
 logger = logging.getLogger("jobqueue.cluster")
 
@@ -161,6 +163,8 @@ class Core:
     def _begin_snapshots(self) -> SnapshotWriter | None:
         if (ledger := self.plan.ledger) is None:
             return None
+        from jobqueue.cluster.snapshot import SnapshotWriter  # a LocalCluster writes none
+
         writer = SnapshotWriter(
             ledger.folder,
             ledger.entry,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from jobqueue.cluster.amounts import JobSize
-from jobqueue.cluster.launcher import Launcher
-from jobqueue.cluster.ledger import Ledger
-from jobqueue.cluster.limits import Limits
-from jobqueue.comm.credentials import Credentials
 from jobqueue.errors import ConfigError
+
+if TYPE_CHECKING:
+    from jobqueue.cluster.amounts import JobSize
+    from jobqueue.cluster.launcher import Launcher
+    from jobqueue.cluster.ledger import Ledger
+    from jobqueue.cluster.limits import Limits
+    from jobqueue.comm.credentials import Credentials
 
 DEFAULT = "default"
 """The name of a cluster's first pool."""

@@ -14,7 +14,6 @@ that what takes their place is one submission.
 
 from __future__ import annotations
 
-import statistics
 from collections import deque
 from collections.abc import Iterable
 
@@ -55,7 +54,8 @@ class Renewal:
         """Take note that a job's first worker has connected."""
         if job.joined_at is not None and not job.restarts:
             self._took.append(job.joined_at - job.submitted_at)
-            self._to_come = statistics.median(self._took)
+            # The median, of two the longer; the statistics module would bring fractions and more.
+            self._to_come = sorted(self._took)[len(self._took) // 2]
 
     def due(self, job: JobRecord) -> float | None:
         """Return when the job in its place is to be submitted; None if it has no known end."""

@@ -11,8 +11,7 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 from jobqueue.errors import ConfigError
 
@@ -21,8 +20,7 @@ Scheme = Literal["tls", "tcp", "unix", "memory"]
 _EXAMPLES = "tls://host:port, tcp://host:port, unix:///folder/socket or memory://name"
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """An address, taken apart.
 
     Attributes

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -25,8 +24,7 @@ CLOCK_SKEW = datetime.timedelta(days=1)
 _USES = {"scheduler": (True, False), "worker": (True, True), "client": (False, True)}
 
 
-@dataclass(frozen=True, slots=True)
-class Issued:
+class Issued(NamedTuple):
     """PEM files of one role.
 
     Attributes

@@ -263,7 +263,7 @@ async def listen(
         sock = listen_unix(parsed.path)
     else:
         sock = listen_tcp(parsed)
-        parsed = replace(parsed, port=sock.getsockname()[1])
+        parsed = parsed._replace(port=sock.getsockname()[1])
     return StreamListener(
         parsed,
         sock,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import ssl
-import tempfile
 from pathlib import Path
 
 from jobqueue.comm.credentials import Credentials
@@ -29,6 +28,8 @@ def client_context(credentials: Credentials) -> ssl.SSLContext:
 
 
 def _prepare(context: ssl.SSLContext, credentials: Credentials) -> ssl.SSLContext:
+    import tempfile  # local workers, which start without TLS, do without
+
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_verify_locations(cadata=credentials.authority.decode())
     # The ssl module reads a certificate and its key from files only: of what was checked when

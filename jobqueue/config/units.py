@@ -18,8 +18,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -110,8 +109,7 @@ _UNIT_SECONDS: dict[Unit, int] = {"seconds": 1, "minutes": 60, "hours": 3600}
 _SMALLER: dict[Unit, Unit] = {"hours": "minutes", "minutes": "seconds"}
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(NamedTuple):
     """How one batch system reads the short forms of a length of time.
 
     Parameters

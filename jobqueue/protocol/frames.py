@@ -20,9 +20,8 @@ from __future__ import annotations
 import struct
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pickle import PickleBuffer
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import msgpack  # type: ignore[import-untyped]
 
@@ -54,8 +53,7 @@ _JOIN_MAX = 64 << 10
 """A body up to this many bytes is joined with its header; a larger one is a chunk of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class FrameLimits:
+class FrameLimits(NamedTuple):
     """What a frame may hold; anything above is a `FrameError`.
 
     Parameters
