@@ -222,6 +222,10 @@ class BatchAdapter(ABC):
         them need know a job: then it ended, and nobody says how.
         """
 
+    def offers_none(self, words: str) -> bool:
+        """Tell whether a second look that failed with these words will fail here for ever."""
+        return False
+
     def reason_query(self, job_ids: Sequence[str]) -> Query | None:
         """Return a question why these jobs are pending, where `status_query` does not tell.
 

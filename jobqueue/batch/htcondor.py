@@ -7,6 +7,7 @@ the script as the executable; the job's id is the script's first argument.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -52,13 +53,19 @@ _NAMES = {
     "7": "SUSPENDED",
 }
 
+_HELD = "5"
+
+# Options of condor_submit that tell where a job goes -> the same of condor_q and the others, by
+# their first letters, which suffice.
+_PLACES = {"name": "-name", "remote": "-name", "pool": "-pool", "addr": "-addr"}
+
 # Where the reason for a state stands; a job that waits was perhaps offered no machine so far.
 _REASONS = {"1": "LastRejMatchReason", "3": "RemoveReason", "4": "RemoveReason"}
 
 _SUBMITTED = re.compile(r"(?P<cluster>\d+)\.(?P<first>\d+) - (?P=cluster)\.(?P<last>\d+)", re.ASCII)
 _ATTRIBUTES = (
     "ClusterId,ProcId,JobStatus,HoldReason,LastRejMatchReason,RemoveReason,RemoteHost,"
-    "LastRemoteHost,ExitCode,ExitBySignal,ExitSignal,JobCurrentStartDate,JobqueueTag"
+    "LastRemoteHost,ExitCode,ExitBySignal,ExitSignal,JobqueueTag"
 )
 _INPUTS = re.compile(r"\s*transfer_input_files\s*=\s*(?P<files>.*?)\s*", re.IGNORECASE)
 _JOB_ID = re.compile(r"\d+\.\d+", re.ASCII)
@@ -78,7 +85,8 @@ class HTCondorAdapter(BatchAdapter):
     disk
         Bytes of disk space of one job.
     submit_command_extra, cancel_command_extra
-        Further arguments of condor_submit and condor_rm: another schedd or pool, for instance.
+        Further arguments of condor_submit and condor_rm. Another schedd or pool that is named to
+        condor_submit is named to the other commands as well.
     array_limit
         Jobs of one submission.
     """
@@ -162,13 +170,13 @@ class HTCondorAdapter(BatchAdapter):
 
     def status_query(self, job_ids: Sequence[str]) -> Query:
         """Ask for all of the user's jobs."""
-        return Query(("condor_q", "-json", "-attributes", _ATTRIBUTES), self._parse)
+        return Query(("condor_q", *self._place(), "-json", "-attributes", _ATTRIBUTES), self._parse)
 
     def ended_queries(self, job_ids: Sequence[str]) -> tuple[Query, ...]:
         """Ask the history, which is read from its end until all of these have been found."""
         ids = tuple(job_id for job_id in job_ids if _JOB_ID.fullmatch(job_id))
         limit = ("-limit", str(len(ids)))
-        argv = ("condor_history", *ids, *limit, "-json", "-attributes", _ATTRIBUTES)
+        argv = ("condor_history", *self._place(), *ids, *limit, "-json", "-attributes", _ATTRIBUTES)
         return (Query(argv, self._parse),) if ids else ()
 
     def _parse(self, completed: Completed) -> dict[str, JobStatus]:
@@ -206,12 +214,19 @@ class HTCondorAdapter(BatchAdapter):
             cause=cause,
             exit_code=code,
             signal=signal,
+            held=number == _HELD,
             tag=str(ad.get("JobqueueTag") or ""),
         )
 
     def cancel_argv(self, job_ids: Sequence[str]) -> Argv:
         """Return the condor_rm command."""
-        return ("condor_rm", *self.cancel_command_extra, *job_ids)
+        told = {option for option, _ in _places(self.cancel_command_extra)}
+        place = () if told else self._place()
+        return ("condor_rm", *place, *self.cancel_command_extra, *job_ids)
+
+    def _place(self) -> Argv:
+        """Return where jobs are submitted to, in the words of the other commands."""
+        return tuple(word for pair in _places(self.submit_command_extra) for word in pair)
 
     def cancel_problem(self, completed: Completed) -> str:
         """Jobs that are gone are errors to condor_rm, and none to us."""
@@ -228,6 +243,23 @@ class HTCondorAdapter(BatchAdapter):
         stem = f"{job_name}-{job_id}"
         stem = stem if log_directory is None else f"{log_directory}/{stem}"
         return (f"{stem}.out", f"{stem}.err")
+
+
+def _places(words: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the options that name a schedd or a pool, with their values.
+
+    Examples
+    --------
+    >>> _places(["-spool", "-remote", "schedd2", "-pool", "cm.site"])
+    [('-name', 'schedd2'), ('-pool', 'cm.site')]
+    """
+    found = []
+    for word, value in itertools.pairwise(words):
+        option = word.lstrip("-")
+        names = [name for name in _PLACES if word.startswith("-") and name.startswith(option)]
+        if option and names:
+            found.append((_PLACES[names[0]], value))
+    return found
 
 
 def _exit(ad: Mapping[str, Any]) -> tuple[int | None, int | None]:

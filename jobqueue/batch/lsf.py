@@ -53,6 +53,8 @@ _TERMINATED: Mapping[str, EndCause] = {
     "TERM_MEMLIMIT": EndCause.OUT_OF_MEMORY,
     "TERM_SWAP": EndCause.OUT_OF_MEMORY,
     "TERM_PREEMPT": EndCause.PREEMPTED,
+    "TERM_RC_RECLAIM": EndCause.PREEMPTED,  # borrowed hosts were wanted back
+    "TERM_REMOVE_HUNG_JOB": EndCause.NODE_FAILED,
     "TERM_OWNER": EndCause.CANCELLED,
     "TERM_ADMIN": EndCause.CANCELLED,
     "TERM_FORCE_OWNER": EndCause.CANCELLED,
@@ -187,6 +189,7 @@ class LSFAdapter(BatchAdapter):
             cause=cause,
             exit_code=code,
             signal=signal,
+            held=record.state == "PSUSP",
             estimated_start=record.start,
         )
 

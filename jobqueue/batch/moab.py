@@ -130,6 +130,7 @@ class MoabAdapter(BatchAdapter):
             cause=cause,
             exit_code=code,
             signal=signal,
+            held=raw.endswith("Hold"),
         )
 
     def cancel_argv(self, job_ids: Sequence[str]) -> Argv:

@@ -160,6 +160,7 @@ class OARAdapter(BatchAdapter):
             cause=cause,
             exit_code=code,
             signal=signal,
+            held=raw == "Hold",
             estimated_start=_time(start),
         )
 

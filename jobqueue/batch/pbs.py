@@ -46,6 +46,9 @@ STATES: Mapping[str, Meaning] = {
     "C": _ENDED,
 }
 
+# The attribute that tells what a state leaves open: held by whom, waiting until when.
+_TELLING: Mapping[str, str] = {"H": "Hold_Types", "W": "Execution_Time"}
+
 _SUBMITTED = re.compile(r"(?P<number>[0-9]+)(?P<array>\[\])?(?P<server>\.[\w.-]+)", re.ASCII)
 _SUBMITTED_BARE = re.compile(r"(?P<number>[0-9]+)(?P<array>\[\])?(?P<server>)")
 _ELEMENT = re.compile(r"(?P<number>\d+)\[(?P<index>\d+)\](?P<server>(\.[\w.-]+)?)")
@@ -151,11 +154,19 @@ class PBSAdapter(BatchAdapter):
 
     def rejection(self, completed: Completed) -> str:
         """Return qsub's error; the wrappers print theirs on stdout, below what they ran."""
-        words = completed.words
-        if _WRAPPED_ERROR in words:
-            words = words.partition(_WRAPPED_ERROR)[2].strip().strip("'")
+        words = _unwrapped(completed.words)
         lines = (line.strip().removeprefix("qsub: ") for line in words.splitlines())
         return "; ".join(line.removeprefix("sbatch: error: ") for line in lines if line)
+
+    def submitted(
+        self, completed: Completed, count: int = 1, *, script: str = ""
+    ) -> tuple[str, ...]:
+        """As for others; of a refusal, the wrappers' account of what they ran is left out."""
+        if _WRAPPED_ERROR in completed.words:
+            completed = dataclasses.replace(
+                completed, stdout=_unwrapped(completed.words), stderr=""
+            )
+        return super().submitted(completed, count, script=script)
 
     def status_query(self, job_ids: Sequence[str]) -> Query:
         """Ask for these jobs, and for the elements of their arrays."""
@@ -213,11 +224,12 @@ class PBSAdapter(BatchAdapter):
             job_id,
             state,
             raw,
-            reason=attributes.get("comment", ""),
+            reason=_reason(raw, attributes),
             node=_node(attributes.get("exec_host", "")),
             cause=cause,
             exit_code=code,
             signal=signal,
+            held=raw == "H",
             estimated_start=attributes.get("estimated.start_time", ""),
         )
 
@@ -327,6 +339,19 @@ def _end(
     return EndCause.CRASHED, (exit_status if exit_status > 0 else None), None
 
 
+def _reason(raw_state: str, attributes: Attributes) -> str:
+    """Return why a job is where it is: its comment, and by whom it is held, or until when.
+
+    Examples
+    --------
+    >>> _reason("H", {"job_state": "H", "Hold_Types": "u"})
+    'Hold_Types = u'
+    """
+    name = _TELLING.get(raw_state, "")
+    told = f"{name} = {attributes[name]}" if name in attributes else ""
+    return "; ".join(filter(None, (told, attributes.get("comment", ""))))
+
+
 def _no_json(completed: Completed) -> bool:
     """Tell a qstat that does not know `-F`, and one whose JSON cannot be read.
 
@@ -335,6 +360,11 @@ def _no_json(completed: Completed) -> bool:
     if completed.returncode == 0:
         return completed.stdout.lstrip().startswith("{") and not is_json(completed.stdout)
     return "option" in completed.stderr.lower() or "usage:" in completed.stderr.lower()
+
+
+def _unwrapped(words: str) -> str:
+    """Return what sbatch said to the wrappers, without what they say around it."""
+    return words.partition(_WRAPPED_ERROR)[2].strip().strip("'").strip() or words
 
 
 def _number(job_id: str) -> str:

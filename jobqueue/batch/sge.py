@@ -173,6 +173,7 @@ class SGEAdapter(BatchAdapter):
             f"{number}.{task}" if task else number,
             state,
             raw,
+            held=state is BatchState.PENDING and raw[:1] in ("h", "E"),
             node=queue.partition("@")[2],
             estimated_start=job.findtext("JAT_start_time", "").strip(),
         )
@@ -266,7 +267,7 @@ def _ended(fields: Mapping[str, str]) -> JobStatus:
     failure_code = int(re.match(r"\d*", failure)[0] or 0)  # type: ignore[index]
     cause: EndCause | None = EndCause.CRASHED
     if failure_code == _LIMIT_ENFORCED:
-        cause = EndCause.WALLTIME
+        cause = _limit(fields)
     elif code > _SIGNALLED:
         cause = None
     elif code == 0 and failure_code == 0:
@@ -281,6 +282,31 @@ def _ended(fields: Mapping[str, str]) -> JobStatus:
         exit_code=code if code <= _SIGNALLED else None,
         signal=code - _SIGNALLED if code > _SIGNALLED else None,
     )
+
+
+def _limit(fields: Mapping[str, str]) -> EndCause | None:
+    """Return which limit qmaster enforced: it has one code for three of them.
+
+    Examples
+    --------
+    >>> _limit({"category": "-l h_rt=60,h_vmem=1G", "ru_wallclock": "7s"}).value
+    'out of memory'
+    """
+    asked = fields.get("category", "")
+    limit = re.search(r"\bh_rt=([\d:]+)", asked)
+    ran = re.match(r"\d+", fields.get("ru_wallclock", ""))
+    others = re.search(r"\bh_(vmem|cpu)=", asked)
+    if others is None or (limit and ran and int(ran[0]) >= _seconds(limit[1])):
+        return EndCause.WALLTIME
+    return EndCause.OUT_OF_MEMORY if limit and "h_vmem=" in asked else None
+
+
+def _seconds(time: str) -> int:
+    """Return the seconds of `90` or `0:1:30`."""
+    seconds = 0
+    for part in time.split(":"):
+        seconds = 60 * seconds + int(part or 0)
+    return seconds
 
 
 def _numbers(job_ids: Iterable[str]) -> list[str]:

@@ -56,6 +56,12 @@ STATES: Mapping[str, Meaning] = {
     "CANCELLED": (BatchState.ENDED, EndCause.CANCELLED),
 }
 
+# A job in one of these, or that waits for one of those reasons, waits until somebody releases it.
+_HELD = frozenset({"REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
+_HELD_FOR = re.compile(
+    r"JobHeld(User|Admin)|JobHoldMaxRequeue|job requeued in held state|launch failed requeued held"
+)
+
 _SUBMITTED = re.compile(r"(?P<id>[0-9]+)(;[\w.-]+)?")
 _ELEMENT = re.compile(r"(?P<array>\d+)_(?P<index>\d+)")
 _SQUEUE_FORMAT = "%i|%T|%r|%S|%N|%k"
@@ -63,6 +69,9 @@ _SACCT_FIELDS = "JobID,State,ExitCode,Reason,NodeList"
 _SCONTROL_LIMIT = 8  # one command each: with more than this, good neighbours go without
 _SCONTROL_FIELD = re.compile(r"(?:^| )([A-Z]\w+)=(\S*)")
 _ELEMENTS = re.compile(r"(?P<array>\d+)_\[(?P<indices>[\d,-]+)(%\d+)?\]")
+_NO_ACCOUNTS = re.compile(
+    r"accounting storage is disabled|not running a supported accounting_storage", re.IGNORECASE
+)
 _BLANKS = re.compile(r",\s+(?=\S)")
 # What sbatch says when it gave up waiting for an answer. The controller may have taken the job.
 _UNCERTAIN = re.compile(
@@ -196,6 +205,7 @@ class SlurmAdapter(BatchAdapter):
             node=node,
             cause=cause,
             estimated_start=_said(start),
+            held=raw in _HELD or (raw == "PENDING" and bool(_HELD_FOR.fullmatch(reason))),
             tag=comment.rpartition(" ")[2].removeprefix("(null)"),
         )
 
@@ -211,6 +221,10 @@ class SlurmAdapter(BatchAdapter):
             Query((*sacct, *self._cluster_option()), self._parse_sacct),
             *(Query((*scontrol, i), self._parse_scontrol) for i in ids[:_SCONTROL_LIMIT]),
         )
+
+    def offers_none(self, words: str) -> bool:
+        """Tell a site that keeps no accounts from one whose accounting is down."""
+        return bool(_NO_ACCOUNTS.search(words))
 
     def _parse_sacct(self, completed: Completed) -> dict[str, JobStatus]:
         if completed.returncode != 0:

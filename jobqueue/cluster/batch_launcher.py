@@ -241,7 +241,7 @@ class BatchLauncher:
             if status is None:
                 reports.append(self.files.post_mortem(JobReport(job_id, Phase.MISSING)))
             elif status.state in _PHASES:  # an unknown state is in the log, and no news
-                report = _report(status)
+                report = report_of(status)
                 reports.append(self.files.post_mortem(report) if _over(report) else report)
         return reports
 
@@ -275,22 +275,27 @@ class BatchLauncher:
         """Nothing is held."""
 
 
-def _report(status: JobStatus) -> JobReport:
+def report_of(status: JobStatus) -> JobReport:
+    """Return what a batch system says of a job, in the words of a pool."""
     phase = _PHASES[status.state]
     raw = status.raw_state
     exit_code = status.exit_code
-    if status.signal is not None and status.cause is EndCause.CRASHED and not exit_code:
-        exit_code = 128 + status.signal  # as shells say it: 0 would look like a good end
+    if status.cause not in (None, EndCause.COMPLETED) and not exit_code:
+        # 0 beside a signal would look like a good end; of a crash, it is said as shells do.
+        crashed = status.cause is EndCause.CRASHED and status.signal is not None
+        exit_code = 128 + (status.signal or 0) if crashed else None
+    held = status.held and phase is Phase.PENDING
     telling = len(raw) > 1 and raw.lower() != phase  # CONFIGURING is, Q and PENDING are not
+    told = (raw if telling and (held or not status.reason) else "", status.reason)
     return JobReport(
         status.job_id,
         phase,
-        reason=status.reason or (raw if telling else ""),
+        reason=": ".join(filter(None, told)),
         estimated_start=status.estimated_start,
         node=status.node,
         exit_code=exit_code,
         cause=status.cause.value if status.cause else "",
-        held=status.held and phase is Phase.PENDING,
+        held=held,
     )
 
 

@@ -5,7 +5,8 @@ Rules:
 * One query for all jobs of all pools; what it does not explain is asked for once more, where ended
   jobs are remembered. One cancellation for all jobs.
 * No failed query says anything about a job.
-* That a site does not offer a second look is found out once, and is no error.
+* That a site does not offer a second look is found out once, and is no error. One that failed is
+  tried again with the next job that ended: whoever keeps the accounts may have been restarted.
 
 What is of one pool (its script, its submissions, its files) stands in batch_launcher.py. Pools
 share a `BatchSystem` if their adapters ask the same (`question`): those whose jobs go to another
@@ -22,7 +23,7 @@ from jobqueue.batch import commands
 from jobqueue.batch.answers import Argv, BatchState, Completed, JobStatus, Query
 from jobqueue.batch.base import BatchAdapter
 from jobqueue.cluster.dialect import Dialect
-from jobqueue.errors import BatchSystemError, CommandTimeout
+from jobqueue.errors import BatchSystemError, CommandNotFound, CommandTimeout
 
 logger = logging.getLogger("jobqueue.cluster")
 
@@ -172,8 +173,9 @@ class BatchSystem:
             except CommandTimeout:
                 continue
             except BatchSystemError as error:
+                if isinstance(error, CommandNotFound) or self.adapter.offers_none(error.output):
+                    self._silent.add(query.argv[0])
                 logger.info("no account of ended jobs system=%s error=%s", self.name, error)
-                self._silent.add(query.argv[0])
                 continue
             for job_id in job_ids:  # what it believes to be running, it has not heard the end of
                 if job_id in answer and answer[job_id].state is BatchState.ENDED:

@@ -55,7 +55,8 @@ LOG_LINES: Sequence[tuple[re.Pattern[str], str]] = tuple(
         # LSF's report at the end of a job's output
         (r"TERM_RUNLIMIT: ", WALLTIME),
         (r"TERM_MEMLIMIT: ", OUT_OF_MEMORY),
-        (r"TERM_PREEMPT: ", PREEMPTED),
+        (r"TERM_(PREEMPT|RC_RECLAIM): ", PREEMPTED),
+        (r"TERM_REMOVE_HUNG_JOB: ", NODE_FAILED),
         (r"TERM_(OWNER|ADMIN): ", CANCELLED),
     )
 )

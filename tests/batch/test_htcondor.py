@@ -44,14 +44,34 @@ def test_files_that_travel_with_a_job() -> None:
 
 
 def test_further_arguments_of_the_commands() -> None:
-    """Another schedd or pool is named to both commands."""
+    """What else condor_submit and condor_rm are to be told, each by itself."""
     told: dict[str, Any] = {
-        "submit_command_extra": ["-name", "schedd2"],
-        "cancel_command_extra": ["-name", "schedd2"],
+        "submit_command_extra": ["-spool"],
+        "cancel_command_extra": ["-forcex"],
     }
     adapter = HTCondorAdapter().with_keywords(told)
-    assert adapter.submit_argv("job.sh") == ("condor_submit", "-terse", "-name", "schedd2", "-")
-    assert adapter.cancel_argv(["2.0"]) == ("condor_rm", "-name", "schedd2", "2.0")
+    assert adapter.submit_argv("job.sh") == ("condor_submit", "-terse", "-spool", "-")
+    assert adapter.cancel_argv(["2.0"]) == ("condor_rm", "-forcex", "2.0")
+    assert adapter.status_query([]).argv[:2] == ("condor_q", "-json")
+
+
+@pytest.mark.parametrize(
+    ("extra", "place"),
+    [
+        (["-name", "schedd2"], ("-name", "schedd2")),
+        (["-remote", "schedd2"], ("-name", "schedd2")),
+        (["-pool", "cm", "-n", "schedd2"], ("-pool", "cm", "-name", "schedd2")),
+    ],
+)
+def test_jobs_at_another_schedd_are_looked_for_and_ended_there(extra: Any, place: Any) -> None:
+    """Whoever is told of it when jobs are submitted need not be told again."""
+    adapter = HTCondorAdapter().with_keywords({"submit_command_extra": extra})
+    assert adapter.status_query(["2.0"]).argv[: 1 + len(place)] == ("condor_q", *place)
+    [history] = adapter.ended_queries(["2.0"])
+    assert history.argv[: 2 + len(place)] == ("condor_history", *place, "2.0")
+    assert adapter.cancel_argv(["2.0"]) == ("condor_rm", *place, "2.0")
+    own = adapter.with_keywords({"cancel_command_extra": ["-name", "other"]})
+    assert own.cancel_argv(["2.0"]) == ("condor_rm", "-name", "other", "2.0")
 
 
 def test_the_mark_is_an_attribute_of_the_job() -> None:

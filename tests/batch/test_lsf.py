@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import jobqueue
-from jobqueue.batch.answers import Completed
+from jobqueue.batch.answers import Completed, EndCause
 from jobqueue.batch.bjobs import parse_long
 from jobqueue.batch.lsf import LSFAdapter, arrays_once, compact, units_in
 
@@ -75,6 +75,21 @@ def test_the_sites_unit_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for told, wanted in (({}, "-M 16000\n"), ({"lsf_units": "gb"}, "-M 16\n")):
         with jobqueue.LSFCluster(cores=1, memory="16GB", **told) as cluster:
             assert wanted in cluster.job_script()
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        ("TERM_REMOVE_HUNG_JOB: job removed from the LSF system", EndCause.NODE_FAILED),
+        ("TERM_RC_RECLAIM: job killed, its host was reclaimed", EndCause.PREEMPTED),
+        ("TERM_RUNLIMIT: job killed after reaching LSF run time limit", EndCause.WALLTIME),
+    ],
+)
+def test_why_lsf_ended_a_job(said: str, cause: EndCause) -> None:
+    """Its first word tells; what was a node's or another job's fault is not the job's."""
+    query = LSFAdapter(json=False).status_query(["7"])
+    story = f"\nJob <7>, User <ada>, Status <EXIT>\nFri Nov 20 09:00:00: Exited; {said}.\n"
+    assert query.parse(Completed(query.argv, 0, story, ""))["7"].cause is cause
 
 
 def test_a_command_that_looks_like_a_story() -> None:

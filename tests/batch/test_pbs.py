@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobqueue.batch.answers import BatchState, Completed
 from jobqueue.batch.pbs import Dialect, PBSAdapter, arrays_once, compact
 from jobqueue.batch.qstat import parse_plain
+from jobqueue.errors import SubmissionRejected
 
 WIDTH = 79  # qstat breaks longer lines, and begins the next one with a tab
 
@@ -139,3 +141,17 @@ def test_wrapped_lines_are_put_together(
 def test_any_text_can_be_read(text: str) -> None:
     """Nothing that qstat may print makes the reader fail."""
     parse_plain(text)
+
+
+def test_what_wrappers_say_around_an_error_is_left_out() -> None:
+    """Whoever reads the error is told what sbatch said, and nothing that begins with a quote."""
+    said = (
+        "There was an error running the Slurm sbatch command.\nThe command was:\n"
+        "'/usr/bin/sbatch -p nosuch p.sh 2>&1'\nand the output was:\n"
+        "'sbatch: error: invalid partition specified: nosuch\n'\n"
+    )
+    adapter = PBSAdapter(dialect=Dialect.SLURM_WRAPPERS, json=False)
+    with pytest.raises(SubmissionRejected) as caught:
+        adapter.submitted(Completed(("qsub", "p.sh"), 1, said, ""))
+    assert str(caught.value).endswith(": invalid partition specified: nosuch")
+    assert caught.value.output == "sbatch: error: invalid partition specified: nosuch"

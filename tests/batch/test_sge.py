@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobqueue.batch.answers import BatchState, Completed
+from jobqueue.batch.answers import BatchState, Completed, EndCause
 from jobqueue.batch.sge import STATES, SGEAdapter, compact
 
 
@@ -40,6 +40,26 @@ def test_a_banner_before_the_xml() -> None:
     xml = "<?xml version='1.0'?><a><job_list><JB_job_number>1</JB_job_number><state>r</state>"
     said = Completed(query.argv, 0, f"Welcome <you>!\n{xml}</job_list></a>", "")
     assert query.parse(said)["1"].state is BatchState.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("category", "ran", "cause"),
+    [
+        ("-l h_rt=60,h_vmem=1G", "61s", EndCause.WALLTIME),
+        ("-l h_rt=0:1:0,h_vmem=1G", "7s", EndCause.OUT_OF_MEMORY),
+        ("-l h_rt=60,h_cpu=30", "31s", None),
+        ("-l h_vmem=1G", "7s", None),
+        ("NONE", "7s", EndCause.WALLTIME),
+    ],
+)
+def test_which_limit_was_enforced(category: str, ran: str, cause: EndCause | None) -> None:
+    """One code stands for three limits: the run time tells whether it was the walltime."""
+    [query] = SGEAdapter().ended_queries(["5"])
+    said = (
+        f"====\njobnumber 5\ntaskid undefined\nfailed 37 : qmaster enforced h_rt, h_cpu, or h_vmem "
+        f"limit\nexit_status 137\nru_wallclock {ran}\ncategory {category}\n"
+    )
+    assert query.parse(Completed(query.argv, 0, said, ""))["5"].cause is cause
 
 
 def test_few_questions_to_the_accounting() -> None:

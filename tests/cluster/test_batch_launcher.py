@@ -14,7 +14,7 @@ from jobqueue.batch.answers import BatchState, EndCause, JobStatus
 from jobqueue.batch.embedded import PREFIX
 from jobqueue.batch.slurm import SlurmAdapter
 from jobqueue.cluster import doubts
-from jobqueue.cluster.batch_launcher import BatchLauncher
+from jobqueue.cluster.batch_launcher import BatchLauncher, report_of
 from jobqueue.cluster.batch_system import BatchSystem
 from jobqueue.cluster.job_files import JobFiles
 from jobqueue.cluster.jobs import JobReport, Phase
@@ -344,6 +344,45 @@ def test_accounting_that_is_switched_off_is_asked_once(make: Make, commands: Any
         assert len(log.read_text().splitlines()) == 1
 
     asyncio.run(main())
+
+
+def test_accounting_that_was_down_is_asked_again(make: Make, commands: Any, tmp_path: Path) -> None:
+    """Its daemon may be restarted while a cluster works: the next end is explained again."""
+    launcher = make("true", prefix=())
+    commands("squeue", "true")
+    commands("scontrol", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
+    refused = "sacct: error: Sending PersistInit msg: Connection refused"
+    said = "echo '8|OUT_OF_MEMORY|0:125|None|n1'"
+    down = tmp_path / "down"
+    down.touch()
+    commands("sacct", f"[ -e {down} ] && {{ echo '{refused}' >&2; exit 1; }}; {said}")
+
+    async def main() -> None:
+        assert await launcher.source.look(["7"]) == {}
+        down.unlink()
+        assert (await launcher.source.look(["8"]))["8"].cause is EndCause.OUT_OF_MEMORY
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("cause", "code", "signal", "told"),
+    [
+        (EndCause.CANCELLED, 0, 15, None),
+        (EndCause.CANCELLED, 0, None, None),
+        (EndCause.WALLTIME, 0, None, None),
+        (EndCause.OUT_OF_MEMORY, 0, 125, None),
+        (EndCause.CRASHED, 0, 9, 137),
+        (EndCause.CRASHED, 3, None, 3),
+        (EndCause.COMPLETED, 0, None, 0),
+    ],
+)
+def test_zero_is_the_exit_code_of_a_good_end_alone(
+    cause: EndCause, code: int, signal: int | None, told: int | None
+) -> None:
+    """Slurm writes it beside the signal of a job that was cancelled, or killed."""
+    status = JobStatus("7", BatchState.ENDED, "ENDED", cause=cause, exit_code=code, signal=signal)
+    assert report_of(status).exit_code == told
 
 
 def test_a_cancellation_that_failed_is_an_error(make: Make, commands: Any) -> None:
