@@ -64,7 +64,7 @@ async def run(
     'hello\\n'
     """
     argv = tuple(argv)
-    transport, conversation = await _start(argv, stdin)
+    transport, conversation = await _started(argv, stdin)
     try:
         async with asyncio.timeout(timeout):
             await asyncio.shield(conversation.ended)
@@ -103,6 +103,30 @@ class _Conversation(asyncio.SubprocessProtocol):
 
     def text(self, fd: int) -> str:
         return self._said[fd].decode(errors="replace")
+
+
+async def _started(
+    argv: tuple[str, ...], stdin: str | None
+) -> tuple[asyncio.SubprocessTransport, _Conversation]:
+    """Start a command; if nobody wants it any more by then, end it.
+
+    It is not cancelled half-way: asyncio would end it in its own way then, and wait for that
+    without any limit. That was seen to take for ever, on machines with much else to do.
+    """
+    starting = asyncio.ensure_future(_start(argv, stdin))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.shield(asyncio.ensure_future(_end_unwanted(starting)))
+        raise
+
+
+async def _end_unwanted(
+    starting: asyncio.Task[tuple[asyncio.SubprocessTransport, _Conversation]],
+) -> None:
+    await asyncio.wait([starting])
+    if not starting.cancelled() and starting.exception() is None:
+        await _end(*starting.result())
 
 
 async def _start(

@@ -124,6 +124,26 @@ def test_cancelled_while_a_command_runs() -> None:
     asyncio.run(give_up())
 
 
+@pytest.mark.parametrize("turns", range(8))
+def test_cancelled_while_a_command_is_being_started(turns: int) -> None:
+    """Before asyncio has connected its pipes: the wait ends all the same, and so does it."""
+
+    async def give_up() -> None:
+        before = set(psutil.Process().children())
+        task = asyncio.create_task(commands.run(["sleep", "600"]))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=30)
+        assert done
+        assert task.cancelled()
+        assert set(psutil.Process().children()) <= before
+
+    pipes = _open_files()
+    asyncio.run(give_up())
+    assert _open_files() <= pipes
+
+
 def test_cancelled_twice(tmp_path: Path) -> None:
     """An event loop that is taken down cancels whoever still ends a command: its pipes close."""
     begun = tmp_path / "begun"
