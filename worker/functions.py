@@ -1,4 +1,7 @@
-"""The functions that a worker's tasks name: their pickles, and what was made of them."""
+"""The functions that a worker's tasks name: their pickles, and what was made of them.
+
+They are unpickled one at a time, since that is when a worker imports what its tasks use.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from jobqueue.errors import SerializationError, TaskError
-from jobqueue.protocol.serialize import loads
+from jobqueue.protocol.serialize import ALONE, loads
 
 
 class Functions:
@@ -65,9 +68,11 @@ class Functions:
             raise TaskError(
                 "this worker does not have the task's function (any more): submit the task again"
             ) from None
-        try:
-            function: Callable[..., Any] = loads(pickle)
-        except SerializationError as error:
-            raise SerializationError(f"function {name!r}: {error}") from error.__cause__
-        self.loaded[fid] = function
+        with ALONE:
+            function = self.loaded.get(fid)  # by another thread, meanwhile
+            if function is None:
+                try:
+                    function = self.loaded[fid] = loads(pickle)
+                except SerializationError as error:
+                    raise SerializationError(f"function {name!r}: {error}") from error.__cause__
         return function

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,13 @@ LARGE_HEAD = 64 * 1024
 
 MOST_BUFFERS = 4096
 """A value of more large buffers than this travels in one piece: a frame holds only so many."""
+
+ALONE = threading.RLock()
+"""Held by whoever unpickles while nobody else should: what comes first imports modules, and modules
+that import each other are met half made where two threads import them from different ends."""
+
+_HALF_MADE = (ImportError, AttributeError, KeyError, RuntimeError)
+"""What Python says then; the last is importlib's ``_DeadlockError``."""
 
 _BYTES = frozenset({bytes, bytearray})
 
@@ -134,11 +142,31 @@ def loads(serialized: Serialized) -> Any:
         return pickle.loads(serialized)  # type: ignore[arg-type]
     except SerializationError:
         raise
+    except _HALF_MADE:
+        pass
     except (Exception, SystemExit) as error:
-        raise SerializationError(
-            f"a pickle could not be read here: {type(error).__name__}: {error}; is the same "
-            "software installed at both ends?"
-        ) from error
+        raise _unreadable(error) from error
+    return _loads_alone(serialized)
+
+
+def _loads_alone(serialized: Serialized) -> Any:
+    """Try once more, while no other thread does: it is seldom needed, and costs the others none."""
+    try:
+        with ALONE:
+            if type(serialized) is Payload:
+                return pickle.loads(serialized.head, buffers=serialized.buffers)
+            return pickle.loads(serialized)  # type: ignore[arg-type]
+    except SerializationError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: BaseException) -> SerializationError:
+    return SerializationError(
+        f"a pickle could not be read here: {type(error).__name__}: {error}; is the same "
+        "software installed at both ends?"
+    )
 
 
 class _TooLarge(Exception):

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import textwrap
 import threading
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from jobqueue.errors import SerializationError
 from jobqueue.protocol import serialize
 from jobqueue.protocol.payload import Payload
 from jobqueue.protocol.serialize import (
+    ALONE,
     LARGE_HEAD,
     OUT_OF_BAND,
     describe,
@@ -365,3 +367,36 @@ def test_objects_that_raise_when_asked_for_attributes() -> None:
     assert small is not None
     assert isinstance(loads(small), Odd)
     assert describe(Odd()).startswith("an object of type ")
+
+
+class ImportsOddly:
+    """Cannot be unpickled at the first attempt; notes whether others could at the second."""
+
+    raises: type[Exception] = ImportError
+    attempts: ClassVar[list[bool]] = []
+
+    def __reduce__(self):
+        return _imported_oddly, ()
+
+
+def _imported_oddly() -> str:
+    def free() -> bool:
+        if ALONE.acquire(blocking=False):
+            ALONE.release()
+            return True
+        return False
+
+    with ThreadPoolExecutor(1) as other:
+        ImportsOddly.attempts.append(other.submit(free).result())
+    if len(ImportsOddly.attempts) == 1:
+        raise ImportsOddly.raises("cannot import name 'core' from partially initialized module")
+    return "it came"
+
+
+@pytest.mark.parametrize("error", [ImportError, AttributeError, KeyError, RuntimeError])
+def test_modules_that_another_thread_has_half_imported(error: type[Exception]) -> None:
+    """Where threads import modules that import each other, the value comes all the same."""
+    ImportsOddly.raises = error
+    ImportsOddly.attempts.clear()
+    assert loads(dumps(ImportsOddly())) == "it came"
+    assert ImportsOddly.attempts == [True, False]

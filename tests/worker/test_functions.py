@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import pytest
 
 from jobqueue.errors import SerializationError, TaskError
@@ -42,3 +47,42 @@ def test_one_that_cannot_be_read_is_named():
     functions.add(b"f", "my_function", b"garbage")
     with pytest.raises(SerializationError, match="function 'my_function'"):
         functions.load(b"f")
+
+
+class Imports:
+    """Says, as it is unpickled, whether another is at the same time."""
+
+    meeting = threading.Barrier(2)
+    met = False
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __call__(self) -> int:
+        return self.number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (self.number,)
+
+
+def _unpickled(number: int) -> Imports:
+    with contextlib.suppress(threading.BrokenBarrierError):
+        Imports.meeting.wait(0.5)  # which is in vain, if all is well
+        Imports.met = True
+    return Imports(number)
+
+
+def test_functions_are_unpickled_one_at_a_time():
+    """Two threads that import modules which import each other meet some that are half made."""
+    functions, fids = Functions(), []
+    for number in range(2):
+        fid, pickle = dumps_function(Imports(number))
+        functions.add(fid, "imports", pickle)
+        fids.append(fid)
+    Imports.met = False
+    Imports.meeting.reset()
+    with ThreadPoolExecutor(3) as threads:
+        loaded = list(threads.map(functions.load, [*fids, fids[0]]))
+    assert [one() for one in loaded] == [0, 1, 0]
+    assert loaded[0] is loaded[2]
+    assert not Imports.met
