@@ -163,19 +163,32 @@ def test_a_lost_node_is_known_as_the_cause(slurm: Any, wait_until: Any) -> None:
         wait_until(lambda: connected(cluster) == 1, 90, "the replacement to connect")
 
 
+@pytest.mark.parametrize("killed", [True, False])
 def test_a_job_that_slurm_requeues_for_a_lost_node_is_replaced_at_once(
-    slurm: Any, wait_until: Any
+    slurm: Any, wait_until: Any, killed: bool
 ) -> None:
-    """It would wait for two minutes; it is given up when the other one works."""
+    """It would wait for two minutes; it is given up when the other one works.
+
+    Of a node that is set down the agent says goodbye, as it does for another job's sake. A job that
+    is put back and held is replaced in the same way.
+    """
     with SLURMCluster(**JOB, job_extra_directives=["--requeue"]) as cluster:
         cluster.scale(jobs=1)
         wait_until(lambda: connected(cluster) == 1, 60, "the job to connect")
         assert cluster.jobs[0].node in slurm.nodes, "known with its first worker"
-        slurm.kill_node(slurm.nodes.index(cluster.jobs[0].node) + 1, noticed=True)
+        node = cluster.jobs[0].node
+        if killed:
+            slurm.kill_node(slurm.nodes.index(node) + 1, noticed=True)
+        else:
+            slurm.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
         wait_until(lambda: len(cluster.jobs) == 2, 90, "another to be submitted")
         assert cluster.jobs[0].restarts == 1
         wait_until(lambda: connected(cluster) == 1, 60, "it to connect")
         wait_until(lambda: cluster.jobs[0].state is JobState.ENDED, 60, "the first to be given up")
+        slurm.run("scontrol", "requeuehold", cluster.jobs[1].job_id)
+        wait_until(lambda: len(cluster.jobs) == 3, 60, "one for the job that is held")
+        wait_until(lambda: cluster.jobs[2].state is JobState.CONNECTED, 60, "it to connect")
+        wait_until(lambda: cluster.jobs[1].state is JobState.ENDED, 60, "the held one to go")
 
 
 def test_a_refused_queue_is_told_in_slurms_words(slurm: Any, wait_until: Any) -> None:
