@@ -208,7 +208,7 @@ class SchedulerState:
         self.results.say_limit(worker)
         self.open_workers.update(worker)
         self.demands.worker_came(worker)
-        self.transfers.unload_all()
+        self.transfers.worker_came(worker)
 
     def remove_worker(self, worker: WorkerRecord, *, cause: str, charge: bool) -> None:
         """Forget a worker that is gone; place its tasks anew, compute lost results again.

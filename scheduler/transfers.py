@@ -61,6 +61,7 @@ class Transfers:
         self.copies = Copies(state)
         self.spreading = Spreading(state, self.copies)
         self._unloading: set[Task] = set()  # values that wait for a worker
+        self._broadcast: dict[Task, None] = {}  # values that all workers are to have
 
     # -- requests ----------------------------------------------------------------------------------
 
@@ -183,6 +184,7 @@ class Transfers:
         """Forget moves of a result that nobody needs any more."""
         self.copies.forget_task(task)
         self._unloading.discard(task)
+        self._broadcast.pop(task, None)
         for requester in self.awaited.pop(task, ()):
             self._refuse(task, requester, no_value(task))
 
@@ -190,6 +192,8 @@ class Transfers:
 
     def unload(self, task: Task) -> None:
         """Give a value held here to the workers it is meant for, as soon as there is one."""
+        if (task.options or {}).get("broadcast") is True:
+            self._broadcast[task] = None
         targets = self._targets_of(task)
         if targets:
             self.copies.make(task, targets, relieves=[None])
@@ -204,19 +208,32 @@ class Transfers:
             if task.state is MEMORY and task.value is not None:
                 self.unload(task)
 
+    def worker_came(self, worker: WorkerRecord) -> None:
+        """Give a new worker what all are to have, and to whoever it may be what waited for one."""
+        self.unload_all()
+        for task in list(self._broadcast):
+            if task.state is not MEMORY:  # lost with all who had it
+                del self._broadcast[task]
+            elif worker.available and self._meant(task, [worker]):
+                self.copies.make(task, [worker])
+
     def _targets_of(self, task: Task) -> list[WorkerRecord]:
         """Return the workers that a scattered value is to go to."""
+        open_ones = self._meant(task, self._open_workers())
+        # `True` is all of them, a number that many; without it, one.
+        broadcast = (task.options or {}).get("broadcast") or 1
+        count = len(open_ones) if broadcast is True else int(broadcast)
+        return LeastFilled(open_ones, self.copies.expected).several(count, task.nbytes)
+
+    def _meant(self, task: Task, open_ones: list[WorkerRecord]) -> list[WorkerRecord]:
+        """Return those of some workers that a scattered value may go to."""
         options = task.options or {}
-        open_ones = self._open_workers()
         if (wanted := options.get("workers")) is not None:
             names = frozenset(wanted)
             chosen = [worker for worker in open_ones if not names.isdisjoint(worker.known_as)]
             if chosen or not options.get("allow_other_workers"):
-                open_ones = chosen
-        # `True` is all of them, a number that many; without it, one.
-        broadcast = options.get("broadcast") or 1
-        count = len(open_ones) if broadcast is True else int(broadcast)
-        return LeastFilled(open_ones, self.copies.expected).several(count, task.nbytes)
+                return chosen
+        return open_ones
 
     def _open_workers(self) -> list[WorkerRecord]:
         return [worker for worker in self._state.workers.values() if worker.available]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from jobqueue.client.datasets import Datasets
 from jobqueue.client.future import Future
 from jobqueue.client.mpi import submit_mpi
 from jobqueue.client.nested import futures_in
-from jobqueue.client.options import scatter_options, task_options
-from jobqueue.client.session import Told
+from jobqueue.client.options import task_options
+from jobqueue.client.scattering import Scattering
 from jobqueue.errors import ConfigError
 from jobqueue.protocol import messages as m
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from jobqueue.client.executor import ClientExecutor
 
 
-class Client(Datasets):
+class Client(Scattering):
     """Submits tasks and gathers their results.
 
     Parameters
@@ -223,60 +222,6 @@ class Client(Datasets):
         from jobqueue.client.executor import ClientExecutor
 
         return ClientExecutor(self, **options)
-
-    def scatter(
-        self,
-        data: Any,
-        workers: str | Collection[str] | None = None,
-        broadcast: bool | int = False,
-        direct: object = None,
-        hash: bool = True,
-        timeout: float | None = None,
-    ) -> Any:
-        """Send values to the workers, to be used by several tasks.
-
-        Parameters
-        ----------
-        data
-            A list, tuple or set of values, a dict of them, or a single value.
-        workers
-            Where to keep them: names, addresses, hosts or job ids.
-        broadcast
-            Whether all workers are to have them; or how many.
-        hash
-            Whether the same value, scattered twice, is kept once.
-        direct, timeout
-            Without effect: values go by way of the scheduler, and nothing is waited for.
-
-        Returns
-        -------
-        Future, or list, tuple, set or dict of Future
-            As `data` is. To be awaited if the client is asynchronous.
-
-        Raises
-        ------
-        SerializationError
-            A value cannot be pickled.
-        ConfigError
-            An option cannot be meant so.
-
-        Examples
-        --------
-        >>> table = client.scatter({"a": 1, "b": 2})["a"]  # doctest: +SKIP
-        >>> client.submit(abs, table).result()  # doctest: +SKIP
-        1
-        """
-        options = scatter_options(workers, broadcast)
-        several = isinstance(data, dict | list | tuple | set | frozenset)
-        values = data.values() if isinstance(data, dict) else data if several else [data]
-        states = self._submission.scatter(list(values), options, hash)
-        futures = [Future(self, state) for state in states]
-        if isinstance(data, dict):
-            scattered: Any = dict(zip(data, futures, strict=True))
-        else:
-            make = getattr(data, "_make", type(data))  # of a named tuple
-            scattered = make(futures) if several else futures[0]
-        return Told(self._connection, scattered) if self.asynchronous else scattered
 
     # -- results -----------------------------------------------------------------------------------
 

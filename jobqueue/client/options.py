@@ -141,12 +141,17 @@ def _check_pools(workers: Collection[str], pools: Collection[str] | None) -> Non
     """Refuse a pool that the cluster does not have: such a task would wait for ever."""
     if pools is None:
         return
-    for name in (name.removeprefix(_POOL) for name in workers if name.startswith(_POOL)):
+    for name in (name.removeprefix(_POOL) for name in workers if is_pool(name)):
         if name not in pools:
             raise ConfigError(
                 f"the cluster has no pool {name!r}; there are: {', '.join(pools)}; "
                 "cluster.add_pool makes one"
             )
+
+
+def is_pool(name: str) -> bool:
+    """Return whether a name of workers means those of a pool."""
+    return name.startswith(_POOL)
 
 
 _POOL = "pool:"
@@ -180,9 +185,11 @@ def refuse_unknown(call: str, method: Callable[..., Any], unknown: Iterable[str]
 
 
 def scatter_options(
-    workers: str | Collection[str] | None, broadcast: bool | int
+    workers: str | Collection[str] | None, broadcast: bool | int, cluster: object = None
 ) -> dict[str, Any] | None:
     """Return the options of a scattered value as they travel; None if all are as usual.
+
+    If the cluster is known, the pools that are named have to be among its pools.
 
     Raises
     ------
@@ -192,6 +199,8 @@ def scatter_options(
     options: dict[str, Any] = {}
     if workers is not None:
         options["workers"] = worker_names(workers)
+        if cluster is not None:
+            _check_pools(options["workers"], getattr(cluster, "pools", None))
     if broadcast:
         if not isinstance(broadcast, int) or broadcast < 0:
             raise ConfigError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import doctest
 import functools
 import itertools
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue import Future, LocalCluster
+from jobqueue import LocalCluster
 from jobqueue.client.client import Client
 from jobqueue.errors import ConfigError, TaskCancelled
 
@@ -238,18 +237,6 @@ def test_gather_skips_or_raises(client):
     assert client.gather({"a": futures[0], "b": futures[1]}, errors="skip") == {"a": 1}
     with pytest.raises(ConfigError, match="errors='ignore'"):
         client.gather(futures, errors="ignore")
-
-
-def test_scatter_keeps_the_shape(client):
-    """Values, lists, tuples and dicts become futures in the same places."""
-    assert client.scatter(5).result(30) == 5
-    assert client.gather(client.scatter([1, 2])) == [1, 2]
-    assert client.gather(client.scatter((1, 2))) == (1, 2)
-    pair = collections.namedtuple("pair", "one other")(1, 2)
-    assert client.gather(client.scatter(pair)) == pair
-    scattered = client.scatter({"x": [1, 2], "y": "text"})
-    assert {name: type(future) for name, future in scattered.items()} == {"x": Future, "y": Future}
-    assert client.gather(scattered) == {"x": [1, 2], "y": "text"}
 
 
 def test_scattered_values_are_arguments(client):

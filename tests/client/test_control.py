@@ -80,17 +80,6 @@ def test_copies_of_results(client):
     assert len(other.result(30)) == 110_000
 
 
-def test_values_scattered_to_workers(client):
-    """To one that is named, to all, or where there is room."""
-    name = min(client.nthreads())
-    here = client.scatter(bytes(100_001), workers=name)
-    client.replicate(here, n=1)  # an answer comes once it has arrived
-    assert client.who_has(here)[here.key] == (name,)
-    everywhere = client.scatter([bytes(100_002)], broadcast=True)
-    client.replicate(everywhere)
-    assert len(client.who_has(everywhere)[everywhere[0].key]) == 2
-
-
 def test_a_function_on_all_workers(client, gate):
     """It runs beside the tasks, and may be told which worker it is on."""
     blocked = client.map(gate.function, range(2))

@@ -235,6 +235,33 @@ def test_a_broadcast_value_goes_to_all(core):
     assert core.task("data").holders == set(workers)
 
 
+def test_a_broadcast_value_goes_to_workers_that_come_later(core):
+    """From those that have it, for as long as somebody wants it; named ones alone, if some are."""
+    one = core.worker("w1")
+    client = scatter(core, {"broadcast": True})
+    assert deliver(core, one) == [("w1", "data")]
+    two = core.worker("w2")
+    assert deliver(core, one, two) == [("w2", "data")]
+    assert core.task("data").holders == {one, two}
+    core.happens(core.state.wishes.release, client, ["data"])
+    scatter(core, {"broadcast": True, "workers": ["w2", "w4"]}, client)
+    three, four = core.worker("w3"), core.worker("w4")
+    deliver(core, one, two, three, four)
+    assert core.task("data").holders == {two, four}
+
+
+def test_a_broadcast_value_that_is_lost_is_not_sent_on(core):
+    """Workers that come after that have nothing to get."""
+    one = core.worker("w1")
+    client = scatter(core, {"broadcast": True})
+    deliver(core, one)
+    core.lose(one)
+    assert [message[0] for message in core.said(client)] == [m.GONE]
+    two = core.worker("w2")
+    assert deliver(core, two) == []
+    assert core.state.transfers._broadcast == {}
+
+
 def test_a_broadcast_to_some(core):
     """To as many as were asked for."""
     workers = [core.worker(f"w{number}") for number in range(4)]
