@@ -7,12 +7,12 @@ pickled: everybody who names the same thing means the same one.
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from copy import copy
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
+from jobqueue.comm.loop import ended_within
 from jobqueue.errors import CommError, ConfigError, JobQueueError
 from jobqueue.protocol import messages as m
 from jobqueue.protocol import references
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 0.02
 """Seconds that a task waits before it makes way for others: most questions are answered sooner."""
-
-BREATH: Final = 0.5
-"""Seconds after which a thread that waits looks whether its task is to be interrupted."""
 
 
 class Named:
@@ -72,6 +69,14 @@ class Named:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        """Return the object itself: with an asynchronous client people write `await Queue()`."""
+        return self._made().__await__()
+
+    async def _made(self) -> Self:
+        self._client_here()._check_open()
+        return self
 
     # -- asking ------------------------------------------------------------------------------------
 
@@ -195,12 +200,9 @@ def _block(client: Client, coroutine: Coroutine[Any, Any, Any]) -> Any:
         return client._sync(coroutine)  # says what is wrong with that
     done = asyncio.run_coroutine_threadsafe(coroutine, client._connection.loop)
     try:
-        concurrent.futures.wait([done], PATIENCE)
-        if done.done():
-            return done.result()
-        with giving_way():
-            while not done.done():
-                concurrent.futures.wait([done], BREATH)
+        if not ended_within(done, PATIENCE):
+            with giving_way():
+                ended_within(done, None)
         return done.result()
     except BaseException:
         done.cancel()  # a Ctrl-C, or the task is cancelled by force; otherwise without effect

@@ -179,13 +179,15 @@ class Variable(Values):
 
     kind = "variable"
 
-    def set(self, value: Any) -> Any:
+    def set(self, value: Any, timeout: object = None) -> Any:
         """Replace the value; to be awaited if the client is asynchronous.
 
         Parameters
         ----------
         value
             Anything that can be pickled; it may hold futures.
+        timeout
+            Without effect: there is nothing to wait for.
 
         Raises
         ------

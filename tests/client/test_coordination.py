@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import signal
 import threading
@@ -98,3 +99,22 @@ def test_ctrl_c_ends_a_wait(own_client):
         thread.join()
     lock.release()
     assert Lock("interrupted", own_client).acquire(timeout=30) is True
+
+
+def test_what_is_awaited_is_itself(cluster):
+    """`await Queue("q")` is how programs for an asynchronous client make one."""
+
+    async def main():
+        client = Client(cluster, asynchronous=True)
+        for kind in (Lock, Semaphore, Event, Queue, Variable):
+            with pytest.raises(ClientClosed, match="not started"):
+                await kind(name="made", client=client)
+        async with client:
+            for kind in (Lock, Semaphore, Event, Queue, Variable):
+                made = kind(name="made", client=client)
+                assert await made is made
+            variable = await Variable("timed", client)
+            await variable.set(1, timeout="30 s")
+            assert await variable.get() == 1
+
+    asyncio.run(main())
