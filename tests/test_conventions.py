@@ -36,7 +36,6 @@ TESTED_THROUGH = {
     "jobqueue/cluster/launcher.py": "cluster/test_batch_launcher.py",
     # the parts of a cluster, through whole clusters
     "jobqueue/cluster/batch_cluster.py": "cluster/test_cluster.py",
-    "jobqueue/cluster/batch_plan.py": "cluster/test_cluster.py",
     "jobqueue/cluster/pool_handle.py": "cluster/test_pools.py",
     # one batch system's commands, run for a launcher
     "jobqueue/cluster/batch_system.py": "cluster/test_batch_launcher.py",

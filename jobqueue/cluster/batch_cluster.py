@@ -50,7 +50,13 @@ class BatchCluster(Cluster):
         def pool_values(name: str, own: Mapping[str, Any]) -> Mapping[str, Any]:
             return completed(resolve_pool(resolved, name, own).values)
 
-        plan = BatchPlan(values, adapter_for(self.system), pool_values, prefix=self.command_prefix)
+        plan = BatchPlan(
+            values,
+            adapter_for(self.system),
+            pool_values,
+            prefix=self.command_prefix,
+            place=resolved.place,
+        )
         super().__init__(
             plan,
             asynchronous=bool(values["asynchronous"]),

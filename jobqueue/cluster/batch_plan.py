@@ -17,8 +17,9 @@ from jobqueue.cluster.batch_system import BatchSystem, question
 from jobqueue.cluster.ledger import Ledger
 from jobqueue.cluster.limits import Limits
 from jobqueue.cluster.plan import DEFAULT, check_free
-from jobqueue.comm.addresses import interface_address, parse_address
+from jobqueue.comm.addresses import interface_address, is_loopback, parse_address
 from jobqueue.comm.credentials import Credentials
+from jobqueue.config.values import protocol
 from jobqueue.config.warn import warn
 from jobqueue.errors import ConfigError
 
@@ -51,7 +52,9 @@ class BatchPlan:
     make
         Returns the values of a pool that is added later.
     prefix
-        Words before each of its commands.
+        Words before each of its commands: those of a program of this machine that stands in for it.
+    place
+        Returns what a message about a keyword begins with: where its value comes from, or "".
 
     Raises
     ------
@@ -60,7 +63,13 @@ class BatchPlan:
     """
 
     def __init__(
-        self, values: dict[str, Any], adapter: BatchAdapter, make: Make, *, prefix: Argv = ()
+        self,
+        values: dict[str, Any],
+        adapter: BatchAdapter,
+        make: Make,
+        *,
+        prefix: Argv = (),
+        place: Callable[[str], str] = lambda keyword: "",
     ) -> None:
         self._adapter = adapter
         self._make = make
@@ -71,7 +80,8 @@ class BatchPlan:
         self.limits = Limits(values.get("max_jobs"), values.get("max_pending"), BURST, PACE)
         self.credentials = _given_credentials(values.get("security"))
         self._interface = first.spec.interface
-        self._options = _scheduler_options(values)
+        self._place = place
+        self._options = _scheduler_options(values, place("scheduler_options"))
         self._shared_parent = values.get("shared_temp_directory")
         self._contact = _texts(
             self._options.get("contact_address") or values.get("contact_address")
@@ -114,6 +124,8 @@ class BatchPlan:
     def _listening(self) -> str:
         options = self._options
         interface = options.get("interface") or self._interface
+        told_by = "scheduler_options" if options.keys() & {"host", "interface"} else "interface"
+        place = self._place(told_by)
         if host := options.get("host"):
             host = f"[{host}]" if ":" in host and not host.startswith("[") else host
         elif interface:
@@ -121,7 +133,7 @@ class BatchPlan:
                 host = interface_address(interface)
             except ConfigError as error:
                 raise ConfigError(
-                    f"{error}; if only the nodes have it, say what the scheduler is to use: "
+                    f"{place}{error}; if only the nodes have it, say what the scheduler is to use: "
                     'scheduler_options={"interface": ...}'
                 ) from None
             host = f"[{host}]" if ":" in host else host
@@ -129,6 +141,11 @@ class BatchPlan:
             host = "0.0.0.0"
         address = f"{options['protocol']}://{host}:{options.get('port') or 0}"
         parse_address(address)
+        if is_loopback(host) and not self._contact and not self.prefix:
+            warn(
+                f"{place}{told_by}: the scheduler listens at {host}, which nodes cannot reach: "
+                "leave it out, or name an interface of the network that they are in"
+            )
         return address
 
     def contact(self, addresses: Sequence[str]) -> tuple[str, ...]:
@@ -200,18 +217,19 @@ class BatchPlan:
             folder = parent or ledger.folder
             raise ConfigError(f"the folder {folder} cannot be used: {error.strerror}") from error
 
-    def close(self, *, orderly: bool) -> None:
-        """Remove the folders; of a disorderly end, keep ledgers, scripts and logs."""
+    def close(self, *, keep: str = "") -> None:
+        """Remove the folders; or keep ledgers, scripts and logs, and say where and why."""
         with self._lock:
             self._opened = False
             ledgers = [home.ledger for home in self._homes.values()]
         for ledger in ledgers:
-            if orderly:
-                ledger.remove()
-            else:
+            if keep:
                 shutil.rmtree(ledger.shared / "credentials", ignore_errors=True)
-        if ledgers and not orderly:
-            logger.warning("kept folder=%s", ",".join(str(ledger.folder) for ledger in ledgers))
+            else:
+                ledger.remove()
+        if ledgers and keep:
+            folders = ",".join(str(ledger.folder) for ledger in ledgers)
+            logger.warning("kept folder=%s since %s", folders, keep)
 
 
 def _given_credentials(security: object) -> Credentials | None:
@@ -222,20 +240,24 @@ def _given_credentials(security: object) -> Credentials | None:
     )
 
 
-def _scheduler_options(values: dict[str, Any]) -> dict[str, Any]:
+def _scheduler_options(values: dict[str, Any], place: str) -> dict[str, Any]:
     options = dict(values.get("scheduler_options") or {})
     unknown = sorted(set(options) - SCHEDULER_OPTIONS - IGNORED_OPTIONS)
     if unknown:
         raise ConfigError(
-            f"scheduler_options: {', '.join(unknown)}: no such option; there are "
+            f"{place}scheduler_options: {', '.join(unknown)}: no such option; there are "
             f"{', '.join(sorted(SCHEDULER_OPTIONS))}"
         )
     if idle := sorted(set(options) & IGNORED_OPTIONS):
         warn(f"scheduler_options: {', '.join(idle)}: there is no dashboard yet")
     port = options.get("port") or 0
     if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
-        raise ConfigError(f"scheduler_options: port: {port!r} is no port; give 0 to 65535")
-    options["protocol"] = options.get("protocol") or values.get("protocol") or "tls"
+        raise ConfigError(f"{place}scheduler_options: port: {port!r} is no port; give 0 to 65535")
+    try:
+        protocol_told = protocol(options.get("protocol"))
+    except ValueError as error:
+        raise ConfigError(f"{place}scheduler_options: protocol: {error}") from None
+    options["protocol"] = protocol_told or values.get("protocol") or "tls"
     return options
 
 

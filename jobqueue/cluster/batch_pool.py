@@ -166,11 +166,13 @@ def _minding_own_directives(spec: JobSpec, system: str) -> JobSpec:
     except ValueError:
         limit = limit._replace(trouble="is no time that can be read here; say it by walltime")
     if limit.trouble:
+        when = "when the batch system tells them to end"
+        if spec.walltime:
+            when = f"as if walltime={format_walltime(spec.walltime)} were theirs"
         if spec.walltime or limit.value:
-            known = f"as if walltime={format_walltime(spec.walltime)} were theirs"
             warn(
                 f"job_extra_directives: {limit.directive!r} {limit.trouble}. Until then jobs hand "
-                f"over {known if spec.walltime else 'when the batch system tells them to end'}"
+                f"over {when}"
             )
         return spec
     if limit.both and spec.walltime:

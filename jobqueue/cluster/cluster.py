@@ -51,13 +51,13 @@ class Cluster(Handle):
         *,
         asynchronous: bool = False,
         n_workers: int = 0,
-        scheduler_class: type[Scheduler] | None = None,
+        scheduler_class: object = None,
     ) -> None:
         super().__init__(asynchronous=asynchronous)
         self._plan = plan
         self._n_workers = n_workers
         self._failure: Exception | None = None
-        self._core = Core(plan, scheduler_class or Scheduler)
+        self._core = Core(plan, _scheduler_class(scheduler_class))
         if self._loop is not None:
             self._loop.run(self._begin())
 
@@ -359,3 +359,14 @@ class Cluster(Handle):
 
     def _figures(self) -> Figures:
         return self._call(lambda: Figures.of(self._core))
+
+
+def _scheduler_class(given: object) -> type[Scheduler]:
+    if given is None:
+        return Scheduler
+    if isinstance(given, type) and issubclass(given, Scheduler):
+        return given
+    raise ConfigError(
+        f"scheduler_cls={given!r} is no subclass of jobqueue.scheduler.server.Scheduler; leave it "
+        "out for that class itself"
+    )

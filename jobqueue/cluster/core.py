@@ -36,6 +36,9 @@ SHOWN = 5
 
 CLOSE_TIMEOUT = 60.0
 
+MAY_BE_LEFT = "jobs may be left: jobqueue cleanup cancels them"
+"""Why the files of a cluster are kept whose batch system did not answer."""
+
 
 class Core:
     """A cluster without its handle.
@@ -121,7 +124,7 @@ class Core:
         except BaseException:
             self.status = "failed"
             await self._end_scheduler()
-            await off_loop(self.plan.close, orderly=True)
+            await off_loop(self.plan.close)
             raise
         scheduler.subscribe(self._on_worker)
         scheduler.describe_supply = self._describe
@@ -320,28 +323,30 @@ class Core:
         if self.status in ("failed", "closed"):
             return
         self.status = "closing"
-        orderly, _ = await asyncio.gather(self._end_jobs(), self._end_scheduler())
+        keep, _ = await asyncio.gather(self._end_jobs(), self._end_scheduler())
         if self._snapshots is not None:
             await self._snapshots.finish()
-        await off_loop(self._let_go, orderly=orderly)
+        await off_loop(self._let_go, keep)
         self.status = "closed"
 
-    async def _end_jobs(self) -> bool:
-        """Cancel all jobs; return whether nothing is left that somebody may want to read."""
+    async def _end_jobs(self) -> str:
+        """Cancel all jobs; return why somebody may want to read what is left, "" if nobody does."""
         if self._pools is None:
-            return True
-        healthy = all(keeper.state.setbacks.pause is None for keeper in self._keepers())
-        return await self._pools.close() and healthy
+            return ""
+        paused = [keeper.name for keeper in self._keepers() if keeper.state.setbacks.pause]
+        if not await self._pools.close():
+            return MAY_BE_LEFT
+        return f"jobs of pool {paused[0]} failed: their script and logs are there" if paused else ""
 
     async def _end_scheduler(self) -> None:
         """Tell the workers to end: they need not wait for the batch system's signal."""
         if self._scheduler is not None:
             await self._scheduler.close()
 
-    def _let_go(self, *, orderly: bool) -> None:
-        """Remove the files; of jobs whose logs stay, keep where these are."""
-        self.plan.close(orderly=orderly)
-        if orderly and self._snapshots is not None:
+    def _let_go(self, keep: str) -> None:
+        """Remove the files, or `keep` them; of jobs whose logs stay, keep where these are."""
+        self.plan.close(keep=keep)
+        if not keep and self._snapshots is not None:
             self._snapshots.keep()
 
     def abandon(self) -> None:
@@ -352,11 +357,11 @@ class Core:
         self.status = "closed"
         try:
             with contextlib.closing(asyncio.new_event_loop()) as loop:
-                orderly = loop.run_until_complete(self._pools.abandon())
+                keep = "" if loop.run_until_complete(self._pools.abandon()) else MAY_BE_LEFT
         except (BatchSystemError, OSError) as error:
             left = ",".join(job_id for keeper in self._keepers() for job_id in keeper.to_ask())
             logger.error("jobs may be left jobs=%s error=%s", left, error)
-            orderly = False
+            keep = MAY_BE_LEFT
         if self._snapshots is not None:
             self._snapshots.finish_now()
-        self._let_go(orderly=orderly)
+        self._let_go(keep)

@@ -133,7 +133,7 @@ class LocalPlan:
         """Return the scheduler's addresses."""
         return tuple(addresses)
 
-    def close(self, *, orderly: bool) -> None:
-        """Remove the folder; keep it for the logs after a disorderly end."""
-        if orderly and self._folder is not None:
+    def close(self, *, keep: str = "") -> None:
+        """Remove the folder, or keep it for the logs."""
+        if not keep and self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)

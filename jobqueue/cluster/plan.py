@@ -103,8 +103,8 @@ class Plan(Protocol):
     def contact(self, addresses: Sequence[str]) -> tuple[str, ...]:
         """Return the addresses that workers are given, from those the scheduler knows of."""
 
-    def close(self, *, orderly: bool) -> None:
-        """Remove what `open` made; after a disorderly end, keep what may be needed; blocks."""
+    def close(self, *, keep: str = "") -> None:
+        """Remove what `open` made, unless `keep` says why somebody may want to see it; blocks."""
 
 
 def check_free(name: str, pools: Collection[str]) -> None:

@@ -123,6 +123,19 @@ def interface_address(name: str) -> str:
     return interfaces[name][0]
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether a host, by address or name, is the machine that one is on, and no other.
+
+    Examples
+    --------
+    >>> is_loopback("127.0.0.1"), is_loopback("[::1]"), is_loopback("localhost")
+    (True, True, True)
+    >>> is_loopback("10.0.0.1"), is_loopback("login.site")
+    (False, False)
+    """
+    return host.startswith("127.") or host.strip("[]").lower() in ("::1", "localhost")
+
+
 def host_addresses() -> list[str]:
     """Return the IP addresses by which other machines may reach this one, IPv4 first.
 
@@ -130,7 +143,7 @@ def host_addresses() -> list[str]:
     """
     addresses = [address for found in interface_addresses().values() for address in found]
     addresses.sort(key=lambda address: ":" in address)
-    return [a for a in addresses if not a.startswith("127.") and a != "::1"] or addresses
+    return [a for a in addresses if not is_loopback(a)] or addresses
 
 
 def contact_addresses(address: str) -> tuple[str, ...]:

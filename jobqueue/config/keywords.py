@@ -202,7 +202,8 @@ KEYWORDS: tuple[Keyword, ...] = (
         "submit_command_extra",
         values.shell_words,
         "words",
-        "arguments of condor_submit",
+        "arguments of condor_submit; a schedd or pool among them (`-name`, `-remote`, `-pool`, "
+        "`-addr`) is named to the other commands as well",
         [],
         ("htcondor",),
     ),

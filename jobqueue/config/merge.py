@@ -95,14 +95,16 @@ def chain(section: str, system: str | None, config: Config) -> list[str]:
     """
     known = {name: found for source in config.sources for name, found in source.sections.items()}
     names = [section_key(section)]
+    written = section
     may_lack: set[str | None] = {system}
     asked_by = ""
     while True:
         if names[-1] not in known and names[-1] not in may_lack:
-            hint = did_you_mean(names[-1], [*known, *SYSTEMS])
-            there = f"sections: {', '.join(known)}" if known else "there are none"
+            own = [found.name for found in known.values()]
+            hint = did_you_mean(written, [*own, *SYSTEMS])
+            there = f"sections: {', '.join(own)}" if own else "there are none"
             raise ConfigError(
-                f"{asked_by}no section {names[-1]!r} in the configuration{hint} ({there})"
+                f"{asked_by}no section {written!r} in the configuration{hint} ({there})"
                 f"{_elsewhere(names[-1], config)}"
             )
         base = _extends(names[-1], config)
@@ -111,7 +113,8 @@ def chain(section: str, system: str | None, config: Config) -> list[str]:
         asked_by = f"{base.origin}: extends: {base.written}: "
         if not isinstance(base.written, str):
             raise ConfigError(f"{asked_by}write the name of one section")
-        names.append(section_key(base.written))
+        written = base.written
+        names.append(section_key(written))
         if names[-1] in names[:-1]:
             circle = " → ".join(names)
             raise ConfigError(f"{asked_by}sections extend each other in a circle: {circle}")
@@ -119,14 +122,25 @@ def chain(section: str, system: str | None, config: Config) -> list[str]:
 
 
 def _elsewhere(name: str, config: Config) -> str:
-    """Tell where a section stands that is for other machines only."""
+    """Tell where a section of this name stands that is not read, or on other machines only."""
     strays = [
-        f"`{stray.path}:` at {stray.origin}"
+        stray
         for source in config.sources
         for stray in source.strays
-        if section_key(stray.path.rpartition(".")[2]) == name
+        if name in map(section_key, stray.path.split("."))
     ]
-    return f"; found, but not for this machine: {', '.join(strays[:3])}" if strays else ""
+    text = ""
+    for elsewhere, fact in _STRAYS.items():
+        found = [each for each in strays if each.elsewhere is elsewhere][:3]
+        where = ", ".join(f"`{each.path}:` at {each.origin}" for each in found)
+        text += f"; {fact}: {where}" if found else ""
+    return text
+
+
+_STRAYS = {
+    True: "found, but not for this machine",
+    False: "found, but not read where it stands (write it below `jobqueue:`)",
+}
 
 
 def _extends(name: str, config: Config) -> Entry | None:

@@ -66,6 +66,14 @@ class Resolved:
     entries: Mapping[str, Entry] = field(default_factory=dict, repr=False)
     config: Config | None = field(default=None, repr=False)
 
+    def place(self, keyword: str) -> str:
+        """Return what a message about a keyword's value begins with: file and line, if it has them.
+
+        "" for what was given in code: whoever reads the message sees it there.
+        """
+        origin = self.origins.get(keyword, _DEFAULT)
+        return f"{origin}: " if origin.kind in ("file", "variable") else ""
+
     @property
     def threads(self) -> int:
         """Threads of each worker."""

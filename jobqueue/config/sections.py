@@ -100,10 +100,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """A mapping that looks like a section and stands where nobody reads it."""
+    """A mapping that looks like a section and stands where nobody reads it.
+
+    `elsewhere` says that it is read, on machines whose names are like a pattern of ``sites:``.
+    """
 
     path: str
     origin: Origin
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +253,7 @@ class _FileReader:
                 self.here.append(self._sections_of(site))
             else:
                 self.strays += [
-                    Stray(f"{SITES}.{site.key}.{inner.key}", self._origin(inner.line))
+                    Stray(f"{SITES}.{site.key}.{inner.key}", self._origin(inner.line), True)
                     for inner in site.node.items
                 ]
 

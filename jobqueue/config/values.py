@@ -103,7 +103,7 @@ def choice(*options: str) -> Callable[[Any], str | None]:
     return parse
 
 
-_PROTOCOL = choice("tls", "tcp", "unix")
+_PROTOCOL = choice("tls", "tcp")
 
 
 def protocol(value: Any) -> str | None:

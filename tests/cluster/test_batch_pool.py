@@ -77,6 +77,8 @@ def test_where_no_time_is_known_nothing_is_replaced() -> None:
         warnings.simplefilter("error")
         made = pool("htcondor", "periodic_remove = NumJobStarts > 3", walltime=None)
     assert made.spec.walltime is None
+    with pytest.warns(UserWarning, match="hand over when the batch system tells them to end"):
+        pool("htcondor", "+MaxRuntime = 60 * 60", walltime=None)
 
 
 @pytest.mark.parametrize(

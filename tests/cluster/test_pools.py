@@ -167,7 +167,7 @@ def test_another_cluster_of_a_federation_is_asked_by_itself(tmp_path: Path) -> N
         assert not set(launchers["near"].log_files("7")) & set(launchers["far"].log_files("7"))
         assert str(ledgers["far"].shared / "credentials") in plan.pools["far"].job_script([""])
     finally:
-        plan.close(orderly=True)
+        plan.close()
     assert not ledgers["far"].folder.exists()
     assert not ledgers["near"].folder.exists()
     assert list(seen.iterdir()) == []

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from jobqueue.config.hosts import Host
 from jobqueue.errors import ConfigError, JobQueueDeprecationWarning, JobQueueWarning
 
 OLD = [
@@ -181,6 +182,29 @@ def test_a_section_that_is_asked_for_must_exist(site: Any) -> None:
     assert "did you mean 'gpu'?" in str(caught.value)
     with pytest.raises(ConfigError, match="no section 'pbs'"):
         site.values("pbs")
+
+
+def test_names_of_sections_are_told_as_they_are_written(site: Any) -> None:
+    """By whoever asks, and in the file."""
+    site.ours("jobqueue:\n  big-mem: {queue: g}\n  a: {extends: Big-Men}\n")
+    with pytest.raises(
+        ConfigError, match=r"no section 'big-men' .*'big-mem'.*sections: big-mem, a"
+    ):
+        site.values("big-men")
+    with pytest.raises(ConfigError, match=r":3: extends: Big-Men: no section 'Big-Men'"):
+        site.values("a")
+
+
+@pytest.mark.parametrize("asked", ["oak", "cluster"])
+def test_a_section_that_stands_where_nobody_reads_it_is_pointed_at(site: Any, asked: str) -> None:
+    """Whichever part of its path is taken for its name; on this machine or another."""
+    path = site.dask("oak:\n  cluster: {cores: 4, memory: 9GB, queue: q}\n")
+    site.host = Host("oak1")
+    with pytest.raises(ConfigError) as caught:
+        site.values(asked)
+    text = f"not read where it stands (write it below `jobqueue:`): `oak.cluster:` at {path}:2"
+    assert text in str(caught.value)
+    assert "not for this machine" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
