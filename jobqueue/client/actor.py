@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from jobqueue.client.calls import function_name
 from jobqueue.client.future import Future, _reader, adopt
 from jobqueue.client.timeouts import Timeout, seconds
+from jobqueue.comm.loop import ended_within
 from jobqueue.errors import JobQueueError
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized
@@ -175,7 +176,7 @@ class ActorFuture:
         self._check_thread()
         if not self._answer.done():
             with giving_way():
-                concurrent.futures.wait([self._answer], limit)
+                ended_within(self._answer, limit)
         return self._value(limit)
 
     def exception(self, timeout: Timeout = None) -> Any:

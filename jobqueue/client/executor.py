@@ -22,6 +22,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from jobqueue.client.future import Future
+from jobqueue.comm.loop import ended_within
 from jobqueue.errors import ConfigError, JobQueueError
 from jobqueue.protocol.running import giving_way
 
@@ -145,7 +146,8 @@ class ClientExecutor(Executor):
             _cancel(pending)
         if wait:
             with giving_way():
-                concurrent.futures.wait(pending)
+                for future in pending:
+                    ended_within(future, None)
 
     def __repr__(self) -> str:
         state = "shut down" if self._shutdown else "open"
@@ -226,17 +228,18 @@ class CallFuture(concurrent.futures.Future[Any]):
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the call and return its result; as for `concurrent.futures.Future`."""
-        if self.done():
-            return super().result(timeout)
-        with giving_way():
-            return super().result(timeout)
+        return super().result(self._left(timeout))
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait for the call and return its exception; as for `concurrent.futures.Future`."""
+        return super().exception(self._left(timeout))
+
+    def _left(self, timeout: float | None) -> float | None:
+        """Wait for the call; return how long may still be waited."""
         if self.done():
-            return super().exception(timeout)
+            return timeout
         with giving_way():
-            return super().exception(timeout)
+            return None if ended_within(self, timeout) else 0
 
     def settle(self, task: Future) -> None:
         """Take over the outcome of the task, which has ended."""

@@ -14,7 +14,7 @@ from jobqueue.client.future import Future, read_by
 from jobqueue.client.nested import as_collection, futures_in, replace_futures
 from jobqueue.client.states import FINISHED, PENDING, State
 from jobqueue.client.timeouts import Timeout, seconds
-from jobqueue.client.waits import Waits
+from jobqueue.client.waits import Values, Waits
 from jobqueue.errors import ConfigError, SerializationError, TaskError
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Payload, Serialized
@@ -92,20 +92,27 @@ class Results:
 
     async def result_async(self, future: Future, timeout: float | None = None) -> Any:  # noqa: ASYNC109
         """Return the result of a task in any event loop: what ``await future`` does."""
+        if self._asynchronous or self._waits.in_loop_thread:
+            return _result_for(future, await self._ready(future, timeout))
+        loop = self._waits.loop
+        with giving_way():  # a task that is a coroutine
+            there = asyncio.run_coroutine_threadsafe(self._ready(future, timeout), loop)
+            values = await asyncio.wrap_future(there)
+        return _result_for(future, values)
+
+    async def _ready(self, future: Future, timeout: float | None) -> Values:  # noqa: ASYNC109
+        """Wait for a task in the client's event loop; return its value, if that is elsewhere."""
         state = future._state
-        if not self._asynchronous and not self._waits.in_loop_thread:
-            with giving_way():  # a task that is a coroutine
-                return await asyncio.to_thread(self.result, future, timeout)
         end = None if timeout is None else time.monotonic() + timeout
         if not await self._waits.wait([state], timeout):
             raise await self._not_in_time_async(future, timeout)
         if not (keys := _to_fetch([state])):
-            return _result_for(future, {})
+            return {}
         left = None if end is None else end - time.monotonic()
         values = await self._waits.fetch(keys, left)
         if values is None:
             raise await self._not_in_time_async(future, timeout)
-        return _result_for(future, values)
+        return values
 
     def exception(self, future: Future, timeout: Timeout) -> Any:
         """See `Future.exception`."""

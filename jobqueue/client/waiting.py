@@ -18,7 +18,7 @@ from jobqueue.client.states import Countdown, State, pending
 from jobqueue.client.timeouts import Timeout, seconds
 from jobqueue.client.waits import Waits
 from jobqueue.errors import ConfigError, WorkersUnavailable
-from jobqueue.protocol.running import giving_way
+from jobqueue.protocol.running import giving_way, in_breaths
 
 if TYPE_CHECKING:
     from jobqueue.client.client import Client
@@ -342,7 +342,8 @@ class as_completed:  # noqa: N801 - named as in concurrent.futures
             pause = EXPLAIN_AFTER
             while self._stay(guard):
                 left = self._time_left()
-                if not self._changed.wait(pause if left is None else min(pause, left)):
+                within = pause if left is None else min(pause, left)
+                if not in_breaths(self._changed.wait, within):
                     if left is None or left > pause:
                         waits.reasons.log_soon(pending(self._pending_states()))
                     pause = EXPLAIN_AGAIN

@@ -21,7 +21,7 @@ from jobqueue.client.states import Book, Countdown, State, pending
 from jobqueue.errors import ClientClosed, CommError, ConnectionLost, JobQueueError
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Serialized
-from jobqueue.protocol.running import giving_way, running
+from jobqueue.protocol.running import giving_way, in_breaths, running
 
 Keys = Callable[[], Sequence[str]]
 """Returns the keys of what is still waited for."""
@@ -138,7 +138,7 @@ class Waits:
         pause = EXPLAIN_AFTER
         while True:
             left = pause if end is None else max(0.0, min(pause, end - time.monotonic()))
-            if done.acquire(timeout=left):
+            if in_breaths(partial(done.acquire, True), left):
                 return True
             if end is not None and time.monotonic() >= end:
                 return False

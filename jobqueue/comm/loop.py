@@ -8,11 +8,10 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from jobqueue.errors import JobQueueError
-from jobqueue.protocol.running import in_breaths, running
+from jobqueue.protocol.running import in_breaths
 
 logger = logging.getLogger("jobqueue.comm")
 
@@ -107,9 +106,7 @@ class LoopThread:
             raise
         future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         try:
-            if running.host is not None and not in_breaths(partial(_ended, future), timeout):
-                timeout = 0
-            return future.result(timeout)
+            return future.result(None if ended_within(future, timeout) else 0)
         except concurrent.futures.TimeoutError:
             if not future.done():
                 future.cancel()
@@ -145,8 +142,13 @@ class LoopThread:
         self.loop.call_soon_threadsafe(function, *arguments)
 
 
-def _ended(future: concurrent.futures.Future[Any], within: float) -> bool:
-    return not concurrent.futures.wait([future], within).not_done
+def ended_within(future: concurrent.futures.Future[Any], timeout: float | None) -> bool:
+    """Wait for a future in this thread, as `jobqueue.protocol.running.in_breaths`."""
+
+    def wait(within: float) -> bool:
+        return not concurrent.futures.wait([future], within).not_done
+
+    return future.done() or in_breaths(wait, timeout)
 
 
 os.register_at_fork(after_in_child=LoopThread._forget_shared)

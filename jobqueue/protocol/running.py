@@ -132,7 +132,9 @@ def giving_way() -> Iterator[None]:
 
 
 def in_breaths(wait: Callable[[float], bool], timeout: float | None) -> bool:
-    """Wait in the thread of a task; an exception from outside comes only between two breaths.
+    """Wait in this thread, in the thread of a task in breaths.
+
+    An exception from outside, by which a task is interrupted, comes only between two of them.
 
     Parameters
     ----------
@@ -146,12 +148,13 @@ def in_breaths(wait: Callable[[float], bool], timeout: float | None) -> bool:
     bool
         False if the time ran out.
     """
+    breath = BREATH if running.host is not None else threading.TIMEOUT_MAX
     end = None if timeout is None else time.monotonic() + timeout
     while True:
-        left = BREATH if end is None else min(BREATH, end - time.monotonic())
+        left = breath if end is None else min(breath, end - time.monotonic())
         if wait(max(0.0, left)):
             return True
-        if left < BREATH:
+        if left < breath:
             return False
 
 

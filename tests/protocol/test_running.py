@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -94,8 +95,8 @@ def test_outside_of_tasks_waiting_is_just_waiting() -> None:
         pass
 
 
-def test_long_waits_are_made_of_breaths() -> None:
-    """Whatever has to come between two of them can."""
+def test_a_task_waits_in_breaths(worker: FakeHost) -> None:
+    """Whatever has to come between two of them can; elsewhere a wait is one."""
     asked: list[float] = []
 
     def wait(within: float) -> bool:
@@ -104,9 +105,11 @@ def test_long_waits_are_made_of_breaths() -> None:
 
     assert in_breaths(wait, None)
     assert asked == [BREATH] * 3
+    running.host = None
+    assert in_breaths(lambda within: within == threading.TIMEOUT_MAX, None)
 
 
-def test_short_waits_end_in_time() -> None:
+def test_short_waits_end_in_time(worker: FakeHost) -> None:
     """They are asked for once, and what has come already is had without any time."""
     asked: list[float] = []
     assert not in_breaths(lambda within: bool(asked.append(within)), BREATH / 2)
