@@ -12,9 +12,12 @@ from typing import Any
 from jobqueue.cluster.cluster import Cluster
 from jobqueue.cluster.job_spec import JobSpec
 from jobqueue.cluster.local_plan import LocalPlan
+from jobqueue.comm.addresses import interface_address, parse_address
+from jobqueue.comm.credentials import Credentials
 from jobqueue.config.checks import default_processes
 from jobqueue.config.spelling import did_you_mean
 from jobqueue.config.units import parse_memory
+from jobqueue.config.warn import warn
 from jobqueue.errors import ConfigError
 from jobqueue.worker.limits import available_cpus, available_memory
 
@@ -52,6 +55,14 @@ class LocalCluster(Cluster):
     pools
         Further pools of workers by name, each a dict of `threads_per_worker`, `memory_limit`,
         `local_directory` and `resources` that differ from the cluster's own.
+    host, interface, scheduler_port, protocol
+        Where the scheduler is to listen in a network, if any of them is given, and not at a Unix
+        socket: an address of this machine (by default its loopback interface) or the name of a
+        network interface, a port (by default a free one), and ``"tls"`` (the default) or ``"tcp"``.
+    security
+        Credentials to use there; by default the cluster makes its own.
+    dashboard_address, worker_dashboard_address, silence_logs
+        Without effect: there is no dashboard yet, and nothing to silence.
 
     Raises
     ------
@@ -78,9 +89,19 @@ class LocalCluster(Cluster):
         local_directory: str | None = None,
         resources: dict[str, float] | None = None,
         pools: Mapping[str, Mapping[str, Any]] | None = None,
+        host: str | None = None,
+        interface: str | None = None,
+        scheduler_port: int | None = None,
+        protocol: str | None = None,
+        security: Any = None,
+        dashboard_address: object = None,
+        worker_dashboard_address: object = None,
+        silence_logs: object = None,
         **others: Any,
     ) -> None:
         _refuse(others, processes)
+        if dashboard_address or worker_dashboard_address:
+            warn("dashboard_address: there is no dashboard yet")
         cpus = available_cpus()
         workers, threads = _share(n_workers, threads_per_worker, cpus)
         spec = JobSpec(
@@ -92,8 +113,15 @@ class LocalCluster(Cluster):
             resources=resources,
             walltime=None,
             death_timeout=DEATH_TIMEOUT,
+            interface=interface,
         )
-        plan = LocalPlan(name or "local", spec, functools.partial(_pool_spec, spec))
+        plan = LocalPlan(
+            name or "local",
+            spec,
+            functools.partial(_pool_spec, spec),
+            address=_address(host, interface, scheduler_port, protocol),
+            credentials=_credentials(security),
+        )
         for pool, keywords in (pools or {}).items():
             plan.take(plan.make_pool(pool, keywords))
         super().__init__(plan, asynchronous=asynchronous, n_workers=workers)
@@ -117,6 +145,41 @@ def _pool_spec(spec: JobSpec, keywords: Mapping[str, Any]) -> JobSpec:
     if (limit := given.get("memory_limit", "auto")) != "auto":
         changes["memory"] = _memory(limit, 1)
     return dataclasses.replace(spec, **changes)
+
+
+def _address(
+    host: str | None, interface: str | None, port: int | None, protocol: str | None
+) -> str | None:
+    """Return where the scheduler is to listen; None for a Unix socket.
+
+    Examples
+    --------
+    >>> _address(None, None, 8786, "tcp://"), _address(None, None, 0, None)
+    ('tcp://127.0.0.1:8786', None)
+    """
+    if not (host or interface or port or protocol):
+        return None
+    if host and interface:
+        raise ConfigError(f"host={host!r} and interface={interface!r}: give one of them")
+    scheme = (protocol or "tls").removesuffix("://")
+    if scheme not in ("tls", "tcp"):
+        raise ConfigError(f"protocol={protocol!r}: give tls or tcp; or leave it out")
+    if isinstance(port, bool) or not isinstance(port or 0, int) or not 0 <= (port or 0) <= 65535:
+        raise ConfigError(f"scheduler_port={port!r} is no port; give 0 to 65535")
+    host = interface_address(interface) if interface else (host or "127.0.0.1").strip("[]")
+    address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port or 0}"
+    parse_address(address)
+    return address
+
+
+def _credentials(security: object) -> Credentials | None:
+    if security is None or isinstance(security, bool):  # it is secure anyway
+        return None
+    if isinstance(security, Credentials):
+        return security
+    raise ConfigError(
+        f"security={security!r} is no Credentials; leave it out: each cluster makes its own"
+    )
 
 
 def _refuse(others: dict[str, Any], processes: bool) -> None:

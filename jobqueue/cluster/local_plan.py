@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 from jobqueue.cluster.amounts import JobSize
 from jobqueue.cluster.job_spec import JobSpec
 from jobqueue.cluster.limits import UNLIMITED
+from jobqueue.cluster.local_folder import LocalFolder
 from jobqueue.cluster.plan import DEFAULT, check_free
 from jobqueue.cluster.process_launcher import ProcessLauncher
 from jobqueue.comm.credentials import Credentials
@@ -21,6 +20,7 @@ from jobqueue.errors import ConfigError
 from jobqueue.worker.limits import available_cpus
 
 SOCKET = "scheduler"
+CREDENTIALS = "credentials"
 
 
 class LocalPool:
@@ -44,14 +44,16 @@ class LocalPool:
         self.size = JobSize.of(spec)
         self.most_jobs = max(1, available_cpus() // spec.cores)
         self._folder: Path | None = None
+        self._credentials: str | None = None
 
     def __repr__(self) -> str:
         """``<LocalPool local>``."""
         return f"<LocalPool {self.title}>"
 
-    def settle(self, folder: Path) -> None:
-        """Take a folder for logs, and for what workers put on disk."""
+    def settle(self, folder: Path, credentials: Path | None = None) -> None:
+        """Take a folder for logs, and for what workers put on disk; and one with credentials."""
         self._folder = folder
+        self._credentials = None if credentials is None else str(credentials)
         if self.spec.local_directory is None:
             self.spec = dataclasses.replace(self.spec, local_directory=str(folder))
 
@@ -68,12 +70,12 @@ class LocalPool:
 
     def _argv(self, addresses: Sequence[str], job_id: str) -> list[str]:
         return self.spec.agent_command(
-            addresses, credentials=None, job_id=job_id, name=job_id
+            addresses, credentials=self._credentials, job_id=job_id, name=job_id
         ).argv()
 
 
 class LocalPlan:
-    """The plan of a LocalCluster: a Unix socket in a folder of mode 0700.
+    """The plan of a LocalCluster: a Unix socket in a folder of mode 0700, or what its user names.
 
     Parameters
     ----------
@@ -83,20 +85,31 @@ class LocalPlan:
         One worker of the first pool.
     make
         Returns a worker of another pool, given its keywords.
+    address
+        Where the scheduler is to listen instead, in a network.
+    credentials
+        What peers prove themselves with there; by default made anew.
     """
 
-    credentials: Credentials | None = None
     ledger = None
     """Processes of this machine end with the cluster, and nobody has to look for them."""
 
     def __init__(
-        self, name: str, spec: JobSpec, make: Callable[[Mapping[str, Any]], JobSpec]
+        self,
+        name: str,
+        spec: JobSpec,
+        make: Callable[[Mapping[str, Any]], JobSpec],
+        *,
+        address: str | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         self.name = name
+        self.credentials = credentials if address is not None else None
+        self._address = address
         self.limits = UNLIMITED
         self.pools = {DEFAULT: LocalPool(name, spec)}
         self._make = make
-        self._folder: Path | None = None
+        self._folder: LocalFolder | None = None
 
     def make_pool(self, name: str, keywords: Mapping[str, Any]) -> LocalPool:
         """Make another pool; `take` has it count."""
@@ -108,7 +121,7 @@ class LocalPlan:
         spec = dataclasses.replace(self._make(keywords), pool=name)
         pool = LocalPool(f"{self.name}-{name}", spec)
         if self._folder is not None:
-            pool.settle(self._folder)
+            pool.settle(self._folder.path, self._for_workers)
         return pool
 
     def take(self, pool: LocalPool) -> None:
@@ -117,17 +130,25 @@ class LocalPlan:
         self.pools[pool.name] = pool
 
     def open(self) -> None:
-        """Make the folder of socket and logs, and of what workers put on disk.
-
-        In the folder for temporary files, because the path of a socket has to be short.
-        """
-        self._folder = Path(tempfile.mkdtemp(prefix="jobqueue-"))
+        """Make the folder of socket and logs, and of what workers put on disk."""
+        self._folder = LocalFolder()
+        if self._address is not None:
+            self.credentials = self.credentials or Credentials.create(self.name)
+            self.credentials.others["worker"].save(self._folder.path / CREDENTIALS)
         for pool in self.pools.values():
-            pool.settle(self._folder)
+            pool.settle(self._folder.path, self._for_workers)
+
+    @property
+    def _for_workers(self) -> Path | None:
+        """The folder with the workers' credentials, if they need any."""
+        if self._folder is None or self._address is None:
+            return None
+        return self._folder.path / CREDENTIALS / "worker"
 
     def listen(self) -> tuple[str, ...]:
-        """Return the socket."""
-        return (f"unix://{self._folder or ''}/{SOCKET}",)
+        """Return the socket, or the address that was named."""
+        folder = "" if self._folder is None else self._folder.path
+        return (self._address or f"unix://{folder}/{SOCKET}",)
 
     def contact(self, addresses: Sequence[str]) -> tuple[str, ...]:
         """Return the scheduler's addresses."""
@@ -135,5 +156,6 @@ class LocalPlan:
 
     def close(self, *, keep: str = "") -> None:
         """Remove the folder, or keep it for the logs."""
-        if not keep and self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder is not None:
+            self._folder.close(keep=bool(keep))
+            self._folder = None

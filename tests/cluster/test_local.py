@@ -17,7 +17,7 @@ import pytest
 from jobqueue import Client, LocalCluster
 from jobqueue.cluster.jobs import JobState
 from jobqueue.cluster.local import _memory, _share
-from jobqueue.errors import ConfigError
+from jobqueue.errors import ConfigError, JobQueueWarning
 
 
 @pytest.fixture(autouse=True)
@@ -200,3 +200,61 @@ def test_no_memory_limit_means_that_memory_cannot_be_counted() -> None:
         pytest.raises(ConfigError, match="no memory limit"),
     ):
         cluster.scale(memory="4GB")
+
+
+@pytest.mark.parametrize(
+    ("keywords", "scheme"),
+    [
+        ({"host": "127.0.0.1"}, "tls"),
+        ({"interface": "lo"}, "tls"),
+        ({"protocol": "tcp"}, "tcp"),
+    ],
+)
+def test_a_scheduler_in_a_network(keywords: dict[str, Any], scheme: str) -> None:
+    """It listens where it is told to, and its workers find it there."""
+    with LocalCluster(n_workers=1, threads_per_worker=1, **keywords) as cluster:
+        assert cluster.scheduler_address.startswith(f"{scheme}://127.0.0.1:")
+        with Client(cluster) as client:
+            assert client.submit(sum, [1, 2]).result(30) == 3
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"dashboard_address": None, "silence_logs": 30},
+        {"scheduler_port": 0, "host": None, "protocol": None, "interface": None},
+        {"security": None},
+        {"security": True},
+    ],
+)
+def test_keywords_of_other_local_clusters(keywords: dict[str, Any]) -> None:
+    """Those that ask for nothing special change nothing."""
+    with LocalCluster(n_workers=0, **keywords) as cluster:
+        assert cluster.scheduler_address.startswith("unix://")
+
+
+def test_a_dashboard_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for one is told, once."""
+    monkeypatch.setattr("jobqueue.config.warn._told", set())
+    with (
+        pytest.warns(JobQueueWarning, match="there is no dashboard yet"),
+        LocalCluster(n_workers=0, dashboard_address=":0"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"protocol": "inproc"}, "give tls or tcp"),
+        ({"host": "127.0.0.1", "interface": "lo"}, "give one of them"),
+        ({"scheduler_port": 70_000}, "is no port"),
+        ({"scheduler_port": "8786"}, "is no port"),
+        ({"interface": "no-such"}, "no-such"),
+        ({"security": object()}, "is no Credentials"),
+    ],
+)
+def test_networks_that_cannot_be_used(keywords: dict[str, Any], message: str) -> None:
+    """What is wrong is told before anything is started."""
+    with pytest.raises(ConfigError, match=message):
+        LocalCluster(n_workers=0, **keywords)
