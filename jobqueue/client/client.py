@@ -38,7 +38,9 @@ class Client(Scattering):
     name
         For messages.
     set_as_default
-        Whether dask computes with it, until it is closed.
+        Whether it is meant, until it is closed, where no client is named: by dask, which computes
+        with it, and by `Client.current`. If not, it is meant there only inside of
+        ``with client.as_current()``, or, but not by dask, while no other client is open.
     **cluster_options
         Without an address: keywords of the `LocalCluster`, such as ``n_workers=4``.
 

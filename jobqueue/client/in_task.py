@@ -21,7 +21,7 @@ def get_client() -> Client:
     """Return a client of the scheduler that the running task comes from.
 
     All tasks of a worker share one, which is made when the first of them asks. Outside of tasks it
-    is the last client that was made here and is open.
+    is `Client.current()`, as a rule the last client that was made here and is open.
 
     Raises
     ------

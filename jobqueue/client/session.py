@@ -8,8 +8,9 @@ import itertools
 import os
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from copy import copy
 from types import ModuleType
 from typing import Any, ClassVar, Self
@@ -171,8 +172,10 @@ class Session:
     def current(cls) -> Self:
         """Return the client that code here means if it names none.
 
-        Inside of a task that is the one of its worker; elsewhere the last one that was made and is
-        open. One that lives in the running event loop comes before all others.
+        Inside of ``with client.as_current()`` that is this one, and inside of a task the one of its
+        worker. Elsewhere it is the last one that was made and is open; one that lives in the
+        running event loop comes before all others, and one that was made with
+        ``set_as_default=False`` is meant only if there is no other.
 
         Raises
         ------
@@ -184,6 +187,9 @@ class Session:
         >>> Client.current() is client  # doctest: +SKIP
         True
         """
+        chosen = _current.get()
+        if chosen is not None and isinstance(chosen, cls) and chosen._open:
+            return chosen
         if running.host is not None and running.key is not None:
             return cls._in_task(running.host)
         clients = [one for one in _all_sessions() if isinstance(one, cls) and one._open]
@@ -195,11 +201,34 @@ class Session:
             loop = None
         return max(clients, key=lambda one: one._nearness(loop))
 
-    def _nearness(self, loop: asyncio.AbstractEventLoop | None) -> tuple[bool, int, int]:
+    @contextmanager
+    def as_current(self) -> Iterator[Self]:
+        """Let code in a block mean this client where it names none.
+
+        In this thread, or in this coroutine, and no other.
+
+        Yields
+        ------
+        Client
+            This one.
+
+        Examples
+        --------
+        >>> with client.as_current():  # doctest: +SKIP
+        ...     Queue("lines").put("one more")
+        """
+        token = _current.set(self)
+        try:
+            yield self
+        finally:
+            _current.reset(token)
+
+    def _nearness(self, loop: asyncio.AbstractEventLoop | None) -> tuple[bool, bool, int, int]:
         """Return what is largest for the client that is meant where this event loop runs."""
         here = self.asynchronous and self._connection.loop is loop
         of_task = isinstance(self._where, Destination) and self._where.role == "task"
-        return not of_task, 2 if here else not self.asynchronous, self._number
+        nearest = 2 if here else not self.asynchronous
+        return self._set_as_default, not of_task, nearest, self._number
 
     @classmethod
     def _in_task(cls, host: Host) -> Self:
@@ -319,6 +348,7 @@ def _offer_to_joblib(parallel: ModuleType) -> None:
 
 
 _numbers = itertools.count()
+_current: ContextVar[Session | None] = ContextVar("the client that is meant", default=None)
 _sessions: weakref.WeakValueDictionary[int, Session] = weakref.WeakValueDictionary()
 _in_task_lock = threading.Lock()
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from jobqueue import Client, Scheduler, as_completed, wait
+from jobqueue import Client, Queue, Scheduler, as_completed, get_client, wait
 from jobqueue.client import destination, session
 from jobqueue.comm.scheduler_file import SchedulerFile
 from jobqueue.errors import ClientClosed, CommError, ConfigError, SerializationError
@@ -48,6 +48,31 @@ def test_the_client_of_an_event_loop_is_meant_in_it(cluster, no_client):
 
     with Client(cluster) as first:
         asyncio.run(main())
+
+
+def test_a_client_that_is_no_default(cluster, no_client):
+    """It is meant only where there is no other, or where one says so."""
+    with Client(cluster, set_as_default=False) as reserved:
+        assert Client.current() is reserved
+        with Client(cluster) as usual, Client(cluster, set_as_default=False) as newest:
+            assert Client.current() is get_client() is usual
+            assert Queue("q").client is usual
+            pickled = pickle.dumps(newest.submit(abs, -1))
+            assert pickle.loads(pickled).client is usual
+            with newest.as_current() as current:
+                assert current is newest
+                assert Client.current() is get_client() is Queue("q").client is newest
+                with reserved.as_current():
+                    assert pickle.loads(pickled).client is reserved
+                assert Client.current() is newest
+                elsewhere = []
+                thread = threading.Thread(target=lambda: elsewhere.append(Client.current()))
+                thread.start()
+                thread.join()
+                assert elsewhere == [usual]
+                newest.close()
+                assert Client.current() is usual
+            assert Client.current() is usual
 
 
 def test_a_future_that_nobody_can_hold(client, no_client):
