@@ -126,6 +126,18 @@ class BatchAdapter(ABC):
             )
         return '/bin/bash "$JOBQUEUE_NODE_SCRIPT"'
 
+    def marked(self, text: str, tag: str, *, count: int = 1) -> str:
+        """Return the job script with a submission's mark in it, for a system that shows it then.
+
+        Parameters
+        ----------
+        text
+            The script.
+        tag, count
+            As for `submit_argv`, which is where others put the mark.
+        """
+        return text
+
     @abstractmethod
     def submit_argv(
         self, script: str, *, count: int = 1, tag: str = "", log_directory: str | None = None
@@ -139,8 +151,8 @@ class BatchAdapter(ABC):
         count
             Jobs to start, from 1 to `array_limit`.
         tag
-            A mark unique to this submission, by which it can be found again if the batch system
-            did not answer. Batch systems that keep no such mark ignore it.
+            A mark unique to this submission (ids.py), by which it can be found again if the batch
+            system did not answer. Batch systems that show no such mark ignore it.
         log_directory
             As in the script, for those that do not read it there.
         """
@@ -212,7 +224,10 @@ class BatchAdapter(ABC):
 
     @abstractmethod
     def status_query(self, job_ids: Sequence[str]) -> Query:
-        """Return one question that covers all these jobs, which may be many."""
+        """Return one question that covers all these jobs, which may be many.
+
+        Of no ids: one that covers all jobs of the user, with the marks of their submissions.
+        """
 
     @abstractmethod
     def ended_queries(self, job_ids: Sequence[str]) -> tuple[Query, ...]:

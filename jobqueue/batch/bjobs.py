@@ -14,7 +14,9 @@ ENDED_BY_SIGNAL = 128
 """An exit code above it stands for a signal: 137 is 9."""
 
 _WRAPPED = "\n" + " " * 21  # how a long line of `bjobs -l` goes on
-_JOB = re.compile(r"^Job <(?P<id>\d+)(?P<index>\[\d+\])?>,", re.MULTILINE)
+_JOB = re.compile(
+    r"^Job <(?P<id>\d+)(?P<index>\[\d+\])?>,(?: Job Name <(?P<name>[^<>]*)>,)?", re.MULTILINE
+)
 _STATUS = re.compile(r"Status <(\w+)>")
 _STARTED = re.compile(
     r"^(?P<when>\w{3} \w{3} [ \d]\d [\d:]{8}[^:]*): *(?:\[\d+\] )?[Ss]tarted "
@@ -44,6 +46,8 @@ class Record:
         How it ended.
     start
         When it started, as LSF writes it.
+    name
+        The job's name.
     """
 
     state: str
@@ -52,6 +56,7 @@ class Record:
     exit_code: int | None = None
     signal: int | None = None
     start: str = ""
+    name: str = ""
 
 
 def parse_json(output: str) -> dict[str, Record]:
@@ -84,6 +89,7 @@ def _record(record: Mapping[str, Any]) -> Record:
         node=_hosts(told.get("EXEC_HOST", "").split(":")),
         exit_code=int(code) if code.isdigit() else None,
         start=told.get("START_TIME", ""),
+        name=told.get("JOB_NAME", ""),
     )
 
 
@@ -104,11 +110,12 @@ def parse_long(output: str) -> dict[str, Record]:
         story = text[header.start() : end]
         status = _STATUS.search(story)
         if status is not None:
-            jobs[header["id"] + (header["index"] or "")] = _story(status[1], story)
+            told = _story(status[1], header["name"] or "", story)
+            jobs[header["id"] + (header["index"] or "")] = told
     return jobs
 
 
-def _story(state: str, story: str) -> Record:
+def _story(state: str, name: str, story: str) -> Record:
     _, _, story = story.partition("\n")  # the first line holds the command, which may say anything
     started = list(_STARTED.finditer(story))
     code, signal = _EXIT_CODE.search(story), _SIGNAL.search(story)
@@ -125,6 +132,7 @@ def _story(state: str, story: str) -> Record:
         exit_code=int(code[1]) if code else None,
         signal=int(signal[1]) if signal else None,
         start=started[-1]["when"] if started else "",
+        name=name,
     )
 
 

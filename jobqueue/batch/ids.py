@@ -1,9 +1,33 @@
-"""Job ids: in what a submit command printed, written short, and in the names of logs."""
+"""Job ids, in what a submit command printed, written short, and in the names of logs; and marks.
+
+A mark is a word that one submission has for itself, in its jobs' name if nowhere else: by it they
+are found when the command that submitted them did not answer.
+"""
 
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterable, Mapping
+
+_MARK = re.compile(r"(?<![A-Za-z0-9])jq[0-9a-f]{12}(?![A-Za-z0-9])")
+
+
+def new_mark() -> str:
+    """Return a mark for a submission: short, for some sites show and allow few characters."""
+    return f"jq{secrets.token_hex(6)}"
+
+
+def mark_in(text: str) -> str:
+    """Return the mark in a job's name, or in whatever else may hold one; "" if there is none.
+
+    Examples
+    --------
+    >>> mark_in("dask-worker-jq0123456789ab[3]"), mark_in("dask-worker")
+    ('jq0123456789ab', '')
+    """
+    found = _MARK.search(text)
+    return found[0] if found else ""
 
 
 def filled(pattern: str, values: Mapping[str, str]) -> str:

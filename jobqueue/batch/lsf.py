@@ -24,7 +24,7 @@ from jobqueue.batch.answers import (
 from jobqueue.batch.base import BatchAdapter
 from jobqueue.batch.bjobs import ENDED_BY_SIGNAL, Record, parse_json, parse_long
 from jobqueue.batch.directives import option_value
-from jobqueue.batch.ids import by_array, filled, range_texts, whole_line
+from jobqueue.batch.ids import by_array, filled, mark_in, range_texts, whole_line
 
 STATES: Mapping[str, Meaning] = {
     "PEND": PENDING,
@@ -63,7 +63,7 @@ _TERMINATED: Mapping[str, EndCause] = {
 
 _SUBMITTED = re.compile(r"Job <(?P<id>\d+)> is submitted to (default )?queue <[^<>]*>\.", re.ASCII)
 _ELEMENT = re.compile(r"(?P<id>\d+)\[(?P<index>\d+)\]")
-_FIELDS = "jobid jobindex stat exec_host pend_reason exit_code exit_reason start_time"
+_FIELDS = "jobid jobindex stat exec_host pend_reason exit_code exit_reason start_time job_name"
 # A job, or any job, that bjobs and bkill do not know, or that ended before.
 _NOT_THERE = re.compile(
     r"(No (unfinished |matching |)job found.*|Job <[\d\[\]]+> is not found"
@@ -129,9 +129,11 @@ class LSFAdapter(BatchAdapter):
     def submit_argv(
         self, script: str, *, count: int = 1, tag: str = "", log_directory: str | None = None
     ) -> Argv:
-        """Return the bsub command; an array is a job name with indices, from 1."""
-        array = ("-J", f"{self.job_name}[1-{count}]") if count > 1 else ()
-        return ("bsub", *array, *(() if self.use_stdin else (script,)))
+        """Return the bsub command; the mark is in the name, and so is an array: `name[1-5]`."""
+        name = f"{self.job_name}-{tag}" if tag else self.job_name
+        array = f"[1-{count}]" if count > 1 else ""
+        named = ("-J", f"{name}{array}") if tag or array else ()
+        return ("bsub", *named, *(() if self.use_stdin else (script,)))
 
     def submit_input(self, script: str, text: str, *, count: int = 1) -> str | None:
         """Return the script: only there does bsub look for directives."""
@@ -190,6 +192,7 @@ class LSFAdapter(BatchAdapter):
             exit_code=code,
             signal=signal,
             held=record.state == "PSUSP",
+            tag=mark_in(record.name),
             estimated_start=record.start,
         )
 

@@ -25,6 +25,7 @@ from jobqueue.batch.answers import (
 )
 from jobqueue.batch.base import BatchAdapter
 from jobqueue.batch.directives import split
+from jobqueue.batch.ids import mark_in
 
 STATES: Mapping[str, Meaning] = {
     "Waiting": PENDING,
@@ -46,6 +47,8 @@ STATES: Mapping[str, Meaning] = {
 }
 
 _SUBMITTED = re.compile(r"^[ \t]*OAR_JOB_ID=(\d+)[ \t\r]*$", re.MULTILINE | re.ASCII)
+_NAME = re.compile(r"^#OAR +-n +\S+", re.MULTILINE)
+_OWN_LOGS = re.compile(r"^#OAR +(-O|--stdout)\b", re.MULTILINE)
 _ASKED_AT_ONCE = 200  # ids of ended jobs in one question
 _ALREADY_KILLED = 6  # the exit status of oardel where a job had been deleted before
 _GONE = re.compile(r"Cannot frag \d+ ; This job was already killed\.")
@@ -101,6 +104,12 @@ class OARAdapter(BatchAdapter):
             for directive in extra
         ]
         return {**values, "job_extra_directives": joined}
+
+    def marked(self, text: str, tag: str, *, count: int = 1) -> str:
+        """Put the mark into the name, unless logs are called after that: oarsub's own names are."""
+        if not _OWN_LOGS.search(text):
+            return text
+        return _NAME.sub(lambda line: f"{line[0]}-{tag}", text, count=1)
 
     def submit_argv(
         self, script: str, *, count: int = 1, tag: str = "", log_directory: str | None = None
@@ -161,6 +170,7 @@ class OARAdapter(BatchAdapter):
             exit_code=code,
             signal=signal,
             held=raw == "Hold",
+            tag=mark_in(str(job.get("name") or "")),
             estimated_start=_time(start),
         )
 

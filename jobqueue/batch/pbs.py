@@ -23,7 +23,16 @@ from jobqueue.batch.answers import (
 )
 from jobqueue.batch.base import BatchAdapter
 from jobqueue.batch.ids import by_array, range_texts, whole_line
-from jobqueue.batch.qstat import Attributes, is_json, parse_json, parse_plain
+from jobqueue.batch.qstat import (
+    MARK,
+    Attributes,
+    is_json,
+    mark_of,
+    nodes_of,
+    parse_json,
+    parse_plain,
+    reason_of,
+)
 
 _ENDED: Meaning = (BatchState.ENDED, None)
 
@@ -46,9 +55,6 @@ STATES: Mapping[str, Meaning] = {
     "C": _ENDED,
 }
 
-# The attribute that tells what a state leaves open: held by whom, waiting until when.
-_TELLING: Mapping[str, str] = {"H": "Hold_Types", "W": "Execution_Time"}
-
 _SUBMITTED = re.compile(r"(?P<number>[0-9]+)(?P<array>\[\])?(?P<server>\.[\w.-]+)", re.ASCII)
 _SUBMITTED_BARE = re.compile(r"(?P<number>[0-9]+)(?P<array>\[\])?(?P<server>)")
 _ELEMENT = re.compile(r"(?P<number>\d+)\[(?P<index>\d+)\](?P<server>(\.[\w.-]+)?)")
@@ -66,6 +72,8 @@ _KILLED_BY_TORQUE = {
     -11: EndCause.WALLTIME,
 }
 _TERM = 15
+_VARIABLES = re.compile(r"^#PBS +-v\b", re.MULTILINE)
+_NAME = re.compile(r"^#PBS +-N .*$", re.MULTILINE)
 _WRAPPED_ERROR = "and the output was:"
 _TORQUE_VERSION = re.compile(r"^[Vv]ersion: \d", re.MULTILINE)  # PBS says "pbs_version = "
 _PERL_REFUSAL = re.compile(
@@ -120,6 +128,15 @@ class PBSAdapter(BatchAdapter):
         if self._wrappers:
             return f"srun --ntasks-per-node=1 --export=ALL {super().launcher(nodes, cores)}"
         return f"pbsdsh {'-u ' if self._torque else ''}{super().launcher(nodes, cores)}"
+
+    def marked(self, text: str, tag: str, *, count: int = 1) -> str:
+        """Put the mark among the job's variables, which qstat shows, unless the script has some.
+
+        Names are short in some versions, and logs are called after them. The wrappers show none.
+        """
+        if self._wrappers or _VARIABLES.search(text):
+            return text
+        return _NAME.sub(lambda line: f"{line[0]}\n#PBS -v {MARK}={tag}", text, count=1)
 
     def submit_argv(
         self, script: str, *, count: int = 1, tag: str = "", log_directory: str | None = None
@@ -206,13 +223,14 @@ class PBSAdapter(BatchAdapter):
         names = {_number(job_id): job_id for job_id in asked}
         # qstat may write the server's name out where qsub has not.
         named = {j if j in asked else names.get(_number(j), j): a for j, a in jobs.items()}
+        marks = {_array_of(job_id): mark for job_id, a in jobs.items() if (mark := mark_of(a))}
         return {
-            job_id: self._status(job_id, attributes)
+            job_id: self._status(job_id, attributes, marks.get(_array_of(job_id), ""))
             for job_id, attributes in named.items()
             if "[]" not in job_id
         }
 
-    def _status(self, job_id: str, attributes: Attributes) -> JobStatus:
+    def _status(self, job_id: str, attributes: Attributes, mark: str) -> JobStatus:
         raw = attributes.get("job_state", "")
         state, _ = self.meaning(raw, STATES)
         cause, code, signal = None, None, None
@@ -224,12 +242,13 @@ class PBSAdapter(BatchAdapter):
             job_id,
             state,
             raw,
-            reason=_reason(raw, attributes),
-            node=_node(attributes.get("exec_host", "")),
+            reason=reason_of(attributes),
+            node=nodes_of(attributes),
             cause=cause,
             exit_code=code,
             signal=signal,
             held=raw == "H",
+            tag=mark,
             estimated_start=attributes.get("estimated.start_time", ""),
         )
 
@@ -339,19 +358,6 @@ def _end(
     return EndCause.CRASHED, (exit_status if exit_status > 0 else None), None
 
 
-def _reason(raw_state: str, attributes: Attributes) -> str:
-    """Return why a job is where it is: its comment, and by whom it is held, or until when.
-
-    Examples
-    --------
-    >>> _reason("H", {"job_state": "H", "Hold_Types": "u"})
-    'Hold_Types = u'
-    """
-    name = _TELLING.get(raw_state, "")
-    told = f"{name} = {attributes[name]}" if name in attributes else ""
-    return "; ".join(filter(None, (told, attributes.get("comment", ""))))
-
-
 def _no_json(completed: Completed) -> bool:
     """Tell a qstat that does not know `-F`, and one whose JSON cannot be read.
 
@@ -372,10 +378,9 @@ def _number(job_id: str) -> str:
     return job_id.partition(".")[0]
 
 
-def _node(exec_host: str) -> str:
-    """Return the hosts of `node1/0*4+node2/1`, without the places on them."""
-    hosts = (place.partition("/")[0] for place in exec_host.split("+") if place)
-    return ",".join(dict.fromkeys(hosts))
+def _array_of(job_id: str) -> str:
+    """Return the number that a job has with the other elements of its array, if it is one."""
+    return _number(job_id).partition("[")[0]
 
 
 def _integer(text: str | None) -> int | None:

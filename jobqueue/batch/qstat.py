@@ -7,10 +7,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from jobqueue.batch.ids import mark_in
 from jobqueue.errors import BatchSystemError
 
 Attributes = Mapping[str, str]
 """Attribute -> text; a nested one is named with a dot (`Resource_List.ncpus`)."""
+
+MARK = "JOBQUEUE_MARK"
+"""The variable that holds the mark of a job's submission."""
+
+# The attribute that tells what a state leaves open: held by whom, waiting until when.
+_TELLING: Mapping[str, str] = {"H": "Hold_Types", "W": "Execution_Time"}
 
 _JOB = re.compile(r"Job Id:(?P<blank>\s)\s*(?P<id>\S+)\s*")
 _ATTRIBUTE = re.compile(r"(?P<indent>\s+)(?P<name>[A-Za-z_][\w.]*) = (?P<value>.*)")
@@ -81,3 +88,27 @@ def parse_plain(output: str) -> dict[str, Attributes]:
         else:
             name = ""
     return jobs
+
+
+def reason_of(attributes: Attributes) -> str:
+    """Return why a job is where it is: by whom it is held, or until when, and its comment.
+
+    Examples
+    --------
+    >>> reason_of({"job_state": "H", "Hold_Types": "u"})
+    'Hold_Types = u'
+    """
+    name = _TELLING.get(attributes.get("job_state", ""), "")
+    told = f"{name} = {attributes[name]}" if name in attributes else ""
+    return "; ".join(filter(None, (told, attributes.get("comment", ""))))
+
+
+def nodes_of(attributes: Attributes) -> str:
+    """Return where a job runs: the hosts of `node1/0*4+node2/1`, without the places on them."""
+    places = attributes.get("exec_host", "").split("+")
+    return ",".join(dict.fromkeys(place.partition("/")[0] for place in places if place))
+
+
+def mark_of(attributes: Attributes) -> str:
+    """Return the mark among a job's variables, of which JSON has each by itself."""
+    return mark_in(attributes.get(f"Variable_List.{MARK}") or attributes.get("Variable_List", ""))

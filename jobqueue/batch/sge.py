@@ -27,7 +27,7 @@ from jobqueue.batch.answers import (
     unreadable,
 )
 from jobqueue.batch.base import BatchAdapter
-from jobqueue.batch.ids import by_array, range_texts, whole_line
+from jobqueue.batch.ids import by_array, mark_in, range_texts, whole_line
 from jobqueue.errors import ConfigError
 
 STATES: Mapping[str, Meaning] = {
@@ -63,6 +63,8 @@ _SAID = re.compile(
     re.ASCII,
 )
 _ELEMENT = re.compile(r"(?P<id>\d+)\.(?P<index>\d+)")
+_NAME = re.compile(r"^#\$ -N ([^\s\"']+)$", re.MULTILINE)
+_LOG_FOLDER = re.compile(r"^#\$ -o ([^\s\"']+/)$", re.MULTILINE)
 _PARALLEL_ENVIRONMENT = re.compile(r"\s*(#\$\s+)?-pe\s")
 _QACCT_LIMIT = 8  # one command each, and each reads all of the site's accounting
 _NOT_THERE = re.compile(
@@ -130,6 +132,18 @@ class SGEAdapter(BatchAdapter):
             f'job_extra_directives=["-pe smp {cores}"]'
         )
 
+    def marked(self, text: str, tag: str, *, count: int = 1) -> str:
+        """Put the mark into the name, if the log's can be said to be what it is without the mark.
+
+        That is so of scripts with one name, and one folder for logs.
+        """
+        names, folders = _NAME.findall(text), _LOG_FOLDER.findall(text)
+        if len(names) != 1 or len(folders) != 1:
+            return text
+        log = f"{names[0]}.o$JOB_ID{'.$TASK_ID' if count > 1 else ''}"
+        text = _LOG_FOLDER.sub(lambda line: f"#$ -o {line[1]}{log}", text)
+        return _NAME.sub(lambda line: f"#$ -N {line[1]}-{tag}", text)
+
     def submit_argv(
         self, script: str, *, count: int = 1, tag: str = "", log_directory: str | None = None
     ) -> Argv:
@@ -173,6 +187,7 @@ class SGEAdapter(BatchAdapter):
             f"{number}.{task}" if task else number,
             state,
             raw,
+            tag=mark_in(job.findtext("JB_name", "")),
             held=state is BatchState.PENDING and raw[:1] in ("h", "E"),
             node=queue.partition("@")[2],
             estimated_start=job.findtext("JAT_start_time", "").strip(),

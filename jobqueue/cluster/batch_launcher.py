@@ -7,7 +7,8 @@ Rules:
 * Many jobs are one submission (an array) where the batch system has arrays.
 * Each submission carries a mark, which is in the ledger before the command runs.  When the command
   does not tell what came of it (the controller hung, and may have accepted the job all the same),
-  the mark is looked for: before the next submission, and in every query (see doubts.py).
+  the mark is looked for: before the next submission, and in every query (see doubts.py).  Where the
+  batch system shows no marks, the error says how to look for the job by oneself.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import secrets
+import shlex
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from jobqueue.batch.answers import BatchState, EndCause, JobStatus
 from jobqueue.batch.base import BatchAdapter
+from jobqueue.batch.ids import new_mark
 from jobqueue.cluster.batch_system import BatchSystem
 from jobqueue.cluster.dialect import Dialect
 from jobqueue.cluster.doubts import Doubts
@@ -78,6 +80,7 @@ class BatchLauncher:
         self.script: str | None = None
         self._dialect = Dialect(adapter, like=source.dialect)
         self._doubts = Doubts()
+        source.doubts.append(self._doubts)
         self._found: set[str] = set()  # jobs of those that exist, and that nobody was told of yet
         self._waits: dict[str, int] = {}  # queries for which a job's end waited to be explained
 
@@ -119,13 +122,13 @@ class BatchLauncher:
 
     async def _submit_once(self, count: int) -> tuple[str, ...]:
         """Submit jobs and return their ids; () if it has to be tried again in a simpler way."""
-        script, text = await off_loop(self._write_script, count > 1)
-        tag = f"jobqueue-{secrets.token_hex(8)}"
+        tag = new_mark()
+        script, text = await off_loop(self._write_script, count, tag)
         argv = self.adapter.submit_argv(
             script, count=count, tag=tag, log_directory=self.files.log_directory
         )
         stdin = self.adapter.submit_input(script, text, count=count)
-        marked = any(tag in word for word in argv)
+        marked = tag in text or any(tag in word for word in argv)
         await off_loop(self.ledger.submitting, tag)
         ids: tuple[str, ...] = ()
         try:
@@ -137,8 +140,9 @@ class BatchLauncher:
             ids = self.adapter.submitted(completed, count, script=script)
         except CommandTimeout as error:
             error.script = script
-            if marked:
-                self.look_for([tag])
+            if not marked:
+                raise self._unseen(error) from None
+            self.look_for([tag])
             raise
         finally:
             if tag not in self._doubts:
@@ -149,11 +153,22 @@ class BatchLauncher:
         )  # fmt: skip
         return ids
 
-    def _write_script(self, array: bool) -> tuple[str, str]:
+    def _unseen(self, error: CommandTimeout) -> CommandTimeout:
+        """Return the error with how to find out what came of the submission: nobody else can."""
+        look = shlex.join((*self.source.prefix, *self.adapter.status_query(()).argv))
+        return CommandTimeout(
+            f"{error}; the job may have been accepted all the same: look with `{look}`",
+            argv=error.argv,
+            output=error.output,
+            script=error.script,
+        )
+
+    def _write_script(self, count: int, tag: str) -> tuple[str, str]:
+        array = count > 1
         # The pool comes first: one called "array" has no file that is another's, either.
         stem = "job" if self.pool == "default" else f"{self.pool}-job"
         path = self.ledger.folder / f"{stem}{'-array' if array else ''}.sh"
-        text = self.files.render(array)
+        text = self.adapter.marked(self.files.render(array), tag, count=count)
         with open(path, "w", opener=_private) as file:
             file.write(text)
         self.script = str(path)

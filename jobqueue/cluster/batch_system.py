@@ -23,6 +23,7 @@ from jobqueue.batch import commands
 from jobqueue.batch.answers import Argv, BatchState, Completed, JobStatus, Query
 from jobqueue.batch.base import BatchAdapter
 from jobqueue.cluster.dialect import Dialect
+from jobqueue.cluster.doubts import Doubts
 from jobqueue.errors import BatchSystemError, CommandNotFound, CommandTimeout
 
 logger = logging.getLogger("jobqueue.cluster")
@@ -69,6 +70,7 @@ class BatchSystem:
         self.prefix = prefix
         self.timeout = timeout
         self.dialect = Dialect(adapter)
+        self.doubts: list[Doubts] = []  # what each pool looks for
         self._probed = False
         self._silent: set[str] = set()  # commands for second looks that this site does not offer
         self._cancelled: set[str] = set()  # jobs whose end needs no explanation
@@ -140,11 +142,17 @@ class BatchSystem:
             There was no answer.
         """
         statuses = await self.ask(lambda adapter: adapter.status_query(job_ids))
+        if job_ids and any(self.doubts) and self._asks_by_id(job_ids):
+            statuses = await self.ask(lambda adapter: adapter.status_query(())) | statuses
         statuses |= await self._second_looks(
             [i for i in job_ids if not self.explained(statuses.get(i))]
         )
         statuses |= await self._reasons({i: statuses[i] for i in job_ids if i in statuses})
         return statuses
+
+    def _asks_by_id(self, job_ids: Sequence[str]) -> bool:
+        """Tell whether the answer about these jobs shows no others, which may be looked for."""
+        return self.adapter.status_query(job_ids).argv != self.adapter.status_query(()).argv
 
     def explained(self, status: JobStatus | None) -> bool:
         """Tell whether no more is to be learnt of a job now."""

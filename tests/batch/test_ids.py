@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from jobqueue.batch.base import BatchAdapter
-from jobqueue.batch.ids import range_texts
+from jobqueue.batch.ids import mark_in, new_mark, range_texts
 from jobqueue.batch.pbs import PBSAdapter
 from jobqueue.batch.slurm import SlurmAdapter
 
@@ -83,3 +83,12 @@ def test_ranges_hold_exactly_the_numbers(numbers: set[int]) -> None:
 def test_range_texts() -> None:
     """A run of one is written as a number."""
     assert range_texts([9, 1, 2, 3]) == ["1-3", "9"]
+
+
+@given(st.text(st.sampled_from("dask-jq09af_."), max_size=12), st.sampled_from(["", "[3]", ".7"]))
+def test_a_mark_is_found_behind_any_name(name: str, index: str) -> None:
+    """Each submission has one of its own."""
+    mark = new_mark()
+    assert mark_in(f"{name}-{mark}{index}") == mark
+    assert mark_in(f"{name}{index}") == ""
+    assert mark != new_mark()

@@ -40,6 +40,25 @@ def test_script_on_standard_input_or_as_a_file() -> None:
     assert file.submit_input("/x/job.sh", "#BSUB -n 1\n") is None
 
 
+def test_the_mark_of_a_submission_is_in_the_name() -> None:
+    """Which names an array as well, and which both formats of bjobs show; logs have no mark."""
+    mark = "jq0123456789ab"
+    reads = LSFAdapter(job_name="grid")
+    assert reads.submit_argv("/x/job.sh", tag=mark) == ("bsub", "-J", f"grid-{mark}")
+    many = reads.submit_argv("/x/job.sh", count=5, tag=mark)
+    assert many == ("bsub", "-J", f"grid-{mark}[1-5]")
+    everything = reads.status_query(())
+    assert everything.argv[:3] == ("bjobs", "-a", "-json")
+    said = (
+        f'{{\n"RECORDS": [{{"JOBID": "7", "JOBINDEX": "2", "STAT": "PEND", '
+        f'"JOB_NAME": "grid-{mark}[2]"}}]}}'
+    )
+    assert everything.parse(Completed(everything.argv, 0, said, ""))["7[2]"].tag == mark
+    story = f"\nJob <7[2]>, Job Name <grid-{mark}[1-5]>, User <ada>, Status <PEND>, Queue <n>\n"
+    plain = LSFAdapter(json=False).status_query(())
+    assert plain.parse(Completed(plain.argv, 0, story, ""))["7[2]"].tag == mark
+
+
 @pytest.mark.parametrize(("index", "job"), [("0", "14"), ("", "14"), ("3", "14[3]")])
 def test_a_job_knows_its_own_id(index: str, job: str) -> None:
     """The shell text yields the id by which bkill knows the job, or the element of an array."""

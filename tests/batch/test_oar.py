@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -49,3 +50,22 @@ def test_wait_statuses(status: int | None, code: int | None, signal: int | None)
     said = f'{{"7": {{"state": "Terminated", "exit_code": {told}}}}}'
     job = query.parse(Completed(query.argv, 0, said, ""))["7"]
     assert (job.exit_code, job.signal) == (code, signal)
+
+
+MARK = "jq0123456789ab"
+
+
+def test_the_mark_of_a_submission_is_in_the_name() -> None:
+    """oarsub reads it in the script, and logs have names of their own there."""
+    script = "#!/bin/bash\n#OAR -n w\n#OAR -O /logs/w-%jobid%.out\n\nexec worker -n 5\n"
+    text = OARAdapter().marked(script, MARK)
+    assert text == script.replace("#OAR -n w", f"#OAR -n w-{MARK}")
+    query = OARAdapter().status_query(())
+    said = json.dumps({"1": {"state": "Waiting", "name": f"w-{MARK}"}})
+    assert query.parse(Completed(query.argv, 0, said, ""))["1"].tag == MARK
+
+
+def test_no_mark_where_logs_are_called_after_jobs() -> None:
+    """They would not be found."""
+    script = "#!/bin/bash\n#OAR -n w\nexec worker\n"
+    assert OARAdapter().marked(script, MARK) == script

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -155,3 +157,37 @@ def test_what_wrappers_say_around_an_error_is_left_out() -> None:
         adapter.submitted(Completed(("qsub", "p.sh"), 1, said, ""))
     assert str(caught.value).endswith(": invalid partition specified: nosuch")
     assert caught.value.output == "sbatch: error: invalid partition specified: nosuch"
+
+
+SCRIPT = "#!/bin/bash\n#PBS -N dask-worker\n#PBS -l walltime=1:00\n\nexec worker\n"
+TAG = "jq0123456789ab"
+
+
+def test_the_mark_of_a_submission_is_a_variable() -> None:
+    """Names are short in some versions, and logs are called after them."""
+    text = PBSAdapter().marked(SCRIPT, TAG)
+    added = set(text.splitlines()) - set(SCRIPT.splitlines())
+    assert added == {f"#PBS -v JOBQUEUE_MARK={TAG}"}
+    query = PBSAdapter().status_query(())
+    variables = {"ODD": 12, "JOBQUEUE_MARK": TAG}
+    jobs = {
+        "7.pbs": {"job_state": "Q", "Variable_List": variables},
+        "9[].pbs": {"job_state": "B", "Variable_List": variables},
+        "9[3].pbs": {"job_state": "R"},
+    }
+    found = query.parse(Completed(query.argv, 0, json.dumps({"Jobs": jobs}), ""))
+    assert {job_id: job.tag for job_id, job in found.items()} == {"7.pbs": TAG, "9[3].pbs": TAG}
+    plain = f"Job Id: 7.pbs\n    job_state = Q\n    Variable_List = A=b,\n\tJOBQUEUE_MARK={TAG}\n"
+    assert query.parse(Completed(query.argv, 0, plain, ""))["7.pbs"].tag == TAG
+
+
+@pytest.mark.parametrize(
+    ("adapter", "script"),
+    [
+        (PBSAdapter(), f"#PBS -v MINE=1\n{SCRIPT}"),
+        (PBSAdapter(dialect=Dialect.SLURM_WRAPPERS, json=False), SCRIPT),
+    ],
+)
+def test_no_mark_where_it_would_take_something_away(adapter: PBSAdapter, script: str) -> None:
+    """Of two `-v` one would be lost; sbatch would pass on no other variables."""
+    assert adapter.marked(script, TAG) == script

@@ -62,6 +62,32 @@ def test_which_limit_was_enforced(category: str, ran: str, cause: EndCause | Non
     assert query.parse(Completed(query.argv, 0, said, ""))["5"].cause is cause
 
 
+@pytest.mark.parametrize(("count", "log"), [(1, "w.o$JOB_ID"), (5, "w.o$JOB_ID.$TASK_ID")])
+def test_the_mark_of_a_submission_is_in_the_name(count: int, log: str) -> None:
+    """The log is called what it is called without it."""
+    script = "#!/bin/bash\n#$ -N w\n#$ -j y\n#$ -o /logs/\n#$ -e /logs/\n\nexec worker\n"
+    text = SGEAdapter().marked(script, "jq0123456789ab", count=count)
+    assert text.splitlines()[1:5] == [
+        "#$ -N w-jq0123456789ab",
+        "#$ -j y",
+        f"#$ -o /logs/{log}",
+        "#$ -e /logs/",
+    ]
+    query = SGEAdapter().status_query(())
+    said = (
+        "<?xml version='1.0'?><a><job_list><JB_job_number>1</JB_job_number>"
+        "<JB_name>w-jq0123456789ab</JB_name><state>qw</state></job_list></a>"
+    )
+    assert query.parse(Completed(query.argv, 0, said, ""))["1"].tag == "jq0123456789ab"
+
+
+@pytest.mark.parametrize("own", ["#$ -N mine", "#$ -o /elsewhere/"])
+def test_no_mark_in_scripts_that_name_things_themselves(own: str) -> None:
+    """Whose log would not be found by the name it had."""
+    script = f"#!/bin/bash\n#$ -N w\n#$ -o /logs/\n{own}\nexec worker\n"
+    assert SGEAdapter().marked(script, "jq0123456789ab") == script
+
+
 def test_few_questions_to_the_accounting() -> None:
     """qacct reads all of a site's accounting each time, so it is asked a few times only."""
     queries = SGEAdapter().ended_queries([str(number) for number in range(1000)])

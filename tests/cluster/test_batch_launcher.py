@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from jobqueue.batch.answers import BatchState, EndCause, JobStatus
+from jobqueue.batch.base import BatchAdapter
 from jobqueue.batch.embedded import PREFIX
+from jobqueue.batch.lsf import LSFAdapter
+from jobqueue.batch.moab import MoabAdapter
 from jobqueue.batch.slurm import SlurmAdapter
 from jobqueue.cluster import doubts
 from jobqueue.cluster.batch_launcher import BatchLauncher, report_of
@@ -26,6 +29,7 @@ from jobqueue.errors import (
     SubmissionRejected,
 )
 
+SLURM = SlurmAdapter()
 Make = Callable[..., BatchLauncher]
 
 
@@ -36,7 +40,12 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     monkeypatch.setenv("JOBQUEUE_EMBEDDED_DIRECTORY", str(tmp_path / "embedded"))
 
     def make(
-        body: str, *, directives: str = "", prefix: Any = PREFIX, **more: Any
+        body: str,
+        *,
+        directives: str = "",
+        prefix: Any = PREFIX,
+        adapter: BatchAdapter = SLURM,
+        **more: Any,
     ) -> BatchLauncher:
         def render(array: bool) -> str:
             name = "%A_%a" if array else "%J"
@@ -48,8 +57,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
             exit_record=lambda job_id: f"{tmp_path}/{job_id}.json",
         )
         ledger = Ledger.create(cluster="c", system="slurm")
-        source = BatchSystem(SlurmAdapter(), prefix=prefix, **more)
-        return BatchLauncher(SlurmAdapter(), files, ledger, source)
+        source = BatchSystem(adapter, prefix=prefix, **more)
+        return BatchLauncher(adapter, files, ledger, source)
 
     return make
 
@@ -205,6 +214,43 @@ def test_a_job_accepted_without_an_answer_is_found_before_it_is_submitted_again(
         assert len(log.read_text().splitlines()) == 1
 
     asyncio.run(main())
+
+
+def test_where_queries_name_jobs_all_are_asked_for_while_one_is_looked_for(
+    make: Make, commands: Any
+) -> None:
+    """LSF's bsub hung, and the job is there: its name tells, beside the jobs that are known."""
+    accepted = commands("bsub", "cat > /dev/null; exec sleep 60")
+    known = '{"JOBID": "3", "JOBINDEX": "0", "STAT": "RUN"}'
+    asked = commands("bjobs", f"printf '{{\\n\"RECORDS\": [{known}]}}'")
+    launcher = make("true", prefix=(), timeout=0.3, adapter=LSFAdapter(job_name="grid"))
+
+    async def main() -> None:
+        assert isinstance((await launcher.submit(1)).error, CommandTimeout)
+        [tag] = launcher.ledger.entry.doubts
+        assert f"-J grid-{tag}" in accepted.read_text()
+        launcher.source.timeout = 30
+        found = f'{{"JOBID": "7", "JOBINDEX": "0", "STAT": "PEND", "JOB_NAME": "grid-{tag}"}}'
+        commands("bjobs", f"printf '{{\\n\"RECORDS\": [{known}, {found}]}}'")
+        reports = await launcher.query(["3"])
+        assert {report.job_id for report in reports} == {"3", "7"}
+        questions = asked.read_text().splitlines()
+        assert [line.endswith(" 3") for line in questions] == [True, False]
+        assert launcher.ledger.entry.jobs == ["7"]
+        await launcher.query(["3", "7"])
+        assert asked.read_text().splitlines()[-1].endswith(" 3 7"), "by id again"
+
+    asyncio.run(main())
+
+
+def test_where_no_mark_is_shown_the_error_says_how_to_look(make: Make, commands: Any) -> None:
+    """Moab's msub hung: only the user can tell whether the job is there."""
+    commands("msub", "exec sleep 60")
+    launcher = make("true", prefix=(), timeout=0.3, adapter=MoabAdapter())
+    error = asyncio.run(launcher.submit(1)).error
+    assert isinstance(error, CommandTimeout)
+    assert "may have been accepted all the same: look with `showq --xml`" in str(error)
+    assert error.script == launcher.script
 
 
 def test_a_controller_that_wakes_up_may_answer_in_the_wrong_order(
