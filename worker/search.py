@@ -63,10 +63,11 @@ class Search:
         self._loop = asyncio.get_running_loop()
         self._parted = "it was never reached"  # how contact with the scheduler ended
         self._last_error = ""  # of the last try since then
+        self._told = False  # that nothing was reached since then
 
     def lost(self, how: str) -> None:
         """Take note how the connection ended, for the log."""
-        self._parted, self._last_error = how, ""
+        self._parted, self._last_error, self._told = how, "", False
 
     async def find(self, listening: tuple[str, ...]) -> Comm | ExitCode | None:
         """Try until there is a connection, for the death timeout at most.
@@ -105,6 +106,7 @@ class Search:
                 self._tried.set()
                 self._last_error = str(error)
                 self._note_tried(error, left)
+                self._tell_once(alone_since + options.death_timeout - self._loop.time())
                 await self._pause(RETRY)
                 continue
             self._tried.set()
@@ -133,6 +135,17 @@ class Search:
             credentials=self._credentials,
             timeout=min(CONNECT_TIMEOUT, max(left, RETRY)),
         )
+
+    def _tell_once(self, left: float) -> None:
+        """Say after the first round of addresses what came of them, if the end is far off."""
+        if not self._told and left > CONNECT_TIMEOUT:
+            self._told = True
+            logger.warning(
+                "no scheduler reached yet name=%s: %s; trying again for %.0f s",
+                self._options.name,
+                self._last_error,
+                left,
+            )
 
     def _note_tried(self, error: CommError, left: float) -> None:
         """Remember what came of each address; the last try may be too short to tell."""

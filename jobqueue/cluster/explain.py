@@ -158,7 +158,8 @@ def _trouble(pool: PoolState) -> list[str]:
     if setbacks.last_error is not None:
         return [f"last submission failed: {setbacks.last_error}"]
     if setbacks.failed_starts:
-        return [f"{_count(setbacks.failed_starts, 'job')} ended without a worker"]
+        ended = f"{_count(setbacks.failed_starts, 'job')} ended without a worker"
+        return [f"{ended} (last: {setbacks.last_job})"]
     return []
 
 

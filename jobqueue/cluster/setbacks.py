@@ -44,6 +44,8 @@ class Setbacks:
     failed_starts, rejections, losses
         Jobs that ended without a worker, submissions that failed, moments at which jobs that had
         worked were lost: those in a row.
+    last_job
+        The last of those jobs.
     last_error
         Why the last submission failed, until one is accepted.
     pause
@@ -56,6 +58,7 @@ class Setbacks:
         self.failed_starts = 0
         self.rejections = 0
         self.losses = 0
+        self.last_job: JobRecord | None = None
         self.last_error: Exception | None = None
         self.pause: Pause | None = None
         self.not_before = float("-inf")
@@ -70,6 +73,7 @@ class Setbacks:
     def failed_start(self, job: JobRecord, now: float) -> None:
         """Count a job that ended and never had a worker."""
         self.failed_starts += 1
+        self.last_job = job
         self._delay(self.failed_starts, now)
         if self.failed_starts >= FAILURES_IN_A_ROW:
             self.pause = Pause(self.failed_starts, job=job.copy())

@@ -60,6 +60,18 @@ def test_a_job_without_a_worker_is_shown() -> None:
     assert text == "0 workers; 1 job started without a worker yet: slurm 5 RUNNING"
 
 
+def test_jobs_that_ended_without_a_worker_are_told_with_the_last_ones_cause() -> None:
+    """Before there are so many that the pool pauses."""
+    pool = pool_of(
+        JobReport("5", Phase.ENDED, cause="cancelled"),
+        JobReport("6", Phase.ENDED, cause="crashed", reason="tried tls://a:1: refused"),
+    )
+    text = describe(pool, workers=0, system="slurm")
+    assert (
+        "; 2 jobs ended without a worker (last: 6 ENDED (crashed: tried tls://a:1: refused)" in text
+    )
+
+
 def test_a_job_whose_workers_are_gone_is_told_apart_from_one_that_has_just_started() -> None:
     """They died, or their node did: the batch system will tell."""
     pool = pool_of(JobReport("5", Phase.RUNNING))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from jobqueue.protocol import messages as m
@@ -23,6 +24,29 @@ def test_without_a_scheduler_it_ends(working, run, folder, caplog, monkeypatch):
     text = line.getMessage()
     assert "worker ends name=w-0 cause=no scheduler for 0.1 s; it was never reached" in text
     assert f"{folder}/nobody: no such socket" in text
+
+
+def test_the_first_round_in_vain_is_told_once(working, run, folder, caplog, monkeypatch):
+    """Long before the end, with what was tried; and nothing of the rounds after it."""
+    monkeypatch.setattr(search, "RETRY", 0.01)
+    rounds = []
+    connect = search.connect_any
+    monkeypatch.setattr(
+        search, "connect_any", lambda *args, **kw: rounds.append(1) or connect(*args, **kw)
+    )
+
+    async def main() -> None:
+        async with working(f"unix://{folder}/nobody", death_timeout=300) as running:
+            async with asyncio.timeout(30):
+                while len(rounds) < 5:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            assert not running.ended
+
+    run(main())
+    (line,) = [text for text in caplog.messages if "no scheduler reached yet" in text]
+    assert "name=w-0: " in line
+    assert f"{folder}/nobody: no such socket" in line
+    assert "trying again for " in line
 
 
 def test_a_scheduler_that_comes_back_finds_it_again(fake_scheduler, working, run, monkeypatch):
