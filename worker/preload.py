@@ -1,9 +1,10 @@
-"""Where the user's code is found, and what of it a worker executes before its first task."""
+"""Where the user's code is found, and what a worker executes of it before and after all tasks."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 import os
 import runpy
 import sys
@@ -12,18 +13,24 @@ from typing import Any, NamedTuple
 
 from jobqueue.errors import ConfigError
 
-SETUP = "dask_setup"
-"""The function of a preloaded module that wants the worker; the name that such files have it by."""
+logger = logging.getLogger("jobqueue.worker")
+
+SETUP, TEARDOWN = "dask_setup", "dask_teardown"
+"""The functions of a preloaded module that want the worker; the names that such files have them
+by."""
+
+Function = Callable[[Any], Any]
 
 
-class Setup(NamedTuple):
-    """A preloaded module's function that wants the worker, and where it is from."""
+class Preloaded(NamedTuple):
+    """A preloaded module's functions that want the worker, and where they are from."""
 
     name: str
-    function: Callable[[Any], Any]
+    setup: Function | None
+    teardown: Function | None
 
-    async def call(self, worker: object) -> None:
-        """Call it, and await it if that is wanted.
+    async def set_up(self, worker: object) -> None:
+        """Call the one for the worker's beginning, and await it if that is wanted.
 
         Raises
         ------
@@ -31,16 +38,27 @@ class Setup(NamedTuple):
             It failed.
         """
         try:
-            result = self.function(worker)
-            if inspect.isawaitable(result):
-                await result
+            await _call(self.setup, worker)
         except (Exception, SystemExit) as error:
             raise ConfigError(
                 f"--preload {self.name}: {SETUP}(worker) raised {type(error).__name__}: {error}"
             ) from error
 
+    async def tear_down(self, worker: object) -> None:
+        """Call the one for the worker's orderly end; if it fails, the worker ends all the same."""
+        try:
+            await _call(self.teardown, worker)
+        except (Exception, SystemExit) as error:
+            logger.warning("--preload %s: %s(worker) failed error=%r", self.name, TEARDOWN, error)
 
-def preload(names: Iterable[str]) -> list[Setup]:
+
+async def _call(function: Function | None, worker: object) -> None:
+    result = None if function is None else function(worker)
+    if inspect.isawaitable(result):
+        await result
+
+
+def preload(names: Iterable[str]) -> list[Preloaded]:
     """Import modules and execute files, in this order.
 
     Parameters
@@ -50,15 +68,15 @@ def preload(names: Iterable[str]) -> list[Setup]:
 
     Returns
     -------
-    list of Setup
-        What of them is to be called with the worker once there is one.
+    list of Preloaded
+        What of them is to be called with the worker once there is one, and at its end.
 
     Raises
     ------
     ConfigError
         Naming the one that failed, and how.
     """
-    setups = []
+    preloaded = []
     for name in names:
         try:
             if name.endswith(".py"):
@@ -69,9 +87,9 @@ def preload(names: Iterable[str]) -> list[Setup]:
             raise ConfigError(
                 f"--preload {name}: {type(error).__name__}: {error}; is it on this node?"
             ) from error
-        if callable(function := contents.get(SETUP)):
-            setups.append(Setup(name, function))
-    return setups
+        functions = [contents.get(wanted) for wanted in (SETUP, TEARDOWN)]
+        preloaded.append(Preloaded(name, *(one if callable(one) else None for one in functions)))
+    return preloaded
 
 
 def import_from(folders: Iterable[str]) -> None:

@@ -19,7 +19,7 @@ from jobqueue.errors import JobQueueError
 from jobqueue.worker.exit_codes import ExitCode
 from jobqueue.worker.launch import Order, ToAgent, die_with_parent
 from jobqueue.worker.options import WorkerOptions
-from jobqueue.worker.preload import Setup, preload
+from jobqueue.worker.preload import Preloaded, preload
 from jobqueue.worker.watch import SHOWN
 from jobqueue.worker.worker import Worker
 
@@ -57,16 +57,18 @@ def _work(options: WorkerOptions, agent: ToAgent) -> int:
         return ExitCode.REFUSED
 
 
-async def _run(options: WorkerOptions, agent: ToAgent, setups: Sequence[Setup]) -> int:
+async def _run(options: WorkerOptions, agent: ToAgent, preloaded: Sequence[Preloaded]) -> int:
     worker = Worker(options, on_connected=agent.show_work)
-    for setup in setups:
-        await setup.call(worker)
+    for one in preloaded:
+        await one.set_up(worker)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, _on_sigterm, worker, agent)
     _give_children_their_signals()
     showing = asyncio.create_task(_show_life(agent, options.death_timeout / SHOWN))
     try:
         code = await worker.run()
+        for one in reversed(preloaded):
+            await one.tear_down(worker)
     finally:
         showing.cancel()
     if code in (ExitCode.NO_SCHEDULER, ExitCode.REFUSED) and worker.search.unreached:

@@ -45,21 +45,35 @@ def test_what_fails_is_named(tmp_path, monkeypatch, name, text, words):
 
 
 @pytest.mark.parametrize("definition", ["def", "async def"])
-def test_a_function_that_wants_the_worker_gets_it(tmp_path, monkeypatch, definition):
-    """Files made for dask's workers have one, perhaps a coroutine function."""
+def test_functions_that_want_the_worker_get_it(tmp_path, monkeypatch, definition):
+    """Files made for dask's workers have them, perhaps coroutine functions."""
     monkeypatch.setattr(sys, "preload_order", [], raising=False)
     (tmp_path / "wants.py").write_text(
-        f"import sys\n{definition} dask_setup(worker): sys.preload_order.append(worker)"
+        "import sys\n"
+        f"{definition} dask_setup(worker): sys.preload_order.append((worker, 'comes'))\n"
+        f"{definition} dask_teardown(worker): sys.preload_order.append((worker, 'goes'))\n"
     )
     (tmp_path / "plain.py").write_text("dask_setup = None")
-    (setup,) = preload([str(tmp_path / "plain.py"), str(tmp_path / "wants.py")])
-    asyncio.run(setup.call("the worker"))
-    assert sys.preload_order == ["the worker"]
+    preloaded = preload([str(tmp_path / "plain.py"), str(tmp_path / "wants.py")])
+    for one in preloaded:
+        asyncio.run(one.set_up("the worker"))
+    assert sys.preload_order == [("the worker", "comes")]
+    for one in preloaded:
+        asyncio.run(one.tear_down("the worker"))
+    assert sys.preload_order == [("the worker", "comes"), ("the worker", "goes")]
 
 
 def test_a_setup_that_fails_is_named(tmp_path):
     """With its own error: the worker does not start half prepared."""
     (tmp_path / "fails.py").write_text("def dask_setup(worker): 1 / 0")
-    (setup,) = preload([str(tmp_path / "fails.py")])
+    (one,) = preload([str(tmp_path / "fails.py")])
     with pytest.raises(ConfigError, match=r"fails.py: dask_setup\(worker\) raised ZeroDivision"):
-        asyncio.run(setup.call(None))
+        asyncio.run(one.set_up(None))
+
+
+def test_a_teardown_that_fails_is_named(tmp_path, caplog):
+    """In the worker's log; the worker ends as it would have."""
+    (tmp_path / "fails.py").write_text("def dask_teardown(worker): 1 / 0")
+    (one,) = preload([str(tmp_path / "fails.py")])
+    asyncio.run(one.tear_down(None))
+    assert "fails.py: dask_teardown(worker) failed error=ZeroDivisionError" in caplog.text

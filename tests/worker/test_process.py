@@ -234,3 +234,25 @@ def test_options_that_are_none_are_refused():
     process = subprocess.run(worker_argv(), input="hello\n", capture_output=True, text=True)
     assert process.returncode == 1
     assert "python -m jobqueue.worker ADDRESS" in process.stderr
+
+
+def test_what_is_preloaded_is_called_at_both_ends(folder: Path, fake_scheduler: Make, start: Make):
+    """With the worker, before its first task and after its last; the last file first at the end."""
+    for name in ("one", "two"):
+        (folder / f"{name}.py").write_text(
+            "import sys\n"
+            f"def dask_setup(worker): print('{name} comes to', worker.name, file=sys.stderr)\n"
+            f"async def dask_teardown(worker): print('{name} leaves', worker.name, file=sys.stderr)\n"
+        )
+
+    async def main() -> str:
+        async with fake_scheduler() as scheduler:
+            files = [str(folder / name) for name in ("one.py", "two.py")]
+            process = start(scheduler.address, preload=files)
+            worker = await scheduler.worker()
+            worker.say(m.END, "retired")
+            assert await asyncio.to_thread(process.exit_status) == ExitCode.TOLD_TO_END
+            return process.read()
+
+    said = [line for line in asyncio.run(main()).splitlines() if line.endswith(" w-0")]
+    assert said == ["one comes to w-0", "two comes to w-0", "two leaves w-0", "one leaves w-0"]
