@@ -58,7 +58,8 @@ def killed_worker(task: Task, worker: str, cause: str, lines: Sequence[str] = ()
     tail = "\n".join(lines)
     if tail:
         text += f"\nThe last that {worker} wrote to standard error:\n{tail}"
-    return Failure.of(KilledWorker(text, worker=worker, cause=cause, log_tail=tail))
+    error = KilledWorker(text, worker=worker, cause=cause, log_tail=tail)
+    return Failure.of(error)._replace(task=task.key)
 
 
 def data_lost(task: Task) -> Failure:

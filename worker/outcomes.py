@@ -114,4 +114,4 @@ def unsendable(key: str, value: object, error: SerializationError) -> Failure:
     kind = type(value)
     if issubclass(kind, Iterator) or hasattr(kind, "__anext__"):
         text += "; a task that yields its results one by one is to return them as a list"
-    return Failure.of(SerializationError(text))
+    return Failure.of(SerializationError(text))._replace(task=key)

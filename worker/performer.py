@@ -165,7 +165,8 @@ class Performer:
         except SerializationError as error:
             outcomes.failed.append((item.key, unsendable(item.key, value, error), seconds))
         except BaseException as error:  # of the value's own code, or of the user's mapping
-            outcomes.failed.append((item.key, failure_of(error, self._where), seconds))
+            failure = failure_of(error, self._where)._replace(task=item.key)
+            outcomes.failed.append((item.key, failure, seconds))
         return False
 
     def _lend(self, runner: Runner, amount: float) -> None:

@@ -197,10 +197,6 @@ class Keys:
             pass
         return key
 
-    def prefix_of(self, key: str) -> str:
-        """Return what `new` made a key of."""
-        return key.rpartition(self._infix)[0]
-
     def series(self, name: str) -> Iterator[str]:
         """Return new keys, one after the other."""
         prefix, taken = name + self._infix, self._taken

@@ -8,7 +8,7 @@ that only the ones that were asked for are, so that results go when they have be
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
@@ -26,6 +26,7 @@ from jobqueue.graph.programs import value as as_it_is
 from jobqueue.graph.steps import Step
 from jobqueue.protocol import messages as m
 from jobqueue.protocol import references
+from jobqueue.protocol.failures import note
 
 if TYPE_CHECKING:
     from jobqueue.client.client import Client
@@ -48,7 +49,7 @@ def send_graph(client: Collections, dsk: Any, keys: Any) -> SentGraph:
     read = partial(_options_of, cluster=client.cluster)
     with no_collection():
         submission = GraphSubmission(client, prepared, task_options_of(prepared.options, read))
-        return SentGraph(client, prepared, submission.send())
+        return SentGraph(prepared, submission.send(), submission.sent)
 
 
 class SentGraph:
@@ -60,20 +61,20 @@ class SentGraph:
 
     Parameters
     ----------
-    client
-        Whose futures they are.
     prepared
         The graph.
     futures
         What was asked for, by key in the graph.
+    sent
+        The names of its tasks, in its order.
     """
 
     def __init__(
-        self, client: Collections, prepared: Prepared, futures: Mapping[Hashable, Future]
+        self, prepared: Prepared, futures: Mapping[Hashable, Future], sent: Sequence[str]
     ) -> None:
-        self._submission = client._submission
         self._prepared = prepared
         self._futures = futures
+        self._sent = sent
 
     def results(self, values: Iterable[Any]) -> Any:
         """Return values, in the order of the futures, in the nesting of what was asked for."""
@@ -102,13 +103,11 @@ class SentGraph:
         """Return what a task raised, saying which; None if none did, or none of this graph."""
         failures = (future._state.failure for future in self._futures.values())
         failure = next((one for one in failures if one is not None), None)
-        if failure is None or not (name := self._submission.prefix_of(failure.task)):
-            return None
-        key = next((key for key in self._prepared.order if readable(key) == name), None)
-        if key is None:  # of a future that the graph holds, say
-            return None
+        if failure is None or not failure.task or failure.task not in self._sent:
+            return None  # it is of a future that the graph holds, say
+        key = self._prepared.order[self._sent.index(failure.task)]
         told = failure.to_exception()
-        told.add_note(f"in the task {key!r} of the graph")
+        note(told, f"in the task {key!r} of the graph")
         return told
 
 
@@ -123,6 +122,11 @@ class GraphSubmission:
         The graph.
     options_of
         The options of a task, by its key in the graph; None for none.
+
+    Attributes
+    ----------
+    sent
+        The names of the tasks, in the graph's order; empty where a future stands for its key.
     """
 
     def __init__(
@@ -139,7 +143,8 @@ class GraphSubmission:
         self._options_of = options_of
         self._outputs = set(prepared.outputs())
         self._fids: dict[int, tuple[bytes, str]] = {}
-        self._names: dict[Hashable, str] = {}  # of tasks that are sent and wanted
+        self.sent: list[str] = []
+        self._names: dict[Hashable, str] = {}  # of those that are wanted
         self._futures: dict[Hashable, Future] = {}
         self._uses = Counter(one for key in prepared.order for one in self._steps[key].inputs)
 
@@ -174,12 +179,14 @@ class GraphSubmission:
             ref = self._prepared.graph.refs.get(key)
             if step.function is as_it_is and type(step.args[0]) is Future:
                 self._stand_in(key, ref, step.args[0])
+                self.sent.append("")
                 continue
             fid, arguments, inputs = self._pack(key, step, stack, alive)
             name = own_keys.new(readable(key))
             if ref is not None:
                 ref.key = name
             self._names[key] = name
+            self.sent.append(name)
             if key in self._outputs:
                 outputs.append((key, name))
             options = self._options_of(key)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from jobqueue.errors import ClientClosed, ConfigError, JobQueueError, TaskCancelled
-from jobqueue.protocol.failures import Failure
+from jobqueue.protocol.failures import Failure, note
 from jobqueue.protocol.payload import Serialized
 
 PENDING: Final = "pending"
@@ -60,7 +60,7 @@ class State:
         if self.failure is not None:
             error = self.failure.to_exception()
             if self.failure.task not in ("", self.key):
-                error.add_note(f"in the task {self.failure.task!r}")
+                note(error, f"in the task {self.failure.task!r}")
             return error
         if self.status is CANCELLED:
             return TaskCancelled(f"task {self.key!r} was cancelled")

@@ -67,10 +67,6 @@ class Submission:
         """Begin: the connection knows the client's number, which is part of its keys."""
         self._keys = Keys(self._connection.number, self._book.states)
 
-    def prefix_of(self, key: str) -> str:
-        """Return what stands in a key that was made here before its number."""
-        return self._keys.prefix_of(key) if self._keys is not None else key
-
     def _check_open(self) -> Keys:
         if self._book.closed is not None:
             raise copy(self._book.closed)

@@ -18,6 +18,7 @@ from jobqueue.graph.prepare import Prepared
 from jobqueue.graph.programs import Ref
 from jobqueue.graph.steps import Step
 from jobqueue.protocol import messages as m
+from jobqueue.protocol.failures import note
 from jobqueue.scheduler.records import ClientRecord
 from jobqueue.scheduler.state import SchedulerState
 from jobqueue.scheduler.worker_record import WorkerRecord
@@ -68,6 +69,9 @@ class InProcess:
         self._core = SchedulerState(inline_limit=0)
         self._client = ClientRecord("here", 0)
         self._worker = WorkerRecord("here", max(1, threads))
+        # As if as many threads were held up besides: it is given one task a thread, and none to
+        # follow, which is chosen when that has ended; so what uses a result up comes soon.
+        self._worker.blocked = self._worker.nthreads
         self._core.add_client(self._client)
         self._core.wishes.add_functions(self._client, [(FID, "step", b"")])
         self._core.add_worker(self._worker, 0.0)
@@ -104,9 +108,10 @@ class InProcess:
             number, value, error, seconds = self._ended.get()
             key = self._prepared.order[number]
             if error is not None:
-                error.add_note(f"in the task {key!r} of the graph")
+                note(error, f"in the task {key!r} of the graph")
                 raise error
             self._values[key] = value
+            del value  # or it would live on when nobody needs it any more
             wanted.discard(number)
             self._core.done(self._worker, [(str(number), None, 0, seconds)])
             self._client.take_messages()

@@ -7,6 +7,7 @@ that says what it was.
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import traceback
 from typing import NamedTuple
@@ -98,8 +99,18 @@ class Failure(NamedTuple):
         if not isinstance(error, BaseException):
             error = TaskError(self.summary)
         if self.traceback:
-            error.__cause__ = RemoteTraceback(self.traceback)
+            cause = RemoteTraceback(self.traceback)
+            BaseException.__setattr__(error, "__cause__", cause)  # whatever its class thinks of it
         return error
+
+
+def note(error: BaseException, text: str) -> None:
+    """Add a note to an exception, once; a class of frozen ones cannot hide the exception by it."""
+    notes = getattr(error, "__notes__", ())
+    if text in notes:  # one object, that is raised again and again
+        return
+    with contextlib.suppress(Exception):  # one that has no attributes, say
+        BaseException.__setattr__(error, "__notes__", [*notes, text])
 
 
 def _summary(error: BaseException) -> str:

@@ -78,6 +78,26 @@ def test_a_stop_iteration_in_a_graph(client: Client):
     assert caught.value.__notes__ == ["in the task 'x' of the graph"]
 
 
+def test_an_exception_of_one_of_two_keys_that_read_alike(client: Client):
+    """The note names the one it is of."""
+    dsk = {"x-0": (abs, -1), ("x", 0): (int, "no"), "y": (max, "x-0", ("x", 0))}
+    with pytest.raises(ValueError, match="invalid literal") as caught:
+        client.get(dsk, "y")
+    assert caught.value.__notes__ == ["in the task ('x', 0) of the graph"]
+
+
+def test_a_result_that_cannot_be_sent(client: Client):
+    """The note says whose it is, whoever needs it; so it does of futures."""
+    dsk = {("x", 0): (sys._getframe,), "y": (str, ("x", 0))}
+    with pytest.raises(SerializationError, match="cannot be sent") as caught:
+        client.get({**dsk, "z": (abs, -1)}, ["z", "y"])
+    assert caught.value.__notes__ == ["in the task ('x', 0) of the graph"]
+    frame = client.submit(sys._getframe)
+    with pytest.raises(SerializationError, match="cannot be sent") as caught:
+        client.submit(str, frame).result()
+    assert caught.value.__notes__ == [f"in the task {frame.key!r}"]
+
+
 def test_options_of_a_graph(client: Client):
     """They hold for its tasks; what other schedulers know is passed over, and the rest refused."""
     dsk = {"x": (add, 1, 1)}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable
+from dataclasses import dataclass
 from operator import add
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -55,6 +56,39 @@ def test_an_exception_says_its_task(get: Any):
     with pytest.raises(ValueError, match="invalid literal") as caught:
         get({"x": (int, "no number"), "y": (abs, "x")}, "y")
     assert caught.value.__notes__ == ["in the task 'x' of the graph"]
+
+
+@dataclass(frozen=True)
+class Refused(Exception):
+    """Does not let its attributes be set, as frozen dataclasses do."""
+
+    code: int
+
+
+def refuse() -> None:
+    raise Refused(5)
+
+
+@pytest.mark.parametrize("get", GETS.values(), ids=GETS)
+def test_an_exception_that_cannot_be_changed(get: Any):
+    """It is not hidden by another one, and says its task like others."""
+    with pytest.raises(Refused) as caught:
+        get({"x": (refuse,)}, "x")
+    assert caught.value.__notes__ == ["in the task 'x' of the graph"]
+
+
+@pytest.mark.parametrize("get", GETS.values(), ids=GETS)
+def test_an_exception_that_is_raised_again_and_again(get: Any):
+    """The same object, which says its task once."""
+    error = ValueError("one for all")
+
+    def fail() -> None:
+        raise error
+
+    for _ in range(3):
+        with pytest.raises(ValueError, match="one for all"):
+            get({"x": (fail,)}, "x")
+    assert error.__notes__ == ["in the task 'x' of the graph"]
 
 
 def test_an_error_is_not_kept_waiting():
@@ -127,3 +161,30 @@ def test_results_go_when_they_have_been_used():
     dsk = {"k0": (Counted, 0)} | {f"k{i}": (link, f"k{i - 1}") for i in range(1, 50)}
     assert InProcess(prepare(dsk, "k49")).run() == 49
     assert most <= 3
+
+
+class Part:
+    """Counts how many of it are alive at a time; the counting thread is the one that makes it."""
+
+    alive: ClassVar[set[int]] = set()
+    most = 0
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        Part.alive.add(number)
+        Part.most = max(Part.most, len(Part.alive))
+
+    def __del__(self) -> None:
+        Part.alive.discard(self.number)
+
+
+@pytest.mark.parametrize(("get", "threads"), [(sync.get, 1), (threaded.get, 2), (threaded.get, 3)])
+def test_a_part_is_used_before_the_next_is_made(get: Any, threads: int):
+    """However many there are, only those are alive that threads work on."""
+    dsk: dict[Hashable, Any] = {("part", i): (Part, i) for i in range(300)}
+    dsk |= {("used", i): (lambda part: part.number, ("part", i)) for i in range(300)}
+    dsk["all"] = (sum, [("used", i) for i in range(300)])
+    Part.most = 0
+    assert get(dsk, "all", num_workers=threads) == sum(range(300))
+    assert not Part.alive
+    assert Part.most <= threads

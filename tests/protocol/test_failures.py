@@ -18,7 +18,7 @@ from jobqueue.errors import (
     TaskError,
     WorkersUnavailable,
 )
-from jobqueue.protocol.failures import MAX_TRACEBACK, Failure, RemoteTraceback
+from jobqueue.protocol.failures import MAX_TRACEBACK, Failure, RemoteTraceback, note
 
 
 class NeedsTwo(Exception):
@@ -206,3 +206,24 @@ def test_a_failure_in_words_needs_no_pickle():
     error = Failure(*failure).to_exception()
     assert type(error) is TaskError
     assert str(error) == "memory is short"
+
+
+class Frozen(Exception):
+    """Lets no attribute be set."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(name)
+
+
+def test_an_exception_that_cannot_be_changed() -> None:
+    """It arrives as itself with its traceback, and takes a note, each once."""
+    try:
+        raise Frozen("so")
+    except Frozen as error:
+        failure = Failure.of(error)
+    arrived = failure.to_exception()
+    assert isinstance(arrived, Frozen)
+    assert "raise Frozen" in str(arrived.__cause__)
+    for text in ("here", "there", "here"):
+        note(arrived, text)
+    assert arrived.__notes__ == ["here", "there"]
