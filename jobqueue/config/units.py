@@ -134,7 +134,13 @@ _WORD_SECONDS = {
     **dict.fromkeys(["d", "day", "days"], 86400),
     **dict.fromkeys(["w", "week", "weeks"], 604800),
 }
-_WORD = re.compile(r"\s*(?:,|and\b)?\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-z]+)\s*", re.I | re.ASCII)
+# How many of them a second has: as divisors, they leave whole numbers of seconds whole.
+_WORD_PARTS = {
+    **dict.fromkeys(["ms", "msec", "millisecond", "milliseconds"], 10**3),
+    **dict.fromkeys(["us", "µs", "μs", "usec", "microsecond", "microseconds"], 10**6),
+    **dict.fromkeys(["ns", "nsec", "nanosecond", "nanoseconds"], 10**9),
+}
+_WORD = re.compile(r"\s*(?:,|and\b)?\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-zµμ]+)\s*", re.I | re.ASCII)
 
 _TIME_FORMS = '"12:00:00" (hours:minutes:seconds), "1-12:00:00" (days first), "90 min" or "2 hours"'
 
@@ -174,7 +180,7 @@ def parse_duration(value: object) -> int | float:
 
     Examples
     --------
-    >>> parse_duration(60), parse_duration("2 min"), parse_duration("0.5s")
+    >>> parse_duration(60), parse_duration("2 min"), parse_duration("500 ms")
     (60, 120, 0.5)
     """
     seconds = _positive_time(value, SECONDS)
@@ -232,10 +238,10 @@ def _word_time(text: str, clock: Clock) -> Number | None:
     at = 0
     while at < len(text):
         match = _WORD.match(text, at)
-        factor = _WORD_SECONDS.get(match[2].lower()) if match else None
-        if match is None or factor is None:
+        unit = match[2].lower() if match else ""
+        if match is None or not (unit in _WORD_SECONDS or unit in _WORD_PARTS):
             return None
-        total += _exactly(match[1]) * factor
+        total += _exactly(match[1]) * _WORD_SECONDS.get(unit, 1) / _WORD_PARTS.get(unit, 1)
         at = match.end()
     return total if at else None
 

@@ -188,7 +188,21 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [(60, 60), ("60", 60), ("60s", 60), ("2 min", 120), ("00:01:00", 60), (0.5, 0.5)],
+    [
+        (60, 60),
+        ("60", 60),
+        ("60s", 60),
+        ("2 min", 120),
+        ("00:01:00", 60),
+        (0.5, 0.5),
+        ("500 ms", 0.5),
+        ("1500ms", 1.5),
+        ("7000 milliseconds", 7),
+        ("250us", 0.00025),
+        ("250 µs", 0.00025),
+        ("10 ns", 1e-8),
+        ("2 days", 172_800),
+    ],
 )
 def test_durations_count_seconds(value: object, seconds: float) -> None:
     """A bare number of a duration counts seconds, as text too."""
