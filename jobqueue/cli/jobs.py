@@ -132,7 +132,9 @@ class Watcher:
         lines, notes = self._picture(limit=None if self._everything else SHOWN)
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
         for title, _ in COLUMNS:
-            table.add_column(title, overflow="fold", no_wrap=title in ("job", "state", "for"))
+            table.add_column(
+                title.upper(), overflow="fold", no_wrap=title in ("job", "state", "for")
+            )
         for line in lines:
             texts = [Text(tell(line)) for _, tell in COLUMNS]
             texts[3].stylize(COLOURS[line.row.state])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -224,7 +223,7 @@ class BatchPlan:
             ledgers = [home.ledger for home in self._homes.values()]
         for ledger in ledgers:
             if keep:
-                shutil.rmtree(ledger.shared / "credentials", ignore_errors=True)
+                ledger.keep()
             else:
                 ledger.remove()
         if ledgers and keep:

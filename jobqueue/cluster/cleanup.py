@@ -26,7 +26,7 @@ class Cleaned:
     cancelled
         Jobs that were still there.
     error
-        Why it could not be cleaned up; None if it was, and its folder is removed.
+        Why it could not be cleaned up; None if it was.
     """
 
     ledger: Ledger
@@ -36,6 +36,8 @@ class Cleaned:
 
 async def cleanup(parent: Path | None = None, *, elsewhere: bool = False) -> list[Cleaned]:
     """Cancel the jobs of clusters whose process is gone, and remove their folders.
+
+    A cluster that ended in order and left its logs to be read has its folder for a week.
 
     Parameters
     ----------
@@ -54,8 +56,12 @@ async def cleanup(parent: Path | None = None, *, elsewhere: bool = False) -> lis
     return [
         await _clean(ledger)
         for ledger in list_ledgers(parent)
-        if ledger.entry.owner.alive() in gone
+        if ledger.entry.owner.alive() in gone and not _only_logs(ledger)
     ]
+
+
+def _only_logs(ledger: Ledger) -> bool:
+    return ledger.entry.closed and ledger.entry.settled
 
 
 async def _clean(ledger: Ledger) -> Cleaned:
@@ -72,7 +78,10 @@ async def _clean(ledger: Ledger) -> Cleaned:
             await launcher.source.cancel(unsure)
     except JobQueueError as error:
         return Cleaned(ledger, error=error)
-    ledger.remove()
+    if ledger.entry.closed:
+        ledger.cleaned()
+    else:
+        ledger.remove()
     return Cleaned(ledger, tuple(job_id for job_id in unsure if job_id not in missing))
 
 

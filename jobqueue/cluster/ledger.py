@@ -91,6 +91,8 @@ class Entry:
         The pool of each job.
     shared
         The folder that nodes see, with what jobs read and write; "" if that is the ledger's own.
+    closed
+        Whether the cluster ended in order, and its folder is there for its logs alone.
     """
 
     cluster: str
@@ -104,6 +106,12 @@ class Entry:
     keywords: dict[str, Any] = dataclasses.field(default_factory=dict)
     pools: dict[str, str] = dataclasses.field(default_factory=dict)
     shared: str = ""
+    closed: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether no job of it may exist."""
+        return not self.jobs and not self.doubts
 
     def to_json(self) -> str:
         """Return the entry as text."""
@@ -232,6 +240,19 @@ class Ledger:
                 }
                 self._write()
 
+    def keep(self) -> None:
+        """Note an orderly end, after which scripts and logs stay for whoever wants to read them."""
+        with self._lock:
+            self.entry.closed = True
+            self._write()
+            shutil.rmtree(self.shared / "credentials", ignore_errors=True)
+
+    def cleaned(self) -> None:
+        """Note that no job is left."""
+        with self._lock:
+            self.entry.jobs, self.entry.doubts, self.entry.pools = [], [], {}
+            self._write()
+
     def remove(self) -> None:
         """Remove the folders with everything in them."""
         with self._lock:
@@ -285,7 +306,7 @@ def _sweep(parent: Path) -> None:
     """Remove what clusters that failed have left for their users to read, when it is old."""
     for ledger in orphaned(parent):
         entry = ledger.entry
-        if not entry.jobs and not entry.doubts and time.time() - entry.created > KEPT:
+        if entry.settled and time.time() - entry.created > KEPT:
             ledger.remove()
 
 

@@ -78,6 +78,29 @@ def test_a_job_that_no_query_shows_is_cancelled_to_be_sure(
     assert not ledger.folder.exists()
 
 
+def test_logs_of_a_cluster_that_ended_in_order_stay(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had paused, say: its jobs are made sure of, once, and somebody reads what they said."""
+    commands = places / "bin"
+    commands.mkdir()
+    for name in ("squeue", "sacct", "scontrol", "scancel"):
+        (commands / name).symlink_to("/bin/true")
+    monkeypatch.setenv("PATH", str(commands))
+    ledger = Ledger.create(cluster="c", system="slurm")
+    ledger.entry.owner = Owner(Owner.me().host, "earlier boot", 1, 1)
+    ledger.submitted("tag", ["5"])
+    ledger.submitting("unknown")
+    (ledger.folder / "logs").mkdir()
+    (ledger.folder / "credentials").mkdir()
+    ledger.keep()
+    [cleaned] = asyncio.run(cleanup())
+    assert (cleaned.error, cleaned.cancelled) == (None, ())
+    assert asyncio.run(cleanup()) == []
+    assert (ledger.folder / "logs").is_dir()
+    assert not (ledger.folder / "credentials").exists()
+
+
 def test_a_ledger_whose_batch_system_does_not_answer_is_kept(
     places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
