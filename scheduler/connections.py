@@ -241,6 +241,8 @@ class Connections:
             if isinstance(peer, WorkerRecord):
                 self._leaving[peer] = "the scheduler closes"
                 comm.send([(m.END, "the scheduler closes")])
+            elif isinstance(peer, ClientRecord):
+                comm.send([(m.END, "the cluster was closed")])
             comm.close()
         closing = [asyncio.create_task(comm.wait_closed()) for _, comm in comms]
         if closing:

@@ -13,12 +13,14 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any
 
 from jobqueue.client.states import Book
 from jobqueue.comm import Comm, send
 from jobqueue.errors import (
     ClientClosed,
+    CommClosed,
     CommError,
     ConnectionLost,
     FrameError,
@@ -80,6 +82,7 @@ class Connection:
         self._said = self._heard = 0
         self._scheduled = False
         self._lost = False  # it has not ended from this side
+        self._farewell: CommError | None = None  # why it ends, if the scheduler has said so
         self._fetches: dict[str, list[Fetched]] = {}
         self._questions: dict[int, asyncio.Future[Any]] = {}
         self._asked = 0
@@ -97,6 +100,7 @@ class Connection:
             m.REFUSED: self._refused,
             m.CALLED: self._answered,
             m.WELCOME: lambda number: None,
+            m.END: self._end_announced,
         }
 
     async def start(self, comm: Comm) -> None:
@@ -165,9 +169,15 @@ class Connection:
             self._scheduled = True
             try:
                 self._loop.call_soon_threadsafe(self._flush)
-            except RuntimeError:  # the loop is closed: the interpreter, or the user's program, ends
+            except RuntimeError:  # the loop is closed: asyncio.run() is over
+                self._scheduled = False
                 self._outbox.clear()
                 self.book.dropped.clear()
+                self.book.closed = self.book.closed or ClientClosed(
+                    "the event loop in which this client lived is closed: make a new client in the "
+                    "one that runs now"
+                )
+                raise copy(self.book.closed) from None
 
     # -- in the event loop -------------------------------------------------------------------------
 
@@ -326,7 +336,11 @@ class Connection:
         if comm is not None:
             comm.close()
 
+    def _end_announced(self, reason: str) -> None:
+        self._farewell = CommClosed(reason)
+
     def _closed(self, reason: CommError) -> None:
+        reason = self._farewell or reason
         self._comm = None
         self._lost = True
         error = ConnectionLost(f"the connection to the scheduler has ended: {reason}")

@@ -14,6 +14,7 @@ from jobqueue.client.future import Future, read_by
 from jobqueue.client.nested import as_collection, futures_in
 from jobqueue.client.options import worker_names
 from jobqueue.client.session import Session
+from jobqueue.client.states import ENDED_BADLY, State
 from jobqueue.client.timeouts import Timeout, seconds
 from jobqueue.errors import ClientClosed, ConfigError, WorkersUnavailable
 from jobqueue.protocol.failures import Failure
@@ -142,7 +143,8 @@ class Control(Session):
         Parameters
         ----------
         futures
-            Futures, or collections of them; those that are pending are waited for.
+            Futures, or collections of them; those that are pending are waited for, and what one of
+            their tasks raised is raised here.
         n
             On how many workers each is to be; None for all.
         workers
@@ -153,7 +155,7 @@ class Control(Session):
         if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
             raise ConfigError(f"n={n!r}: it is on how many workers a result is to be, 1 or more")
         arguments = [_keys(futures), n, _names(workers)]
-        return self._sync(self._once_done(futures, "replicate", arguments))
+        return self._sync(self._once_done(futures, "replicate", arguments), _raise_failure)
 
     def rebalance(self, futures: Any = None, workers: Workers = None) -> Any:
         """Move results, so that workers hold about as many bytes each; return when that is done.
@@ -168,10 +170,16 @@ class Control(Session):
         arguments = [_keys(futures), _names(workers)]
         return self._sync(self._once_done(futures, "rebalance", arguments))
 
-    async def _once_done(self, futures: Any, question: str, arguments: Any) -> None:
+    async def _once_done(self, futures: Any, question: str, arguments: Any) -> State | None:
+        """Wait, then ask; or return a task without a result, if each is to have one."""
         if futures is not None:
-            await self._waits.wait([future._state for future in futures_in(futures)], None)
+            states = [future._state for future in futures_in(futures)]
+            await self._waits.wait(states, None)
+            failed = (state for state in states if state.status in ENDED_BADLY)
+            if question == "replicate" and (first := next(failed, None)) is not None:
+                return first
         await self._ask(question, arguments)
+        return None
 
     # -- calling functions -------------------------------------------------------------------------
 
@@ -365,6 +373,11 @@ def _keys(futures: Any) -> list[str] | None:
     if isinstance(given, list | tuple | set) and all(isinstance(each, str) for each in given):
         return list(given)
     return [future.key for future in futures_in(given)]
+
+
+def _raise_failure(state: State | None) -> None:
+    if state is not None and (error := state.exception()) is not None:
+        raise error
 
 
 def _one_key(future: Any) -> str:

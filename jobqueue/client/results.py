@@ -15,7 +15,7 @@ from jobqueue.client.nested import as_collection, futures_in, replace_futures
 from jobqueue.client.states import FINISHED, PENDING, State
 from jobqueue.client.timeouts import Timeout, seconds
 from jobqueue.client.waits import Values, Waits
-from jobqueue.errors import ConfigError, SerializationError, TaskError
+from jobqueue.errors import ClientClosed, ConfigError, SerializationError, TaskError
 from jobqueue.protocol.failures import Failure
 from jobqueue.protocol.payload import Payload, Serialized
 from jobqueue.protocol.running import giving_way
@@ -56,6 +56,11 @@ class Results:
         found = futures_in(futures, nothing_else=False)
         for future in found:
             if future.client is not client:
+                if future.client._book.closed is not None:
+                    raise ClientClosed(
+                        f"the future {future.key!r} belongs to a client that is closed: submit its "
+                        "task again"
+                    )
                 raise ConfigError(
                     f"the future {future.key!r} belongs to another client: gather it there"
                 )

@@ -294,6 +294,9 @@ class Session:
     def __await__(self) -> Generator[Any, None, Self]:
         return self._start().__await__()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise SerializationError("a client stays in its process: in the task, use get_client()")
+
     def __repr__(self) -> str:
         state = "closed" if self._book.closed else "open"
         where = "forked" if self._forked else self._where

@@ -196,7 +196,7 @@ RESTART = "restart"
 """(RESTART, reason): end this process; its agent starts another in its place."""
 
 END = "end"
-"""(END, reason): finish; the worker process exits."""
+"""(END, reason): finish; the worker process exits. To a client: nothing more will come."""
 
 # -- worker -> scheduler ---------------------------------------------------------------------------
 # What a worker is and has (`jobqueue.protocol.hello.WorkerFacts`) stands in its hello.

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobqueue import Client, LocalCluster
-from jobqueue.errors import ClientClosed, ConfigError, JobQueueError, SerializationError, TaskError
+from jobqueue.errors import ClientClosed, ConfigError, SerializationError, TaskError
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 
@@ -148,5 +148,7 @@ def test_a_client_that_is_closed(client: Client, cluster: LocalCluster) -> None:
             use()
     with pytest.raises(SerializationError, match="belongs to a client that is closed: submit"):
         client.submit(abs, done)
-    with pytest.raises(JobQueueError, match="belongs to another client"):
+    with pytest.raises(ClientClosed, match="belongs to a client that is closed: submit"):
         client.gather([done])
+    with pytest.raises(SerializationError, match=r"in the task, use get_client\(\)"):
+        client.submit(abs, client)

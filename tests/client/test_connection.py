@@ -9,6 +9,7 @@ import pytest
 
 from jobqueue.client.connection import Connection
 from jobqueue.errors import (
+    ClientClosed,
     CommClosed,
     ConnectionLost,
     FrameError,
@@ -183,5 +184,34 @@ def test_what_was_said_has_been_heard_once_an_answer_came():
         comm.lose(CommClosed("the peer is gone"))
         with pytest.raises(ConnectionLost):
             await lost
+
+    in_loop(scenario)
+
+
+def test_what_is_said_when_the_event_loop_has_ended():
+    """Nobody would ever hear it: that is said, and the client is closed from then on."""
+
+    async def main():
+        connection = Connection(on_outage=lambda text: None, on_closed=lambda reason: None)
+        await connection.start(FakeComm())
+        return connection
+
+    connection = asyncio.run(main())
+    for _ in range(2):
+        with pytest.raises(ClientClosed, match="event loop in which this client lived is closed"):
+            connection.say((m.CANCEL, False, ["a"]))
+    assert isinstance(connection.book.closed, ClientClosed)
+
+
+def test_a_scheduler_that_says_farewell():
+    """What it gives as the reason counts, not how the connection ended."""
+
+    async def scenario(connection, comm):
+        question = asyncio.ensure_future(connection.ask("workers"))
+        await asyncio.sleep(0)
+        comm.hear([(m.END, "the cluster was closed")])
+        comm.lose(CommClosed("memory://5 closed the connection"))
+        with pytest.raises(ConnectionLost, match="has ended: the cluster was closed"):
+            await question
 
     in_loop(scenario)

@@ -8,7 +8,14 @@ import os
 import pytest
 
 from jobqueue import Client, LocalCluster, fire_and_forget, wait
-from jobqueue.errors import ClientClosed, ConfigError, JobQueueError, SerializationError, TaskError
+from jobqueue.errors import (
+    ClientClosed,
+    ConfigError,
+    JobQueueError,
+    SerializationError,
+    TaskCancelled,
+    TaskError,
+)
 
 
 def test_who_has_what(client):
@@ -78,6 +85,17 @@ def test_copies_of_results(client):
         with pytest.raises(ConfigError, match=r"n=.*1 or more"):
             client.replicate(one, n=n)
     assert len(other.result(30)) == 110_000
+
+
+def test_copies_of_what_has_no_result(client):
+    """It raises what its task raised; what is to be moved if it is there, need not be."""
+    failing, released = client.submit(divmod, 1, 0), client.submit(bytes, 100_000)
+    released.release()
+    with pytest.raises(ZeroDivisionError):
+        client.replicate([failing])
+    with pytest.raises(TaskCancelled, match="was released"):
+        client.replicate([released])
+    assert client.rebalance([failing, released]) is None
 
 
 def test_a_function_on_all_workers(client, gate):
