@@ -22,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 from collections import deque
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ from jobqueue.worker.exit_codes import ExitCode
 
 TAIL_BYTES = 4096
 TAIL_LINES = 20
+_ROUTINE = re.compile(r"\d{4}-\d\d-\d\d [\d:,]+ INFO jobqueue\.")  # see `process.LOG_FORMAT`
 MAX_ENDS = 50
 
 _MEANINGS = {
@@ -85,9 +87,14 @@ class Tail:
         del self._data[:-TAIL_BYTES]
 
     def lines(self) -> list[str]:
-        """Return the last lines, without the empty ones; the first may be cut."""
+        """Return the last lines; the first may be cut.
+
+        Without empty ones, and without what a worker of ours says while all is well: that it has
+        connected is no word of whoever asks why it died.
+        """
         lines = self._data.decode(errors="replace").splitlines()
-        return [line.rstrip() for line in lines if line.strip()][-TAIL_LINES:]
+        said = (line.rstrip() for line in lines if line.strip() and not _ROUTINE.match(line))
+        return list(said)[-TAIL_LINES:]
 
 
 class WorkerEnd(NamedTuple):

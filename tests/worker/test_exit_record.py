@@ -57,6 +57,20 @@ def test_a_tail_is_the_end_of_what_was_written_and_bounded(chunks: list[bytes]) 
     assert tail.lines() == [line.rstrip() for line in kept if line.strip()][-TAIL_LINES:]
 
 
+def test_a_tail_leaves_out_what_workers_say_while_all_is_well() -> None:
+    """A user looks for their own words, or for what went wrong."""
+    at = "2026-01-02 03:04:05,678"
+    tail = Tail()
+    tail.add(f"{at} INFO jobqueue.worker worker connected name=w-0\n".encode())
+    assert tail.lines() == []
+    tail.add(f"my words\n{at} ERROR jobqueue.worker worker ends\n{at} INFO mine x\n".encode())
+    assert tail.lines() == [
+        "my words",
+        f"{at} ERROR jobqueue.worker worker ends",
+        f"{at} INFO mine x",
+    ]
+
+
 def test_record(tmp_path: Path) -> None:
     """The file holds the agent's end and those of its workers, with their last words."""
     record = ExitRecord({"host": "n1", "job": "17"}, started=100.0)
