@@ -233,8 +233,9 @@ class Client(Scattering):
         Parameters
         ----------
         futures
-            A future, or lists, tuples, sets and dicts of them, nested as you like; an iterator
-            becomes a list.
+            A future, or lists, tuples, sets and dicts of them, nested as you like. An iterator, a
+            deque and a dict's views become a list. A dict's keys, and whatever else holds futures,
+            are left as they are.
         errors
             ``"raise"`` raises the first task's exception; ``"skip"`` leaves failed tasks out of
             the collections, and makes a single one None.
@@ -271,7 +272,8 @@ class Client(Scattering):
             A future, or collections of them.
         force
             Whether to interrupt what runs already, and what other clients want too. Without it,
-            what runs goes on to its end, of which nobody hears.
+            what runs goes on to its end, of which nobody hears. So do tasks, in either case, that
+            a task has submitted itself; those that wait are not begun once its futures are gone.
 
         Examples
         --------

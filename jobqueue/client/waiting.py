@@ -112,7 +112,8 @@ def _not_in_time(late: Sequence[str], among: int, limit: float | None, why: obje
 def _client_of(futures: Sequence[Future]) -> Client:
     client = futures[0].client
     if any(future.client is not client for future in futures):
-        raise ConfigError("these futures belong to several clients: wait for those of one client")
+        text = "wait for those of one client, or use as_completed"
+        raise ConfigError(f"these futures belong to several clients: {text}")
     return client
 
 
