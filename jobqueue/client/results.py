@@ -266,6 +266,6 @@ def _result(future: Future, values: Mapping[str, Serialized | Failure]) -> Any:
 
 
 def _not_in_time(future: Future, timeout: float | None, why: str) -> TimeoutError:
-    what = "ended" if why or future.status is PENDING else "sent its result"
+    what = "sent its result" if future.status is FINISHED else "ended"
     why = why and f": it {why}"
     return TimeoutError(f"task {future.key!r} has not {what} within {timeout:g} s{why}")
