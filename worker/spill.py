@@ -87,6 +87,10 @@ class SpillingStore(Store):
     def __len__(self) -> int:
         return len(self._books)
 
+    def keys(self) -> list[str]:
+        """Return the keys of all values that are here now."""
+        return self._books.keys()
+
     @property
     def stored(self) -> Stored:
         """How much there is."""

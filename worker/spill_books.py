@@ -124,6 +124,11 @@ class Books:
         """Whether there is anything that `take_out` could give."""
         return bool(self._order)
 
+    def keys(self) -> list[str]:
+        """Return the keys of all values."""
+        with self._lock:
+            return list(self._entries)
+
     def size(self, key: str) -> int:
         """Return the bytes of a value in memory; 0 if it is not here."""
         entry = self._entries.get(key)

@@ -52,6 +52,10 @@ class Store:
     def __len__(self) -> int:
         return len(self._data) + len(self._packed)
 
+    def keys(self) -> list[str]:
+        """Return the keys of all values that are here now."""
+        return list(dict.fromkeys([*self._packed, *self._data]))
+
     @property
     def send_ahead(self) -> int:
         """How many bytes of values may be made ready to be sent to one receiver, see `Room`."""

@@ -24,6 +24,7 @@ from jobqueue.worker.clients import TaskClients
 from jobqueue.worker.devices import Devices
 from jobqueue.worker.duties import Duties
 from jobqueue.worker.exit_codes import ExitCode
+from jobqueue.worker.facts import Facts
 from jobqueue.worker.heartbeat import Heartbeat
 from jobqueue.worker.link import Link
 from jobqueue.worker.memory import Monitor, Pressure, Usage, make_store
@@ -35,7 +36,7 @@ from jobqueue.worker.search import Search
 logger = logging.getLogger("jobqueue.worker")
 
 
-class Worker:
+class Worker(Facts):
     """Runs tasks that a scheduler gives it. Tasks see it as their `Host`.
 
     Parameters
@@ -81,16 +82,14 @@ class Worker:
         tried: asyncio.Event | None = None,
         shares_process: bool = False,
     ) -> None:
-        self.options = options
-        self.name = options.name
         self._shares_process = shares_process
         self._on_connected = on_connected
         if credentials is None and options.credentials is not None:
             credentials = Credentials.load(options.credentials)
         self._credentials = credentials
-        self._store = make_store(options, data)
-        self._usage = Usage(self._store)
-        self._server = PeerServer(self._store, self._credentials)
+        store = make_store(options, data)
+        super().__init__(options, store, PeerServer(store, self._credentials))
+        self._usage = Usage(store)
         self._link = Link()
         self._clients = TaskClients(self._link)
         self.clients: dict[str, Any] = self._clients

@@ -49,7 +49,9 @@ def get_client() -> Client:
 def get_worker() -> Host:
     """Return the worker that runs the task: its `name`, above all.
 
-    It is one object for all tasks of the worker; what they set on it stays there.
+    There are also its `address`, `nthreads`, `memory_limit` (bytes), `local_directory`, `devices`,
+    and `data`: the results that it has, by key. It is one object for all tasks of the worker; what
+    they set on it stays there.
 
     Raises
     ------

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
@@ -27,6 +27,36 @@ class Host(Protocol):
     """The GPUs of this worker, as the variables of its batch system name them."""
     clients: dict[str, Any]
     """For the one client that the tasks of a worker share, and what else belongs to it."""
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """Where other workers reach it."""
+        ...
+
+    @property
+    def nthreads(self) -> int:
+        """How many tasks it runs at a time."""
+        ...
+
+    @property
+    def memory_limit(self) -> int | None:
+        """Bytes it may use, or None."""
+        ...
+
+    @property
+    def local_directory(self) -> str:
+        """The folder for what it puts on disk."""
+        ...
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """The results that it has, by key; to be read only."""
+        ...
 
     @property
     def scheduler_addresses(self) -> Sequence[str]:

@@ -241,8 +241,9 @@ def test_what_is_preloaded_is_called_at_both_ends(folder: Path, fake_scheduler: 
     for name in ("one", "two"):
         (folder / f"{name}.py").write_text(
             "import sys\n"
-            f"def dask_setup(worker): print('{name} comes to', worker.name, file=sys.stderr)\n"
-            f"async def dask_teardown(worker): print('{name} leaves', worker.name, file=sys.stderr)\n"
+            f"def say(what, worker): print('{name}', what, worker.name, file=sys.stderr)\n"
+            "def dask_setup(worker): say('comes to', worker)\n"
+            "async def dask_teardown(worker): say('leaves', worker)\n"
         )
 
     async def main() -> str:
