@@ -10,8 +10,7 @@ from jobqueue.cluster.amounts import jobs_of
 from jobqueue.cluster.bounds import policy_of
 from jobqueue.cluster.core import CLOSE_TIMEOUT, Core
 from jobqueue.cluster.figures import Figures, table
-from jobqueue.cluster.handle import Handle
-from jobqueue.cluster.jobs import JobRecord
+from jobqueue.cluster.insight import Insight
 from jobqueue.cluster.ownership import Ownership
 from jobqueue.cluster.plan import Plan
 from jobqueue.cluster.pool_handle import Pool
@@ -19,11 +18,8 @@ from jobqueue.comm.credentials import Credentials
 from jobqueue.errors import ConfigError
 from jobqueue.scheduler.server import Scheduler
 
-NOT_STARTED = ("tls://SCHEDULER:0",)
-"""What stands in the job script of a cluster that was not started yet."""
 
-
-class Cluster(Handle):
+class Cluster(Insight):
     """A scheduler and its pools of jobs; `SLURMCluster` and the others are made of it.
 
     With ``asynchronous=True`` it lives in the running event loop: ``await cluster`` or
@@ -97,11 +93,6 @@ class Cluster(Handle):
         return self._plan.name
 
     @property
-    def status(self) -> str:
-        """``created``, ``starting``, ``running``, ``closing``, ``closed`` or ``failed``."""
-        return self._core.status
-
-    @property
     def scheduler(self) -> Scheduler:
         """The scheduler, which runs in this process."""
         return self._core.scheduler
@@ -115,19 +106,6 @@ class Cluster(Handle):
     def scheduler_address(self) -> str:
         """The address at which workers find the scheduler, the best of several."""
         return self._core.contact_addresses()[0]
-
-    @property
-    def jobs(self) -> list[JobRecord]:
-        """All jobs, oldest first, those that ended included: a snapshot.
-
-        Examples
-        --------
-        >>> for job in cluster.jobs:  # doctest: +SKIP
-        ...     print(job)
-        12345_0 CONNECTED
-        12345_1 PENDING (Resources), estimated start 2026-05-04T14:05:00
-        """
-        return self._call(self._core.jobs)
 
     @property
     def pools(self) -> Mapping[str, Pool]:
@@ -164,48 +142,6 @@ class Cluster(Handle):
         pool = self._core.make_pool(name, keywords)
         self._call(lambda: self._core.add_pool(pool))
         return Pool(self, name)
-
-    def describe(self, *, pool: str | None = None) -> str:
-        """Return one line about why there are as many workers as there are.
-
-        Parameters
-        ----------
-        pool
-            The pool to tell of; by default all of them.
-
-        Examples
-        --------
-        >>> cluster.describe()  # doctest: +SKIP
-        '0 workers; 2 jobs pending: slurm 12345_0 PENDING (Resources), slurm 12345_1 PENDING'
-        """
-        return self._call(lambda: self._core.describe(pool))
-
-    def job_script(self, *, pool: str | None = None) -> str:
-        """Return the script that is submitted for each job.
-
-        In an asynchronous cluster that was not started yet, the scheduler's address in it is made
-        up.
-
-        Parameters
-        ----------
-        pool
-            The pool whose jobs are meant; by default the first one.
-        """
-        plan = self._core.pool_plan(pool)
-        if self.status == "created":
-            return plan.job_script(NOT_STARTED)
-        return self._call(lambda: plan.job_script(self._core.contact_addresses()))
-
-    def logs(self, job: JobRecord | str) -> Any:
-        """Return a job's output so far; to be awaited in an asynchronous cluster.
-
-        Parameters
-        ----------
-        job
-            A row of `jobs`, or its ``job_id``; ConfigError for one that this cluster has not.
-        """
-        job_id, pool = getattr(job, "job_id", str(job)), getattr(job, "pool", None)
-        return self._run(self._core.logs(job_id, pool))
 
     # --- scaling -------------------------------------------------------------------------
 

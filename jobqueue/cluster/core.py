@@ -23,7 +23,7 @@ from jobqueue.cluster.outages import describe_pools
 from jobqueue.cluster.plan import DEFAULT, Plan, PoolPlan
 from jobqueue.cluster.threads import off_loop
 from jobqueue.errors import BatchSystemError, ConfigError
-from jobqueue.scheduler.info import WorkerDrains, WorkerEvent, WorkerInfo, WorkerJoined
+from jobqueue.scheduler.info import RETIRING, WorkerDrains, WorkerEvent, WorkerInfo, WorkerJoined
 from jobqueue.scheduler.server import Scheduler
 
 if TYPE_CHECKING:
@@ -257,6 +257,32 @@ class Core:
         ours = keeper.state.jobs
         return [w for w in workers if w.job_id in ours and w.pool in known_as]
 
+    async def wait_for_workers(self, count: int, timeout: float | None) -> None:  # noqa: ASYNC109
+        """Return when as many workers are connected and stay.
+
+        Raises
+        ------
+        TimeoutError
+            They are not there within `timeout` seconds.
+        WorkersUnavailable
+            They will not come.
+        ConfigError
+            Nor will they, for the cluster is closed.
+        """
+        scheduler = self.scheduler
+        try:
+            async with asyncio.timeout(timeout):
+                while sum(worker.status != RETIRING for worker in self.workers()) < count:
+                    if self.status != "running":
+                        raise ConfigError(f"cluster {self.plan.name!r} is {self.status}")
+                    if scheduler.shortage is not None:
+                        raise scheduler.shortage.to_exception()
+                    await scheduler.wait_for_change()
+        except TimeoutError:
+            raise TimeoutError(
+                f"not {count} workers within {timeout:g} s: {self.describe()}"
+            ) from None
+
     def counts(self) -> dict[str, tuple[int, int]]:
         """Return for each pool how many jobs are connected, and how many there are to be."""
         return {
@@ -299,6 +325,11 @@ class Core:
         """Return a job's output so far."""
         return await off_loop(read_logs, self.log_files(job_id, pool))
 
+    async def all_logs(self) -> dict[str, str]:
+        """Return the output of all jobs so far, by their ids."""
+        files = {job.job_id: self.log_files(job.job_id, job.pool) for job in self.jobs()}
+        return await off_loop(lambda: {job_id: read_logs(own) for job_id, own in files.items()})
+
     # --- the end -------------------------------------------------------------------------
 
     async def close(self, timeout: float = CLOSE_TIMEOUT) -> None:  # noqa: ASYNC109
@@ -323,6 +354,8 @@ class Core:
         if self.status in ("failed", "closed"):
             return
         self.status = "closing"
+        if self._scheduler is not None:
+            self._scheduler.set_shortage(None)  # whoever waits for workers looks again
         keep, _ = await asyncio.gather(self._end_jobs(), self._end_scheduler())
         if self._snapshots is not None:
             await self._snapshots.finish()
