@@ -110,7 +110,7 @@ class Machine(NumberedLab):
             (folder / part).mkdir(parents=True)
         argv = ["unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "--kill-child"]
         with (folder / "start.log").open("w") as log:
-            subprocess.Popen(
+            outside = subprocess.Popen(
                 [*argv, "sh", "-ec", self._boot(folder)],
                 env={"PATH": PATH, MARK: self.name},
                 stdin=subprocess.DEVNULL,
@@ -118,7 +118,7 @@ class Machine(NumberedLab):
                 stderr=log,
                 start_new_session=True,
             )
-        wait_for(self.is_up, 20, f"{self.name} to start; see {folder / 'start.log'}")
+        wait_for(self.is_up, f"{self.name} to start; see {folder / 'start.log'}", outside)
 
     def stop(self) -> None:
         """End all its processes."""

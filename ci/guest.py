@@ -90,7 +90,7 @@ def up(system: System, machine: Machine) -> None:
     """Bring up a fresh machine with the batch system on it."""
     machine.start()
     system.start(machine)
-    wait_for(lambda: system.ready(machine), 60, f"its node; see {machine.files}/var/log")
+    wait_for(lambda: system.ready(machine), f"its node; see {machine.files}/var/log")
 
 
 def test(system: System, machine: Machine, words: Sequence[str]) -> int:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import ClassVar
 
 WORK = Path("/tmp/jobqueue-ci")
+PATIENCE = 180  # seconds: a busy machine may be slow; what has failed is seen by its end
 APT_OPTIONS = ("Acquire::Retries=3", "APT::Sandbox::User=root", "DPkg::Lock::Timeout=300")
 
 
@@ -65,12 +66,16 @@ def succeeds(*argv: str | Path, env: dict[str, str] | None = None) -> bool:
     ).returncode
 
 
-def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    """Poll until the condition holds, or raise saying what was waited for."""
-    deadline = time.monotonic() + seconds
+def wait_for(
+    condition: Callable[[], bool], what: str, by: subprocess.Popen[bytes] | None = None
+) -> None:
+    """Poll until the condition holds; raise once it is late, or who brings it about has ended."""
+    deadline = time.monotonic() + PATIENCE
     while not condition():
+        if by is not None and by.poll() is not None:
+            raise LabError(f"waited for {what}: what was started has ended with {by.returncode}")
         if time.monotonic() > deadline:
-            raise LabError(f"waited {seconds:g} s for {what}")
+            raise LabError(f"waited {PATIENCE} s for {what}")
         time.sleep(0.02)
 
 
@@ -79,7 +84,7 @@ def kill(find: Callable[[], list[int]], what: str) -> None:
     for pid in find():
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not find(), 10, f"{what} to end")
+    wait_for(lambda: not find(), f"{what} to end")
 
 
 def live_processes() -> list[int]:

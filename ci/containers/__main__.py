@@ -1,6 +1,6 @@
 """A Slurm of three containers — a login node and two compute nodes — for the tests.
 
-    python3 ci/containers up                 builds the image if need be, starts the containers
+    python3 ci/containers up                 builds the image, starts the containers
     python3 ci/containers test               pytest tests/slurm, on the login node
     python3 ci/containers test -k walltime   what follows goes to pytest
     python3 ci/containers down
@@ -64,6 +64,7 @@ def main() -> int:
     elif options.command == "status":
         print(cluster.status(engine, lab), end="")
     elif options.command == "test":
+        cluster.require_up(engine, lab)
         with desk.staffed(Path(__file__).parent, FROM_TESTS):
             return cluster.test(engine, lab, rest)
     else:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 
 import image
 from engine import Engine
 from layout import NODES, PYTHON, SHARED, Lab, Machine
-from machine import WORK, own_folder, wait_for
+from machine import WORK, LabError, own_folder, wait_for
 
 DESK_HERE = WORK / "containers"  # what the login node sees as the folder of its desk
 
 
 def up(engine: Engine, lab: Lab) -> None:
-    """Start a fresh cluster; the image is built if there is none."""
-    if not image.exists(engine):
-        image.build(engine, lab)
+    """Start a fresh cluster, from an image that is up to date."""
+    image.build(engine, lab)
     down(engine, lab)
     for folder in (WORK, DESK_HERE):
         own_folder(folder)
@@ -28,6 +28,7 @@ def up(engine: Engine, lab: Lab) -> None:
 def down(engine: Engine, lab: Lab) -> None:
     """Leave nothing behind but the image."""
     engine.compose("down", "-v", "-t", "1", DESK=str(DESK_HERE))
+    shutil.rmtree(DESK_HERE, ignore_errors=True)
 
 
 def wait_idle(engine: Engine, lab: Lab) -> None:
@@ -36,11 +37,19 @@ def wait_idle(engine: Engine, lab: Lab) -> None:
     sinfo = ["sinfo", "-h", "-N", "-p", "debug", "-t", "idle", "-o", "%n"]
 
     def all_idle() -> bool:
-        if not engine.succeeds("exec", login.container, "scontrol", "ping"):
-            return False
-        return len(engine.inside(login, *sinfo).split()) == NODES
+        running = engine.running()
+        for machine in lab.machines:
+            if machine.container not in running:
+                raise LabError(f"{machine.container} has ended; it said:\n{engine.log(machine)}")
+        return len(engine.ask(login, *sinfo).split()) == NODES
 
-    wait_for(all_idle, 60, f"{NODES} idle nodes; see {engine.name} logs {login.container}")
+    wait_for(all_idle, f"{NODES} idle nodes; see {engine.name} logs {login.container}")
+
+
+def require_up(engine: Engine, lab: Lab) -> None:
+    """Say what to do first where there is no login node."""
+    if lab.machines[0].container not in engine.running():
+        raise LabError("the containers are not up: python3 ci/containers up")
 
 
 def status(engine: Engine, lab: Lab) -> str:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,7 +59,7 @@ class Engine:
             argv = [self.name, "system", "service", "--time=0", f"unix://{place}"]
             service = subprocess.Popen(argv, env=self.env, stderr=subprocess.DEVNULL)
             try:
-                wait_for(place.exists, 10, "podman's socket")
+                wait_for(place.exists, "podman's socket", service)
                 yield {"DOCKER_HOST": f"unix://{place}"}
             finally:
                 service.terminate()
@@ -68,6 +68,24 @@ class Engine:
     def inside(self, machine: Machine, *argv: str) -> str:
         """Run a command in a running container, which must succeed; give what it printed."""
         return self.run("exec", machine.container, *argv)
+
+    def ask(self, machine: Machine, *argv: str) -> str:
+        """Give what a command in a container prints, "" if it has nothing to say within 20 s.
+
+        Some versions of docker wait for ever if the container ends meanwhile.
+        """
+        command = [self.name, "exec", machine.container, *argv]
+        with suppress(subprocess.TimeoutExpired):
+            return subprocess.run(
+                command, env=self.env, capture_output=True, text=True, timeout=20
+            ).stdout
+        return ""
+
+    def log(self, machine: Machine) -> str:
+        """Give the last lines of what a container has printed."""
+        argv = [self.name, "logs", "--tail", "20", machine.container]
+        out, both = subprocess.PIPE, subprocess.STDOUT
+        return subprocess.run(argv, env=self.env, stdout=out, stderr=both, text=True).stdout
 
     def running(self) -> list[str]:
         """Name the containers that run."""

@@ -23,14 +23,9 @@ WHEELS = HERE / "wheels"
 
 
 def build(engine: Engine, lab: Lab) -> None:
-    """Make the image anew; each step whose input is as before comes from the engine's cache."""
+    """Make the image; what was made from the same input before comes from the engine's cache."""
     collect_wheels()
     engine.run("build", "-q", "-t", IMAGE, "--build-arg", f"BASE={_base(engine)}", HERE)
-
-
-def exists(engine: Engine) -> bool:
-    """Tell whether the image is there."""
-    return engine.succeeds("image", "inspect", IMAGE)
 
 
 def collect_wheels() -> None:

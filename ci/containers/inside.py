@@ -28,7 +28,7 @@ def login(lab: Lab, name: str) -> None:
 
 def node(lab: Lab, name: str) -> None:
     """Become the daemon that runs a node's jobs."""
-    wait_for(lab.munge_key.exists, 60, "the login node to write the configuration")
+    wait_for(lab.munge_key.exists, "the login node to write the configuration")
     start_munge(lab)
     environ = environment(lab)
     os.execvpe("slurmd", ["slurmd", "-D", "-N", name, "-f", str(lab.conf)], environ)

@@ -35,7 +35,7 @@ def start(machine: Machine) -> None:
     configuration = machine.path("/etc/oar/oar.conf")
     configuration.write_text(configured(configuration.read_text()))
     machine.run(*DATABASE, "start")
-    wait_for(lambda: _database_answers(machine), 20, "the database; see its log")
+    wait_for(lambda: _database_answers(machine), "the database; see its log")
     machine.run("oar-database", "--create", "--db-is-local")
     for folder in ("/run/sshd", "/run/oar"):
         machine.run("mkdir", "-p", folder)

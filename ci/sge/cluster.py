@@ -36,10 +36,10 @@ def up(lab: Lab) -> None:
     write_files(lab)
     _initialise(lab)
     _program(lab, "sge_qmaster")
-    wait_for(lambda: _answers(lab), 20, f"sge_qmaster; see {lab.spool}/qmaster/messages")
+    wait_for(lambda: _answers(lab), f"sge_qmaster; see {lab.spool}/qmaster/messages")
     _configure(lab)
     _program(lab, "sge_execd")
-    wait_for(lambda: _ready(lab), 40, f"the host to report; see {lab.spool}/execd")
+    wait_for(lambda: _ready(lab), f"the host to report; see {lab.spool}/execd")
 
 
 def down(lab: Lab) -> None:

@@ -63,8 +63,8 @@ def start_node(node: Node) -> None:
     etc = node.lab.folder / "etc"
     files = [etc / "hosts", etc / "slurm.conf"]
     init: list[str | Path] = ["bash", HERE / "node-init.sh", node.name, *files]
-    start(node.lab, f"init-{node.name}", [*enter, *isolate, *init])
-    wait_for(lambda: bool(init_process(node)), 10, f"process 1 of {node.name}")
+    outside = start(node.lab, f"init-{node.name}", [*enter, *isolate, *init])
+    wait_for(lambda: bool(init_process(node)), f"process 1 of {node.name}", outside)
 
 
 def kill_node(node: Node) -> None:
@@ -98,14 +98,15 @@ def init_process(node: Node) -> int | None:
 
 def wait_idle(lab: Lab) -> None:
     """Wait until the batch system calls every node idle."""
+    sinfo = ["sinfo", "-h", "-N", "-p", "debug", "-t", "idle", "-o", "%n"]
 
     def all_idle() -> bool:
-        listed = run(
-            "sinfo", "-h", "-N", "-p", "debug", "-t", "idle", "-o", "%n", env=environment(lab)
-        )
-        return len(listed.split()) == NODES
+        try:
+            return len(run(*sinfo, env=environment(lab)).split()) == NODES
+        except LabError:  # Slurm is too busy to answer
+            return False
 
-    wait_for(all_idle, 30, f"{NODES} idle nodes; see sinfo -N -l and {lab.folder}/log")
+    wait_for(all_idle, f"{NODES} idle nodes; see sinfo -N -l and {lab.folder}/log")
 
 
 def status(lab: Lab) -> str:
@@ -117,7 +118,7 @@ def _remove_control_groups(lab: Lab) -> None:
     for node in lab.nodes:
         for top in Path("/sys/fs/cgroup").glob(f"*/slurm_{node.name}"):
             for folder, _, _ in os.walk(top, topdown=False):
-                wait_for(partial(_removed, folder), 5, f"control group {folder} to empty")
+                wait_for(partial(_removed, folder), f"control group {folder} to empty")
 
 
 def _removed(folder: str) -> bool:

@@ -26,14 +26,16 @@ def write_files(lab: Lab, *, host: str) -> None:
     (etc / "hosts").write_text(conf.hosts(lab, host))
     (etc / "cgroup.conf").write_text(conf.cgroup_conf())
     _write_secret(etc / "slurmdbd.conf", conf.slurmdbd_conf(lab, host).encode())
-    _write_secret(lab.munge_key, os.urandom(1024))
     for index in range(conf.GPUS):
         _null_device(lab.folder / "dev" / f"gpu{index}")
+    _write_secret(lab.munge_key, os.urandom(1024))  # last: where nodes wait, they wait for this
 
 
 def _write_secret(path: Path, content: bytes) -> None:
-    path.touch(mode=0o600)
-    path.write_bytes(content)
+    new = path.with_name(f"{path.name}.new")
+    new.touch(mode=0o600)
+    new.write_bytes(content)
+    new.rename(path)
 
 
 def _null_device(path: Path) -> None:

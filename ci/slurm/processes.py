@@ -25,8 +25,8 @@ def environment(lab: Lab) -> dict[str, str]:
     }
 
 
-def start(lab: Lab, log: str, argv: Sequence[str | Path]) -> int:
-    """Start a daemon that stays in the foreground, in a session of its own; give its id."""
+def start(lab: Lab, log: str, argv: Sequence[str | Path]) -> subprocess.Popen[bytes]:
+    """Start a daemon that stays in the foreground, in a session of its own."""
     with open(lab.folder / "log" / f"{log}.out", "ab") as out:
         return subprocess.Popen(
             [str(arg) for arg in argv],
@@ -36,7 +36,7 @@ def start(lab: Lab, log: str, argv: Sequence[str | Path]) -> int:
             cwd=lab.folder,
             env=environment(lab),
             start_new_session=True,
-        ).pid
+        )
 
 
 def daemons(lab: Lab) -> list[int]:

@@ -20,8 +20,9 @@ def start_munge(lab: Lab) -> None:
         "seed-file": folder / "seed",
         "num-threads": 4,
     }
-    start(lab, "munged", ["munged", "--foreground", *(f"--{k}={v}" for k, v in options.items())])
-    wait_for(lab.munge_socket.exists, 10, f"munged's socket; see {folder}/munged.log")
+    argv = ["munged", "--foreground", *(f"--{name}={value}" for name, value in options.items())]
+    munged = start(lab, "munged", argv)
+    wait_for(lab.munge_socket.exists, f"munged's socket; see {folder}/munged.log", munged)
 
 
 def start_database(lab: Lab) -> None:
@@ -39,7 +40,7 @@ def start_database(lab: Lab) -> None:
         "--auth-root-socket-user=root",
         "--skip-test-db",
     )
-    start(
+    mariadbd = start(
         lab,
         "mariadbd",
         [
@@ -57,30 +58,29 @@ def start_database(lab: Lab) -> None:
         ],
     )
     ask = ["mariadb", "--no-defaults", "-S", str(lab.database_socket), "-uroot", "-e"]
-    wait_for(lambda: succeeds(*ask, "select 1"), 30, f"mariadbd; see {lab.folder}/log/mariadbd.out")
+    log = lab.folder / "log" / "mariadbd.out"
+    wait_for(lambda: succeeds(*ask, "select 1"), f"mariadbd; see {log}", mariadbd)
     run(*ask, "create database slurm_acct_db")
 
 
 def start_accounting(lab: Lab) -> None:
     """Start slurmdbd and tell it of this cluster."""
     env = environment(lab)
-    start(lab, "slurmdbd", ["slurmdbd", "-D"])
+    slurmdbd = start(lab, "slurmdbd", ["slurmdbd", "-D"])
     wait_for(
         lambda: succeeds("sacctmgr", "-n", "list", "cluster", env=env),
-        30,
         f"slurmdbd; see {lab.folder}/log/slurmdbd.log",
+        slurmdbd,
     )
     run("sacctmgr", "-i", "-Q", "add", "cluster", lab.cluster, env=env)
 
 
 def start_controller(lab: Lab) -> None:
     """Start slurmctld: the batch system itself."""
-    start(lab, "slurmctld", ["slurmctld", "-D", "-f", lab.conf])
+    slurmctld = start(lab, "slurmctld", ["slurmctld", "-D", "-f", lab.conf])
     log = lab.folder / "log" / "slurmctld.log"
     try:
-        wait_for(
-            lambda: succeeds("scontrol", "ping", env=environment(lab)), 20, "slurmctld to answer"
-        )
+        wait_for(lambda: succeeds("scontrol", "ping", env=environment(lab)), "slurmctld", slurmctld)
     except LabError as error:
         raise LabError(f"{error}; {log} ends with:\n{_tail(log)}") from None
 
