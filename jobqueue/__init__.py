@@ -16,6 +16,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import builtins
+
     from jobqueue import config as config
     from jobqueue import errors as errors
     from jobqueue import multiprocessing as multiprocessing
@@ -48,6 +50,11 @@ if TYPE_CHECKING:
     from jobqueue.cluster.standalone_scheduler import Scheduler
     from jobqueue.cluster.standalone_worker import Worker
     from jobqueue.computing import compute
+    from jobqueue.errors import KilledWorker, TaskCancelled
+
+    CancelledError = TaskCancelled
+    TimeoutError = builtins.TimeoutError
+    default_client = get_client
 
 __version__ = "0.1.0"
 
@@ -56,6 +63,7 @@ _HOMES = {
     "Event": "jobqueue.client.locks",
     "Future": "jobqueue.client.future",
     "HTCondorCluster": "jobqueue.cluster.htcondor",
+    "KilledWorker": "jobqueue.errors",
     "LSFCluster": "jobqueue.cluster.lsf",
     "LocalCluster": "jobqueue.cluster.local",
     "Lock": "jobqueue.client.locks",
@@ -84,6 +92,13 @@ _HOMES = {
     "worker_client": "jobqueue.client.in_task",
 }
 
+_OTHER_NAMES = {
+    "CancelledError": ("jobqueue.errors", "TaskCancelled"),
+    "TimeoutError": ("builtins", "TimeoutError"),
+    "default_client": ("jobqueue.client.in_task", "get_client"),
+}
+"""Names by which other libraries have what is here, and where that is."""
+
 _ROOMS = ("config", "errors", "multiprocessing", "sync", "threaded")
 """Modules that users name in full: `jobqueue.config.set(...)`, `jobqueue.threaded.get(...)`."""
 
@@ -92,6 +107,7 @@ __all__ = [
     "Event",
     "Future",
     "HTCondorCluster",
+    "KilledWorker",
     "LSFCluster",
     "LocalCluster",
     "Lock",
@@ -129,10 +145,10 @@ def _default_cluster(**keywords: Any) -> Any:
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return importlib.import_module(f"jobqueue.{name}")
-    home = _HOMES.get(name)
+    home, attribute = _OTHER_NAMES.get(name, (_HOMES.get(name), name))
     if home is None:
         raise AttributeError(f"module 'jobqueue' has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(home), name)
+    value = globals()[name] = getattr(importlib.import_module(home), attribute)
     if name == "Client":
         # Clusters stand above clients, so the client's module cannot name the default itself.
         value.default_cluster = staticmethod(_default_cluster)
@@ -140,4 +156,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES, *_ROOMS})
+    return sorted({*globals(), *_HOMES, *_OTHER_NAMES, *_ROOMS})

@@ -28,6 +28,14 @@ def test_public_names():
         jobqueue.Sheduler  # noqa: B018
 
 
+def test_names_that_other_libraries_have():
+    """What users catch and call under these names is what they mean."""
+    assert jobqueue.TimeoutError is TimeoutError
+    assert jobqueue.CancelledError is errors.TaskCancelled
+    assert jobqueue.default_client is jobqueue.get_client
+    assert {"CancelledError", "TimeoutError", "default_client"} <= set(dir(jobqueue))
+
+
 @pytest.mark.parametrize(
     "expression",
     [

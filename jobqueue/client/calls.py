@@ -28,9 +28,6 @@ RECENT = 256
 """Functions that are pickled at each call which are remembered, so that the same pickle is not sent
 again. The others are forgotten with the function object."""
 
-OTHER_NAMES = {"actors": "actor"}
-"""Keywords that other libraries have for options of `submit` and `map`, and ours."""
-
 
 class _Known(weakref.ref[Any]):
     """A function that was sent."""
@@ -215,32 +212,23 @@ def content_key(name: str, digest: bytes) -> str:
 
 
 def check_key(key: Any) -> str:
-    """Return a key that the user chose.
+    """Return a key that the user chose, as text.
 
     Raises
     ------
     ConfigError
-        It is not text.
+        It is not text, and no tuple.
+
+    Examples
+    --------
+    >>> check_key(("load", 7))
+    "('load', 7)"
     """
+    if isinstance(key, tuple) and key:
+        return str(key)
     if not isinstance(key, str) or not key:
-        raise ConfigError(f"key={key!r}: a key is text, such as 'load-7'")
+        raise ConfigError(f"key={key!r}: a key is text, such as 'load-7', or a tuple")
     return key
-
-
-def refuse_options(kwargs: Mapping[str, Any]) -> None:
-    """Refuse keywords that their author means for us, before the function swallows them.
-
-    Raises
-    ------
-    ConfigError
-        Naming all of them.
-    """
-    if given := [name for name in OTHER_NAMES if name in kwargs]:
-        ours = ", ".join(f"{name} is called {OTHER_NAMES[name]}" for name in given)
-        raise ConfigError(
-            f"{ours} here; for a keyword of the function itself use "
-            f"functools.partial(function, {given[0]}=...)"
-        )
 
 
 def dumps_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], name: str) -> Serialized:

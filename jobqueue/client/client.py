@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from jobqueue.client.about import About
 from jobqueue.client.future import Future
 from jobqueue.client.mpi import submit_mpi
 from jobqueue.client.nested import futures_in
 from jobqueue.client.options import task_options
-from jobqueue.client.scattering import Scattering
 from jobqueue.errors import ConfigError
 from jobqueue.protocol import messages as m
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jobqueue.client.executor import ClientExecutor
 
 
-class Client(Scattering):
+class Client(About):
     """Submits tasks and gathers their results.
 
     Parameters
@@ -64,7 +64,7 @@ class Client(Scattering):
         function: Callable[..., Any],
         /,
         *args: Any,
-        key: str | None = None,
+        key: str | tuple[Any, ...] | None = None,
         pure: bool = False,
         priority: float | None = 0,
         retries: int | None = 0,
@@ -73,6 +73,7 @@ class Client(Scattering):
         resources: Mapping[str, float] | None = None,
         pool: str | None = None,
         actor: bool = False,
+        actors: bool = False,
         tags: Mapping[str, Any] | None = None,
         fifo_timeout: object = None,
         **kwargs: Any,
@@ -87,7 +88,7 @@ class Client(Scattering):
             Its arguments; futures anywhere inside them are replaced by their results.
         key
             Name of the task; by default one is made of the function's name. The same call under
-            the same key is the same task.
+            the same key is the same task. A tuple is the text of it.
         pure
             Whether the result depends on nothing but function and arguments: then the same call
             gives the same task.
@@ -106,6 +107,8 @@ class Client(Scattering):
         actor
             Whether the result is an object that stays on its worker and is used from here by
             calling its methods: a `jobqueue.client.actor.Actor`.
+        actors
+            Another name for `actor`.
         tags
             Whatever you like to find again in the scheduler's event log: plain values by name.
         fifo_timeout
@@ -125,6 +128,7 @@ class Client(Scattering):
         >>> client.submit(pow, 2, 10).result()  # doctest: +SKIP
         1024
         """
+        actor = actor or actors
         options = task_options(
             priority, retries, workers, allow_other_workers, resources, actor, tags, pool,
             self.cluster,
@@ -148,6 +152,7 @@ class Client(Scattering):
         resources: Mapping[str, float] | None = None,
         pool: str | None = None,
         actor: bool = False,
+        actors: bool = False,
         tags: Mapping[str, Any] | None = None,
         fifo_timeout: object = None,
         batch_size: int | None = None,
@@ -167,7 +172,7 @@ class Client(Scattering):
             each.
         pure, priority, retries, workers, allow_other_workers, resources, pool
             As for `submit`.
-        actor, tags, fifo_timeout
+        actor, actors, tags, fifo_timeout
             As for `submit`.
         batch_size
             Tasks that are sent at a time, so that workers begin while others are pickled.
@@ -189,6 +194,7 @@ class Client(Scattering):
         >>> client.gather(client.map(pow, [2, 3], [10, 2]))  # doctest: +SKIP
         [1024, 9]
         """
+        actor = actor or actors
         options = task_options(
             priority, retries, workers, allow_other_workers, resources, actor, tags, pool,
             self.cluster,
@@ -263,7 +269,9 @@ class Client(Scattering):
         """
         return self._results.gather(self, futures, errors)
 
-    def cancel(self, futures: Any, force: bool = False) -> Any:
+    def cancel(
+        self, futures: Any, force: bool = False, reason: object = None, msg: object = None
+    ) -> Any:
         """Do not run tasks, nor what depends on them.
 
         Parameters

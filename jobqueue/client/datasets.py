@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from jobqueue.client.collections import Collections
 from jobqueue.client.coordination import serialize
 from jobqueue.client.queues import Values
-from jobqueue.errors import ConfigError
+from jobqueue.errors import ConfigError, CoordinationError
+from jobqueue.protocol.payload import Serialized
 
 if TYPE_CHECKING:
     from jobqueue.client.client import Client
+
+_NO_DEFAULT: Final = object()
 
 
 class Datasets(Collections):
@@ -63,26 +67,31 @@ class Datasets(Collections):
         items = [(one, *serialize(value)) for one, value in datasets.items()]
         return self._shelf._now("publish", items, bool(override))
 
-    def get_dataset(self, name: str) -> Any:
+    def get_dataset(self, name: str, default: Any = _NO_DEFAULT) -> Any:
         """Return what somebody has published; to be awaited if the client is asynchronous.
 
         Parameters
         ----------
         name
             Under which it was published.
+        default
+            What is returned if there is nothing under that name.
 
         Raises
         ------
         CoordinationError
-            There is none; the message names those that there are.
+            There is none, and no default; the message names those that there are.
 
         Examples
         --------
         >>> client.get_dataset("flights").delay.max().compute()  # doctest: +SKIP
         """
         shelf = self._shelf
-        client = shelf.client
-        return shelf._sync(client, shelf._get(client, None, name), lambda got: shelf._open(got)[0])
+        return shelf._sync(
+            shelf.client,
+            shelf._find(shelf.client, name, needed=default is _NO_DEFAULT),
+            lambda got: default if got is None else shelf._open(got)[0],
+        )
 
     def list_datasets(self) -> Any:
         """Return the names of all that is published; to be awaited if the client is asynchronous.
@@ -142,3 +151,14 @@ class _Shelf(Values):
     """All datasets of a scheduler."""
 
     kind = "datasets"
+
+    async def _find(
+        self, client: Client, name: str, *, needed: bool
+    ) -> tuple[Client, int, Sequence[Serialized]] | None:
+        """Return what is to be opened; None if there is no such dataset and none is needed."""
+        try:
+            return await self._get(client, None, name)
+        except CoordinationError:
+            if needed:
+                raise
+            return None

@@ -19,7 +19,6 @@ from jobqueue.client.calls import (
     content_key,
     dumps_arguments,
     function_name,
-    refuse_options,
 )
 from jobqueue.client.connection import Connection
 from jobqueue.client.content import Calls, value_digest
@@ -80,14 +79,12 @@ class Submission:
         function: Callable[..., Any],
         args: Sequence[Any],
         kwargs: dict[str, Any],
-        key: str | None,
+        key: str | tuple[Any, ...] | None,
         pure: bool,
         options: Options,
     ) -> State:
         """Send one call; see `Client.submit`."""
         keys = self._check_open()
-        if kwargs:
-            refuse_options(kwargs)
         name = function_name(function)
         fid = self._functions.name(function)
         with references.recording() as found:
@@ -101,7 +98,7 @@ class Submission:
             if key is None:
                 key = content_key(name, digest)
             else:
-                check_key(key)
+                key = check_key(key)
                 _check_circle(key, inputs)
                 work = digest
                 options = {**(options or {}), "digest": work}
@@ -126,8 +123,6 @@ class Submission:
             raise ConfigError("map() needs at least one iterable: map(function, range(10))")
         own_keys = self._check_open()
         size = _check_batch_size(batch_size)
-        if kwargs:
-            refuse_options(kwargs)
         name = function_name(function)
         calls: Iterator[tuple[Any, ...]] = zip(*iterables, strict=False)
         chosen: list[str] | None = None

@@ -130,7 +130,7 @@ def test_a_result_that_takes_too_long_is_a_timeout(client: Client) -> None:
 
 def test_actors_share_a_worker_and_each_has_its_state(client: Client) -> None:
     """`map` makes several."""
-    counters = client.gather(client.map(Counter, [1, 2, 3], actor=True))
+    counters = client.gather(client.map(Counter, [1, 2, 3], actors=True))
     assert [counter.add(1).result() for counter in counters] == [2, 3, 4]
 
 

@@ -92,6 +92,15 @@ def test_equal_calls_are_one_however_their_arguments_came_to_be(client):
     assert client.submit(len, [word, again], key="own").result(30) == first.result(30) == 2
 
 
+def test_keys_may_be_tuples(client):
+    """Of one task and of those of a map: they are known as their text."""
+    future = client.submit(abs, -1, key=("x", 1))
+    assert future.key == "('x', 1)"
+    futures = client.map(abs, [-2, -3], key=[("y", 1), ("y", 2)])
+    assert [one.key for one in futures] == ["('y', 1)", "('y', 2)"]
+    assert client.gather([future, *futures]) == [1, 2, 3]
+
+
 def test_pure_map_shares_equal_elements(client):
     """Equal elements of a pure map are computed once."""
     futures = client.map(abs, [-1, 2, -1], pure=True)

@@ -34,6 +34,20 @@ def test_what_is_published_is_had_by_name(client):
     assert client.list_datasets() == ("not an identifier", "numbers")
 
 
+def test_a_default_for_what_is_not_published(client, cluster):
+    """It is returned as it is; what is published comes before it."""
+    assert client.get_dataset("nothing", default=None) is None
+    assert client.get_dataset("nothing", "else") == "else"
+    client.publish_dataset(none=None)
+    assert client.get_dataset("none", default=1) is None
+
+    async def main():
+        async with Client(cluster.scheduler_address, asynchronous=True) as other:
+            assert await other.get_dataset("nothing", default=2) == 2
+
+    asyncio.run(main())
+
+
 def test_futures_are_kept_alive(client, wait_until):
     """Though the client that published them is gone; and no longer than they are published."""
     with Client(client.cluster, set_as_default=False) as first:
