@@ -23,7 +23,6 @@ TESTED_THROUGH = {
     "jobqueue/batch/moab.py": "batch/test_conformance.py",
     # graphs on a cluster, and in this process
     "jobqueue/client/collections.py": "client/test_graphs.py",
-    "jobqueue/client/default.py": "client/test_graphs.py",
     "jobqueue/multiprocessing.py": "client/test_graphs.py",
     "jobqueue/sync.py": "cluster/test_in_process.py",
     "jobqueue/threaded.py": "cluster/test_in_process.py",

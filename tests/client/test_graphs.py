@@ -15,8 +15,8 @@ import pytest
 
 from jobqueue import Client, get_client, sync, threaded
 from jobqueue import multiprocessing as processes
-from jobqueue.client.default import default
-from jobqueue.errors import ClientClosed, ConfigError, GraphError, SerializationError
+from jobqueue.client.default import Standing, default
+from jobqueue.errors import ConfigError, GraphError, SerializationError
 
 
 @pytest.fixture(scope="module")
@@ -232,14 +232,14 @@ def test_dask_computes_with_the_newest_open_client(client: Client, da: Any):
     """Unless it was told not to; and with nobody's after the last has been closed."""
     import dask
 
-    assert default.__self__ is client
+    assert default.newest() is client
     with Client(client.cluster) as newer:
-        assert default.__self__ is newer
+        assert default.newest() is newer
         assert da.ones(4, chunks=2).sum().compute() == 4
         with Client(client.cluster, set_as_default=False):
-            assert default.__self__ is newer
-    assert default.__self__ is client
-    assert dask.config.get("scheduler") is default
+            assert default.newest() is newer
+    assert default.newest() is client
+    assert isinstance(dask.config.get("scheduler"), Standing)
 
 
 def test_dask_does_not_wait_for_what_it_cannot_await(da: Any):
@@ -265,17 +265,17 @@ def test_what_was_set_between_two_clients_is_put_back(client: Client):
     with Client(client.cluster) as outer:
         with dask.config.set(scheduler="sync"):
             with Client(client.cluster) as inner:
-                assert default.__self__ is inner
-                assert dask.config.get("scheduler") is default
+                assert default.newest() is inner
+                assert isinstance(dask.config.get("scheduler"), Standing)
             assert dask.config.get("scheduler") == "sync"
-        assert dask.config.get("scheduler") is default
+        assert isinstance(dask.config.get("scheduler"), Standing)
         other = Client(client.cluster)
         outer.close()
-        assert default.__self__ is other
-        assert dask.config.get("scheduler") is default
+        assert default.newest() is other
+        assert isinstance(dask.config.get("scheduler"), Standing)
         other.close()
-    assert default.__self__ is client
-    assert dask.config.get("scheduler") is default
+    assert default.newest() is client
+    assert isinstance(dask.config.get("scheduler"), Standing)
 
 
 def test_futures_in_a_graph_that_runs_here(client: Client, da: Any):
@@ -288,10 +288,3 @@ def test_futures_in_a_graph_that_runs_here(client: Client, da: Any):
         assert persisted.sum().compute(scheduler=get) == 210
         with pytest.raises(ZeroDivisionError):
             get({"x": (str, failed)}, "x")
-
-
-def test_without_an_open_client_there_is_no_default():
-    """An error that says so to whoever kept it."""
-    if default.__self__ is None:
-        with pytest.raises(ClientClosed, match="no open client"):
-            default({}, [])
