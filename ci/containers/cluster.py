@@ -80,7 +80,8 @@ def test(engine: Engine, lab: Lab, options: list[str]) -> int:
     settings = {"JOBQUEUE_TEST_SLURM": "containers", "CI": os.environ.get("CI", "")}
     variables = [f"--env={name}={value}" for name, value in settings.items() if value]
     pytest = [PYTHON, "-P", "-m", "pytest", "-p", "no:cacheprovider", f"--basetemp={SHARED}/tests"]
-    chosen = options if any("tests/" in each for each in options) else ["tests/slurm", *options]
+    named = any(each.startswith("tests/") for each in options)
+    chosen = options if named else ["tests/slurm", *options]
     where = ["--workdir=/project", *variables, lab.machines[0].container]
     command = [engine.name, "exec", *where, *map(str, pytest), *chosen]
     return subprocess.run(command, env=engine.env, check=False).returncode
