@@ -1,9 +1,10 @@
-"""A client's part about itself: what it is called, how it stands, and on what all of it runs."""
+"""A client's part about itself and its scheduler: names, how they stand, on what all of it runs."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from jobqueue.client.scattering import Scattering
@@ -38,6 +39,27 @@ class About(Scattering):
         {'pow-0': 'pending'}
         """
         return {key: state.status for key, state in list(self._book.states.items())}
+
+    def scheduler_info(self, n_workers: int | None = None) -> Any:
+        """Return what the scheduler knows of its workers; to be awaited if asynchronous.
+
+        Parameters
+        ----------
+        n_workers
+            Of how many workers at most; None or -1 for all.
+
+        Returns
+        -------
+        dict
+            ``"address"``, the scheduler's, and ``"workers"``: a dict for each, by name.
+        """
+        count = None if n_workers is None or n_workers < 0 else n_workers
+
+        def finish(workers: dict[str, Any]) -> dict[str, Any]:
+            some = dict(islice(workers.items(), count))
+            return {"type": "Scheduler", "address": self._connection.address, "workers": some}
+
+        return self._sync(self._ask("workers"), finish)
 
     def get_versions(self, check: bool = False, packages: Sequence[str] = ()) -> Any:
         """Return what client, scheduler and workers run on; to be awaited if asynchronous.

@@ -99,20 +99,6 @@ class Control(Session):
 
     ncores = nthreads
 
-    def scheduler_info(self) -> Any:
-        """Return what the scheduler knows of its workers.
-
-        Returns
-        -------
-        dict
-            ``"address"``, the scheduler's, and ``"workers"``: a dict for each, by name.
-        """
-        return self._sync(self._scheduler_info())
-
-    async def _scheduler_info(self) -> dict[str, Any]:
-        workers = await self._ask("workers")
-        return {"type": "Scheduler", "address": self._connection.address, "workers": workers}
-
     def explain(self, future: Future | str) -> Any:
         """Return why a task is not done: what it waits for, in words.
 
@@ -277,7 +263,9 @@ class Control(Session):
 
     # -- workers -----------------------------------------------------------------------------------
 
-    def retire_workers(self, workers: Workers = None, timeout: Timeout = None) -> Any:
+    def retire_workers(
+        self, workers: Workers = None, timeout: Timeout = None, close_workers: object = True
+    ) -> Any:
         """Let workers end without losing anything: their results move first.
 
         Parameters
@@ -286,6 +274,8 @@ class Control(Session):
             Which; None for all.
         timeout
             Seconds after which they are told to end whatever they are doing.
+        close_workers
+            Without effect: who has retired ends.
 
         Returns
         -------

@@ -247,11 +247,16 @@ class Session:
 
     # -- ending ------------------------------------------------------------------------------------
 
-    def close(self) -> Any:
+    def close(self, timeout: object = None) -> Any:
         """End the connection; futures that are pending will never come.
 
         A cluster that the client made for itself ends too. To be awaited if the client is
         asynchronous.
+
+        Parameters
+        ----------
+        timeout
+            Without effect: each part of it has a time limit of its own.
         """
         if self._forked:
             return None

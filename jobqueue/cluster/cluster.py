@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobqueue.cluster.amounts import jobs_of
 from jobqueue.cluster.bounds import policy_of
@@ -17,6 +17,9 @@ from jobqueue.cluster.pool_handle import Pool
 from jobqueue.comm.credentials import Credentials
 from jobqueue.errors import ConfigError
 from jobqueue.scheduler.server import Scheduler
+
+if TYPE_CHECKING:
+    from jobqueue.client.client import Client
 
 
 class Cluster(Insight):
@@ -279,6 +282,19 @@ class Cluster(Insight):
         return self._run(self._core.close(timeout))
 
     # --- in words ------------------------------------------------------------------------
+
+    def get_client(self) -> Client:
+        """Return a new client of this cluster; to be awaited if the cluster is asynchronous.
+
+        Examples
+        --------
+        >>> with cluster.get_client() as client:  # doctest: +SKIP
+        ...     client.submit(abs, -1).result()
+        1
+        """
+        from jobqueue.client.client import Client  # not every program has one
+
+        return Client(self, asynchronous=self.asynchronous)
 
     def __repr__(self) -> str:
         """``SLURMCluster('dask-worker', 2/4 jobs, workers=12, threads=48, memory=186GiB)``."""

@@ -72,3 +72,29 @@ def test_who_knows_an_address_alone_ends_no_scheduler(cluster):
         with pytest.raises(ConfigError, match="belongs to another program"):
             client.shutdown()
         assert client.status == "running"
+
+
+def test_what_the_scheduler_knows_of_its_workers(client):
+    """Of all of them, or of some."""
+    for many in (None, -1, 5):
+        assert set(client.scheduler_info(n_workers=many)["workers"]) == set(client.nthreads())
+    assert len(client.scheduler_info(n_workers=1)["workers"]) == 1
+
+
+def test_a_cluster_makes_clients():
+    """In the thread or the event loop where the cluster is."""
+
+    async def main():
+        async with (
+            LocalCluster(n_workers=0, asynchronous=True) as cluster,
+            cluster.get_client() as client,
+        ):
+            assert client.cluster is cluster
+            assert await client.retire_workers(close_workers=True) == []
+            await client.close(timeout=1)
+
+    asyncio.run(main())
+    with LocalCluster(n_workers=0) as cluster:
+        client = cluster.get_client()
+        assert client.cluster is cluster
+        client.close(timeout="2 s")
