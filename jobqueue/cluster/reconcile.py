@@ -10,6 +10,8 @@ Rules:
   never exceed ``wanted`` except while the excess is being taken away.
 * A job whose time is nearly over (renewal.py) works on until the one in its place has come, and is
   drained then: no more jobs work than are wanted.
+* A job that is held after it ran waits until another works in its place, or until its room is
+  wanted for that one.
 * Shrinking takes jobs that wait first, then those that run without a worker, then idle ones, then
   those that work; connected ones are drained before they are cancelled.
 * One submission is under way at a time.
@@ -109,7 +111,9 @@ def _shrink(
     """Choose who has to go; cancel what waits, drain what is connected."""
     cancel: list[str] = []
     retire: dict[str, tuple[str, ...]] = {}
-    for job in (*_excess(pool, load), *_relieved(pool, load)):
+    for job in (*_excess(pool, load), *_relieved(pool, load), *_in_the_way(pool)):
+        if job.unwanted:
+            continue  # for two reasons
         job.unwanted = True
         if job.state is JobState.CONNECTED and not pool.closing:
             job.advance(Happening.DRAIN)
@@ -137,6 +141,19 @@ def _relieved(pool: PoolState, load: Mapping[str, Load]) -> list[JobRecord]:
     standing_in = [job for job in pool.standing_in() if job.state is not JobState.DRAINING]
     working = sum(job.state is JobState.CONNECTED for job in pool.live())
     return _victims(standing_in, load)[: max(0, working + len(standing_in) - pool.goal)]
+
+
+def _in_the_way(pool: PoolState) -> list[JobRecord]:
+    """Return held jobs that take the room, under the limits, of those wanted in their place."""
+    missing = pool.goal - len(pool.live()) - pool.submitting
+    if (
+        missing <= 0
+        or pool.setbacks.pause
+        or not (held := [job for job in pool.standing_in() if job.held])
+    ):
+        return []
+    leaving = sum(job.unwanted for job in pool.unended())
+    return held[: max(0, missing - pool.allowed(missing) - leaving)]
 
 
 def _victims(live: Sequence[JobRecord], load: Mapping[str, Load]) -> list[JobRecord]:

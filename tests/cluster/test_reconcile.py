@@ -606,6 +606,22 @@ def test_a_job_that_ran_and_is_held_is_replaced(goodbye: bool) -> None:
     pool.validate()
 
 
+@pytest.mark.parametrize("limits", [Limits(max_jobs=1), Limits(max_pending=1)])
+def test_a_held_job_makes_room_where_limits_leave_none(limits: Limits) -> None:
+    """Otherwise it would wait for the one in its place to come, and that one for it to go."""
+    pool = PoolState(limits=limits)
+    pool.scale(1)
+    assert decide(pool, {}, 0.0).submit == 1
+    pool.submitted(Submission(("0",)), 0.0)
+    pool.worker_joined("0", "w0", 1.0)
+    pool.worker_left("0", "w0")
+    pool.report(JobReport("0", Phase.PENDING, reason="JobHeldUser", held=True), 10.0)
+    assert decide(pool, {}, 10.0).cancel == ("0",)
+    assert decide(pool, {}, 11.0).cancel == ()
+    pool.report(JobReport("0", Phase.ENDED, cause="cancelled"), 12.0)
+    assert decide(pool, {}, 12.0).submit == 1
+
+
 def test_a_requeued_job_that_is_held_later_is_replaced_then() -> None:
     """And counts again once it is released and runs."""
     pool = short_lived(1)

@@ -23,6 +23,7 @@ class Simulated:
         self.phase = Phase.PENDING
         self.workers: set[str] = set()
         self.cancelled = False
+        self.held = False
         self.expires_at: float | None = None
 
 
@@ -107,6 +108,7 @@ class PoolMachine(RuleBasedStateMachine):
     def start(self, number: int) -> None:
         if job_id := self.pick(number, Phase.PENDING):
             self.batch[job_id].phase = Phase.RUNNING
+            self.batch[job_id].held = False
 
     @rule(
         number=PICK,
@@ -146,11 +148,12 @@ class PoolMachine(RuleBasedStateMachine):
             self.pool.worker_left(job_id, worker)
             self.act()
 
-    @rule(number=PICK)
-    def requeue(self, number: int) -> None:
+    @rule(number=PICK, held=st.booleans())
+    def requeue(self, number: int, held: bool) -> None:
         if job_id := self.pick(number, Phase.RUNNING):
             self.end(job_id)
             self.batch[job_id].phase = Phase.PENDING
+            self.batch[job_id].held = held
             self.batch[job_id].expires_at = None
             self.act()
 
@@ -175,7 +178,8 @@ class PoolMachine(RuleBasedStateMachine):
             if phase is Phase.ENDED and not trace:
                 phase = Phase.MISSING
             told = cause if phase in (Phase.ENDED, Phase.MISSING) else ""
-            self.pool.report(JobReport(job.job_id, phase, cause=told), self.now)
+            held = simulated.held and phase is Phase.PENDING
+            self.pool.report(JobReport(job.job_id, phase, cause=told, held=held), self.now)
         self.act()
 
     @rule()
@@ -227,6 +231,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.settle()
         assert all(job.phase is Phase.ENDED for job in self.batch.values())
         assert not self.pool.unended()
+        assert not self.pool.uncertain()
 
     def settle(self) -> None:
         """Let a benevolent batch system answer everything until nothing is left to do."""
