@@ -197,6 +197,7 @@ class JobRecord:
     leaves: str = ""  # why it hands over, if not by our wish
     lost_run: bool = False  # it waits again after a loss, or for good: another is wanted
     unaccounted: bool = False  # given up since no answer showed it: it may exist all the same
+    attempts: int = 0  # how often it was cancelled after that, to be sure
     unwanted: bool = False  # we asked for its end
     cancelled_at: float | None = None  # when we last asked the batch system to end it
     retired: frozenset[str] = frozenset()  # workers that were asked to hand everything over

@@ -29,6 +29,9 @@ from jobqueue.cluster.pool import PoolState
 CANCEL_AGAIN = 60.0
 """Seconds after which a cancelled job that is still there is cancelled again."""
 
+ATTEMPTS = 5
+"""Cancellations of a job that no answer shows; if all are refused, the ledger still tells of it."""
+
 DRAIN_GRACE = 10.0
 """Seconds a drained job has to end by itself before it is cancelled."""
 
@@ -178,6 +181,7 @@ def _overdue(pool: PoolState, now: float) -> list[str]:
         due = _cancel_due(pool, job)
         if due is not None and now >= due:
             job.cancelled_at = now
+            job.attempts += job.unaccounted
             overdue.append(job.job_id)
     return overdue
 
@@ -185,7 +189,8 @@ def _overdue(pool: PoolState, now: float) -> list[str]:
 def _cancel_due(pool: PoolState, job: JobRecord) -> float | None:
     """When a job is to be cancelled (again); None if it is not."""
     # Given up, and yet it lives, or may do so.
-    stray = job.unaccounted or (job.state is JobState.ENDED and bool(job.workers))
+    unsure = job.unaccounted and job.attempts < ATTEMPTS
+    stray = unsure or (job.state is JobState.ENDED and bool(job.workers))
     if not (job.unwanted or stray):
         return None
     if job.cancelled_at is not None:

@@ -8,7 +8,7 @@ from jobqueue.cluster.explain import describe, outage
 from jobqueue.cluster.jobs import JobReport, JobState, Phase
 from jobqueue.cluster.limits import UNLIMITED, Limits
 from jobqueue.cluster.pool import NOT_YET_VISIBLE, PoolState, Submission
-from jobqueue.cluster.reconcile import CANCEL_AGAIN, DRAIN_GRACE, Actions, Load, decide
+from jobqueue.cluster.reconcile import ATTEMPTS, CANCEL_AGAIN, DRAIN_GRACE, Actions, Load, decide
 from jobqueue.cluster.setbacks import DELAYS
 from jobqueue.errors import SubmissionRejected
 
@@ -290,6 +290,16 @@ def test_a_job_given_up_since_nothing_shows_it_is_cancelled_to_be_sure() -> None
     assert pool.made_sure(["0", "another's"]) == ["0"]
     assert decide(pool, {}, 41.0 + 2 * CANCEL_AGAIN).cancel == ()
     assert pool.uncertain() == []
+
+
+def test_what_is_refused_again_and_again_is_left_to_the_ledger() -> None:
+    """Nobody's batch system is asked for the same each minute, for ever."""
+    pool = running_pool(1, connected=0)
+    for now in (NOT_YET_VISIBLE, NOT_YET_VISIBLE + 1):
+        pool.report(JobReport("0", Phase.MISSING), now)
+    asked = [decide(pool, {}, 40.0 + i * CANCEL_AGAIN).cancel for i in range(2 * ATTEMPTS)]
+    assert asked == [("0",)] * ATTEMPTS + [()] * ATTEMPTS
+    assert [job.job_id for job in pool.uncertain()] == ["0"]
 
 
 def test_a_missing_job_with_a_living_worker_is_not_lost() -> None:
