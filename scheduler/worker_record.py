@@ -248,6 +248,8 @@ def _known_as(worker: WorkerRecord, host: str) -> frozenset[str]:
     if worker.pool:
         names.add(POOL + worker.pool)
     for address in worker.addresses:
-        contact = address.rpartition("://")[2]
+        scheme, _, contact = address.rpartition("://")
         names |= {address, contact, contact.rpartition(":")[0].strip("[]") or contact}
+        if scheme == "unix":  # it is on the scheduler's own machine
+            names |= {"localhost", "127.0.0.1"}
     return frozenset(names)

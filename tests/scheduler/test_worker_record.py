@@ -22,3 +22,12 @@ def test_a_worker_hears_in_the_order_of_what_happened():
         (m.FREE, ["l"]),
     ]
     assert worker.take_messages() == []
+
+
+def test_what_a_worker_is_known_as():
+    """Its addresses and their hosts; one that shares the scheduler's machine is on localhost."""
+    near = WorkerRecord("near", 1, addresses=("unix:///tmp/0.peer",))
+    far = WorkerRecord("far", 1, addresses=("tls://10.0.0.1:4000", "tls://[fe80::1]:4000"))
+    assert {"near", "localhost", "127.0.0.1", "unix:///tmp/0.peer"} <= near.known_as
+    assert {"far", "10.0.0.1", "10.0.0.1:4000", "tls://10.0.0.1:4000", "fe80::1"} <= far.known_as
+    assert "localhost" not in far.known_as
