@@ -8,16 +8,22 @@ https://docs.dask.org/en/stable/spec.html, and as dask reads it today.)
 
 from __future__ import annotations
 
-import functools
 import operator
-import pickle
-import sys
-import types
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jobqueue.errors import GraphError
-from jobqueue.graph.programs import Call, Program, Ref, make_list, make_set, make_tuple, value
+from jobqueue.graph.callables import by_value, is_large
+from jobqueue.graph.programs import (
+    Call,
+    Program,
+    Ref,
+    call,
+    make_list,
+    make_set,
+    make_tuple,
+    value,
+)
 
 SMALL = (type(None), bool, int, float, complex)
 """Data of these types stands in the arguments of who wants it, and is no step of its own."""
@@ -70,7 +76,9 @@ class Graph:
     keys
         Those of the graph as it was written.
     callables
-        Those that were looked at, see `by_value`.
+        Those that were looked at in arguments, see `by_value`.
+    called
+        Those that are called, and were looked at, see `is_large`.
     """
 
     def __init__(self, keys: Any) -> None:
@@ -81,6 +89,7 @@ class Graph:
         self.programs: dict[tuple[Any, ...], Program] = {}
         self.keys = keys
         self.callables: dict[int, tuple[Any, bool]] = {}
+        self.called: dict[int, tuple[Any, bool]] = {}
 
     def target(self, key: Hashable) -> Hashable:
         """Return the key of the step that a key stands for in the end.
@@ -177,10 +186,11 @@ class Reader:
 
     def data(self, one: Any) -> Any:
         """Return a value as it stands in arguments; functions without a name are steps."""
-        if type(one) not in _FUNCTIONS or not by_value(one, self.graph.callables):
-            return one
-        key = ("function", id(one))
-        self.graph.steps.setdefault(key, Step(value, (one,)))
+        return self._function(one) if by_value(one, self.graph.callables) else one
+
+    def _function(self, function: Any) -> Any:
+        key = ("function", id(function))
+        self.graph.steps.setdefault(key, Step(value, (function,)))
         return self.ref(key)
 
     def call(
@@ -191,6 +201,8 @@ class Reader:
     ) -> Slot:
         """Add a call to the program; return what stands for its result."""
         kwargs = kwargs or {}
+        if is_large(function, self.graph.called):
+            function, args = call, (self._function(function), *args)
         numbers = tuple(map(self._number, (*args, *kwargs.values())))
         self._calls.append(Call(function, numbers, tuple(kwargs)))
         return Slot(len(self._calls) - 1)
@@ -219,6 +231,8 @@ class Reader:
         if self._calls or any(type(arg) is Slot for arg in args):
             self.call(function, args, kwargs)
             return self.program()
+        if is_large(function, self.graph.called):
+            function, args = call, (self._function(function), *args)
         return Step(function, tuple(args), dict(kwargs or {}) or None, tuple(self.inputs))
 
     def is_last(self, slot: Slot) -> bool:
@@ -239,45 +253,6 @@ class Reader:
         if program is None:
             program = self.graph.programs[signature] = Program(calls)
         return Step(program, tuple(self._parameters), None, tuple(self.inputs))
-
-
-_FUNCTIONS = (types.FunctionType, functools.partial, type)
-
-
-def by_value(function: Any, known: dict[int, tuple[Any, bool]]) -> bool:
-    """Return whether a function is pickled whole, rather than by its name.
-
-    Parameters
-    ----------
-    function
-        A callable.
-    known
-        Those that were looked at before.
-    """
-    seen = known.get(id(function))
-    if seen is None:
-        partial = isinstance(function, functools.partial)
-        seen = known[id(function)] = (function, _holds(function) if partial else _unnamed(function))
-    return seen[1]
-
-
-def _unnamed(function: Any) -> bool:
-    """Return whether a function or class is not to be found under its name, or in `__main__`."""
-    module = getattr(function, "__module__", None)
-    if module == "__main__":
-        return True
-    found: Any = sys.modules.get(module or "")
-    for name in function.__qualname__.split("."):
-        found = getattr(found, name, None)
-    return found is not function
-
-
-def _holds(function: functools.partial[Any]) -> bool:
-    """Return whether a partial holds what has no name."""
-    try:
-        return b"__main__" in pickle.dumps(function, 5)
-    except Exception:
-        return True
 
 
 def read_graph(dsk: Mapping[Hashable, Any]) -> Graph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from jobqueue import Client, get_client, sync, threaded
 from jobqueue import multiprocessing as processes
+from jobqueue.client import calls
 from jobqueue.client.default import Standing, default
 from jobqueue.errors import ConfigError, GraphError, SerializationError
 
@@ -69,6 +71,16 @@ def test_an_exception_in_a_graph(client: Client):
 
 def stop() -> None:
     raise StopIteration("no more")
+
+
+def test_a_callable_that_brings_much_data(client: Client, monkeypatch: pytest.MonkeyPatch):
+    """More than a function may: a method of a large model, say. It is sent as data."""
+    monkeypatch.setattr(calls, "LARGEST_FUNCTION", 1 << 20)
+    much = functools.partial(max, bytes(2 << 20))
+    assert client.get({"x": (much, b"x"), "y": (max, (much, b"y"), "x")}, ["x", "y"]) == [
+        b"x",
+        b"y",
+    ]
 
 
 def test_a_stop_iteration_in_a_graph(client: Client):
