@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import socket
@@ -95,6 +96,8 @@ class StreamListener(Listener):
         self._accepting.cancel()
         for task in self._handshakes:
             task.cancel()
+        if self._sock.fileno() != -1:
+            self._loop.remove_reader(self._sock)
         self._sock.close()
         if self._path:
             with contextlib.suppress(OSError):
@@ -107,16 +110,41 @@ class StreamListener(Listener):
     async def _accept(self) -> None:
         while True:
             await self._wait_for_room()
+            await self._arrival()
             try:
-                sock, peer = await self._loop.sock_accept(self._sock)
+                sock, peer = self._sock.accept()
+            except BlockingIOError:
+                continue  # whoever had come is gone again
             except OSError as error:
                 # Out of file descriptors, most likely; the connections that are there live on.
                 logger.warning("event=accept-failed address=%s error=%r", self.address, str(error))
                 await asyncio.sleep(_ACCEPT_PAUSE)
                 continue
-            task = self._loop.create_task(self._welcome(sock, self._name(peer)))
+            sock.setblocking(False)
+            name = self._name(peer)
+            task = self._loop.create_task(self._welcome(sock, name))
             self._handshakes[task] = self._loop.time()
-            task.add_done_callback(self._handshakes.pop)
+            task.add_done_callback(functools.partial(self._welcomed, sock, name))
+
+    async def _arrival(self) -> None:
+        """Wait until there is somebody to accept.
+
+        `sock_accept` of the loop would lose a connection that comes while it is cancelled.
+        """
+        arrived: asyncio.Future[None] = self._loop.create_future()
+        self._loop.add_reader(self._sock, self._arrived, arrived)
+        await arrived
+
+    def _arrived(self, arrived: asyncio.Future[None]) -> None:
+        self._loop.remove_reader(self._sock)
+        if not arrived.done():
+            arrived.set_result(None)
+
+    def _welcomed(self, sock: socket.socket, peer: str, task: asyncio.Task[None]) -> None:
+        del self._handshakes[task]
+        if task.cancelled():  # before it began: afterwards it ends in order
+            self._log_refused(peer, asyncio.CancelledError())
+            sock.close()
 
     async def _wait_for_room(self) -> None:
         """Wait until another handshake may begin; the oldest that stalls gives way."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
+import gc
 import logging
+import socket
 from typing import Any
 
 import pytest
@@ -45,22 +48,41 @@ def test_closing_ends_handshakes_under_way(lab: Any, caplog: pytest.LogCaptureFi
     assert "ended before its handshake was complete" in caplog.text
 
 
+@pytest.mark.parametrize("turns", range(6))
+def test_closing_while_somebody_comes(lab: Any, turns: int) -> None:
+    """In whatever turn of the loop it happens, no connection is left open, nor a socket lost."""
+
+    async def check() -> None:
+        async with lab.wire("tcp") as wire:
+            address = parse_address(wire.listener.address)
+            with socket.create_connection((address.host, address.port)) as peer:
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                wire.listener.close()
+                await wire.listener.wait_closed()
+                gc.collect()  # a lost socket is a warning, and so an error
+                peer.settimeout(60)
+                with contextlib.suppress(ConnectionResetError):  # nobody had accepted it
+                    assert await asyncio.to_thread(peer.recv, 100) == b""
+
+    lab.run(check())
+
+
 def test_a_shortage_of_files_is_survived(
     lab: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Accepting fails while the process has no file descriptor left, and goes on afterwards."""
     monkeypatch.setattr(module, "_ACCEPT_PAUSE", 0.01)
 
+    accept, failures = socket.socket.accept, [OSError(errno.EMFILE, "Too many open files")] * 3
+
+    def accept_or_fail(sock: socket.socket) -> Any:
+        if failures:
+            raise failures.pop()
+        return accept(sock)
+
     async def check() -> None:
-        loop = asyncio.get_running_loop()
-        accept, failures = loop.sock_accept, [OSError(errno.EMFILE, "Too many open files")] * 3
-
-        async def accept_or_fail(sock: Any) -> Any:
-            if failures:
-                raise failures.pop()
-            return await accept(sock)
-
-        monkeypatch.setattr(loop, "sock_accept", accept_or_fail)
+        monkeypatch.setattr(socket.socket, "accept", accept_or_fail)
         async with lab.wire("unix") as wire:
             await wire.check_good_peer()
 
