@@ -19,7 +19,7 @@ from jobqueue.client.future import Future
 from jobqueue.client.options import task_options
 from jobqueue.client.submission import BATCH, Item, Options
 from jobqueue.errors import SerializationError
-from jobqueue.graph.dask_graph import no_collection
+from jobqueue.graph.dask_graph import annotations_around, no_collection
 from jobqueue.graph.prepare import Prepared, prepare
 from jobqueue.graph.programs import Ref
 from jobqueue.graph.programs import value as as_it_is
@@ -47,8 +47,9 @@ def send_graph(client: Collections, dsk: Any, keys: Any) -> SentGraph:
     """
     prepared = prepare(dsk, keys)
     read = partial(_options_of, cluster=client.cluster)
+    options_of = task_options_of(prepared.options, read, annotations_around())
     with no_collection():
-        submission = GraphSubmission(client, prepared, task_options_of(prepared.options, read))
+        submission = GraphSubmission(client, prepared, options_of)
         return SentGraph(prepared, submission.send(), submission.sent)
 
 
@@ -265,22 +266,28 @@ def readable(key: Hashable) -> str:
 
 
 def task_options_of(
-    marks: Mapping[Hashable, dict[str, Any]], read: Callable[[dict[str, Any]], Options]
+    marks: Mapping[Hashable, dict[str, Any]],
+    read: Callable[[Mapping[str, Any]], Options],
+    around: Mapping[str, Any],
 ) -> Callable[[Hashable], Options]:
-    """Return a function from keys to options, which are read once for each set of annotations.
+    """Return a function from keys to options.
 
-    What has none is read, too: options may be given to all tasks that are submitted here.
+    What has no annotation is read, too: options may be given to all tasks that are submitted here.
+
+    Parameters
+    ----------
+    marks
+        Annotations of keys.
+    read
+        Makes options of annotations.
+    around
+        Annotations of all, where a key has none of its own of that name.
     """
-    of_others = read({})
-    known: dict[int, Options] = {}
+    of_others = read(around)
 
     def options_of(key: Hashable) -> Options:
         mark = marks.get(key)
-        if mark is None:
-            return of_others
-        if id(mark) not in known:
-            known[id(mark)] = read(mark)
-        return known[id(mark)]
+        return of_others if mark is None else read({**around, **mark})
 
     return options_of
 

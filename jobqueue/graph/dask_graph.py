@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import sys
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
@@ -73,6 +74,16 @@ def annotations_of(dsk: Any) -> dict[Hashable, dict[str, Any]]:
             for name, one in marks.items():
                 found.setdefault(key, {})[name] = one(key) if callable(one) else one
     return found
+
+
+def annotations_around() -> dict[str, Any]:
+    """Return what ``dask.annotate`` says around the call, which not all graphs were told.
+
+    What is to be asked for each key is not among it.
+    """
+    dask: Any = sys.modules.get("dask")
+    around = dask.get_annotations() if hasattr(dask, "get_annotations") else {}
+    return {name: one for name, one in around.items() if not callable(one)}
 
 
 def read_dask_graph(dsk: Mapping[Hashable, Any]) -> Graph:

@@ -189,6 +189,7 @@ def where(*_: Any) -> str:
 
 def test_tasks_run_where_they_are_annotated_to(client: Client):
     """By `dask.annotate`, by our own `annotate`, and as an option of `compute`."""
+    client.wait_for_workers(2)
     names = sorted(client.nthreads())
     for name in names:
         with dask.annotate(workers=[name]):
@@ -196,6 +197,21 @@ def test_tasks_run_where_they_are_annotated_to(client: Client):
         assert set(dask.compute(*here)) == {name}
         anywhere = [dask.delayed(where, pure=False)(i) for i in range(4)]
         assert set(client.gather(client.compute(anywhere, workers=name))) == {name}
+
+
+def test_annotations_around_compute(client: Client):
+    """They hold for all that is computed there, whatever it is, unless it has its own."""
+    client.wait_for_workers(2)
+    names = sorted(client.nthreads())
+    for here, there in (names, names[::-1]):
+        anywhere = [dask.delayed(where, pure=False)(i) for i in range(4)]
+        with dask.annotate(workers=[there]):
+            told = dask.delayed(where, pure=False)(4)
+        with dask.annotate(workers=[here]):
+            assert dask.compute(*anywhere, told) == (here, here, here, here, there)
+            assert client.compute(anywhere[0], workers=there).result() == here
+            assert client.get({"x": (where, 1)}, "x") == here
+            assert dask.persist(anywhere[0])[0].compute() == here
 
 
 def test_resources_are_waited_for():
