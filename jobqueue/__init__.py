@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         worker_client,
     )
     from jobqueue.client.locks import Event, Lock, Semaphore
+    from jobqueue.client.nested import futures_of
     from jobqueue.client.options import annotate
     from jobqueue.client.progress import progress
     from jobqueue.client.queues import Queue, Variable
@@ -83,6 +84,7 @@ _HOMES = {
     "compute": "jobqueue.computing",
     "devices": "jobqueue.client.in_task",
     "fire_and_forget": "jobqueue.client.client",
+    "futures_of": "jobqueue.client.nested",
     "get_client": "jobqueue.client.in_task",
     "get_worker": "jobqueue.client.in_task",
     "progress": "jobqueue.client.progress",
@@ -127,6 +129,7 @@ __all__ = [
     "compute",
     "devices",
     "fire_and_forget",
+    "futures_of",
     "get_client",
     "get_worker",
     "progress",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, KeysView, ValuesView
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from jobqueue.client.future import Future
 from jobqueue.errors import ConfigError
@@ -48,6 +48,32 @@ def futures_in(value: Any, *, nothing_else: bool = True) -> list[Future]:
         ) from None
 
 
+def futures_of(value: Any) -> list[Future]:
+    """Return the futures that something holds, in order; none if it holds none.
+
+    Parameters
+    ----------
+    value
+        A persisted collection of dask's, whose parts are futures; a future; or lists, tuples, sets
+        and dicts that hold some.
+
+    Returns
+    -------
+    list of Future
+        They keep the tasks wanted, as all futures do.
+
+    Examples
+    --------
+    >>> futures_of(client.persist(array))[0].status  # doctest: +SKIP
+    'pending'
+    """
+    if hasattr(value, "__dask_graph__"):
+        return _parts_of(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return [future for one in value for future in futures_of(one)]
+    return futures_in(value, nothing_else=False)
+
+
 def _futures_in(value: Any, nothing_else: bool) -> Iterator[Future]:
     if isinstance(value, Future):
         yield value
@@ -58,7 +84,7 @@ def _futures_in(value: Any, nothing_else: bool) -> Iterator[Future]:
             else:
                 yield from _futures_in(element, nothing_else)
     elif nothing_else and hasattr(value, "__dask_graph__"):
-        yield from _parts_of(value)
+        yield from _parts_of(value) or _not_persisted(value)
     elif nothing_else:
         raise ConfigError(
             f"{value!r:.100} is no future: pass futures as submit() and map() return them, or "
@@ -69,13 +95,14 @@ def _futures_in(value: Any, nothing_else: bool) -> Iterator[Future]:
 def _parts_of(collection: Any) -> list[Future]:
     """Return the futures that a collection of dask's is made of."""
     graph = collection.__dask_graph__() or {}
-    parts = [one for one in graph.values() if isinstance(one, Future)]
-    if not parts:
-        raise ConfigError(
-            f"{type(collection).__name__} is a collection of dask's of which nothing is being "
-            "computed: persist it first, x = client.persist(x)"
-        )
-    return parts
+    return [one for one in graph.values() if isinstance(one, Future)]
+
+
+def _not_persisted(collection: Any) -> NoReturn:
+    raise ConfigError(
+        f"{type(collection).__name__} is a collection of dask's of which nothing is being "
+        "computed: persist it first, x = client.persist(x)"
+    )
 
 
 def _elements_of(value: dict[Any, Any], nothing_else: bool) -> Iterable[Any]:

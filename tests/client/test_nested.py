@@ -7,7 +7,7 @@ import collections
 import pytest
 
 from jobqueue.client.future import Future
-from jobqueue.client.nested import as_collection, futures_in, replace_futures
+from jobqueue.client.nested import as_collection, futures_in, futures_of, replace_futures
 from jobqueue.client.states import Book, State
 from jobqueue.errors import ConfigError
 
@@ -33,6 +33,20 @@ def test_futures_are_found_in_order(futures):
     assert futures_in({a}) == [a]
     assert futures_in(a) == [a]
     assert futures_in(None, nothing_else=False) == []
+
+
+class Collection:
+    """As much of one of dask's as matters."""
+
+    def __init__(self, **parts):
+        self.__dask_graph__ = lambda: parts
+
+
+def test_futures_of_anything(futures):
+    """Of persisted collections, beside others; none is none, and no error."""
+    a, b, c = futures
+    assert futures_of([Collection(x=a, y=5, z=b), (c, {"key": a})]) == [a, b, c, a]
+    assert futures_of(Collection(x=5)) == futures_of("text") == []
 
 
 def test_an_iterator_over_futures_will_do(futures):
