@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jobqueue import multiprocessing as multiprocessing
     from jobqueue import sync as sync
     from jobqueue import threaded as threaded
+    from jobqueue.client.as_completed import as_completed
     from jobqueue.client.client import Client, fire_and_forget
     from jobqueue.client.future import Future
     from jobqueue.client.in_task import (
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from jobqueue.client.options import annotate
     from jobqueue.client.progress import progress
     from jobqueue.client.queues import Queue, Variable
-    from jobqueue.client.waiting import as_completed, wait
+    from jobqueue.client.waiting import wait
     from jobqueue.cluster.engines import client_from_ipyparallel
     from jobqueue.cluster.htcondor import HTCondorCluster
     from jobqueue.cluster.local import LocalCluster
@@ -79,7 +80,7 @@ _HOMES = {
     "Variable": "jobqueue.client.queues",
     "Worker": "jobqueue.cluster.standalone_worker",
     "annotate": "jobqueue.client.options",
-    "as_completed": "jobqueue.client.waiting",
+    "as_completed": "jobqueue.client.as_completed",
     "client_from_ipyparallel": "jobqueue.cluster.engines",
     "compute": "jobqueue.computing",
     "devices": "jobqueue.client.in_task",
