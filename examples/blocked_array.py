@@ -51,9 +51,19 @@ def main():
 def parse_arguments():
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", type=int, default=6000, help="rows, and columns (6000)")
-    parser.add_argument("--block", type=int, default=500, help="rows and columns of a block (500)")
+    parser.add_argument("--size", type=count, default=6000, help="rows, and columns (6000)")
+    parser.add_argument(
+        "--block", type=count, default=500, help="rows and columns of a block (500)"
+    )
     return parser.parse_args()
+
+
+def count(text):
+    """Read a number of rows."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is too few: there has to be one")
+    return number
 
 
 if __name__ == "__main__":

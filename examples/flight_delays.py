@@ -90,9 +90,17 @@ def parse_arguments():
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", help="where the files are, or are to be (a temporary one)")
-    parser.add_argument("--years", type=int, default=6, help="files (6)")
-    parser.add_argument("--flights", type=int, default=5000, help="flights a year (5000)")
+    parser.add_argument("--years", type=count, default=6, help="files (6)")
+    parser.add_argument("--flights", type=count, default=5000, help="flights a year (5000)")
     return parser.parse_args()
+
+
+def count(text):
+    """Read a number of files, or of their rows."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is too few: there has to be one")
+    return number
 
 
 if __name__ == "__main__":

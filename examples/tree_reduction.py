@@ -26,7 +26,7 @@ def add(left, right):
 def main():
     """Build the tree, and wait for its root."""
     parser = argparse.ArgumentParser(description="Sum the first squares by a tree of tasks.")
-    parser.add_argument("--leaves", type=int, default=256, metavar="N", help="a power of two")
+    parser.add_argument("--leaves", type=power_of_two, default=256, metavar="N", help="as in 256")
     leaves = parser.parse_args().leaves
     with Client() as client:
         level = client.map(leaf, range(leaves))
@@ -35,6 +35,14 @@ def main():
         total = level[0].result()
     print(f"the sum of the first {leaves} squares is {total}")
     assert total == (leaves - 1) * leaves * (2 * leaves - 1) // 6
+
+
+def power_of_two(text):
+    """Read a number of leaves."""
+    number = int(text)
+    if number < 1 or number & (number - 1):
+        raise argparse.ArgumentTypeError(f"{text} is no power of two, as 128 and 256 are")
+    return number
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def main():
     with Client(), tempfile.TemporaryDirectory() as temporary:
         path = Path(options.file or Path(temporary) / "temperatures.nc").absolute()
         if not path.exists():
-            write_file(path, options.years)
+            write_file(path, options.years or 4)
         found = means(path)
     warmest = found.climate.isel(found.climate.argmax(...))
     print(f"The warmest place is {warmest.latitude:.1f}° N, {warmest.longitude:.1f}° E: ", end="")
@@ -85,8 +85,19 @@ def parse_arguments():
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--file", help="a file that this has written before, or is to write")
-    parser.add_argument("--years", type=int, default=4, help="years to make up (4)")
-    return parser.parse_args()
+    parser.add_argument("--years", type=years, help="years to make up (4)")
+    options = parser.parse_args()
+    if options.file and options.years and Path(options.file).exists():
+        parser.error(f"{options.file} is there already: --years is for a file that is to be made")
+    return options
+
+
+def years(text):
+    """Read a number of years; one alone shows no warming."""
+    number = int(text)
+    if not 2 <= number <= 200:
+        raise argparse.ArgumentTypeError(f"{text} has to be from 2 to 200")
+    return number
 
 
 if __name__ == "__main__":

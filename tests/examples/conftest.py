@@ -19,10 +19,27 @@ def run_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
     monkeypatch.setenv("JOBQUEUE_STATE_DIRECTORY", str(tmp_path / "state"))
 
     def run(name: str, *arguments: str) -> str:
-        argv = [sys.executable, "-P", str(EXAMPLES / f"{name}.py"), *arguments]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+        done = _run(name, *arguments, cwd=tmp_path)
         assert done.returncode == 0, done.stderr + done.stdout
         assert done.stderr == ""
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def refused_by_example(tmp_path: Path) -> Callable[..., str]:
+    """`refused_by_example("name", "--option")` gives the line that says what is wrong with that."""
+
+    def run(name: str, *arguments: str) -> str:
+        done = _run(name, *arguments, cwd=tmp_path)
+        assert done.returncode == 2, done.stderr + done.stdout
+        assert "Traceback" not in done.stderr
+        return done.stderr.splitlines()[-1]
+
+    return run
+
+
+def _run(name: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-P", str(EXAMPLES / f"{name}.py"), *arguments]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=120, cwd=cwd)

@@ -58,6 +58,32 @@ def test_means_over_a_netcdf_file(run_example, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("example", "option"),
+    [
+        ("flight_delays", "--years"),
+        ("flight_delays", "--flights"),
+        ("blocked_array", "--size"),
+        ("blocked_array", "--block"),
+    ],
+)
+def test_amounts_that_make_nothing(refused_by_example, example, option):
+    """One line says so."""
+    pytest.importorskip("dask.dataframe", reason="dask's data frames are not installed here")
+    assert f"argument {option}: 0 is too few" in refused_by_example(example, option, "0")
+
+
+def test_years_that_cannot_be_made_up(refused_by_example, tmp_path):
+    """One shows no warming; and a file that is there has the years that it has."""
+    pytest.importorskip("xarray", reason="xarray is not installed here")
+    pytest.importorskip("dask.array", reason="dask's arrays are not installed here")
+    pytest.importorskip("scipy", reason="scipy is not installed here")
+    assert "1 has to be from 2 to" in refused_by_example("xarray_mean", "--years", "1")
+    (tmp_path / "there.nc").touch()
+    line = refused_by_example("xarray_mean", "--file", "there.nc", "--years", "3")
+    assert "there.nc is there already: --years is for a file that is to be made" in line
+
+
+@pytest.mark.parametrize(
     ("name", "library"),
     [
         ("blocked_array", "dask"),

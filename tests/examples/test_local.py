@@ -27,6 +27,14 @@ def test_a_tree_reduction_gives_the_sum(run_example):
     assert "is 5559680" in run_example("tree_reduction")
 
 
+@pytest.mark.parametrize("leaves", ["3", "0", "-4"])
+def test_leaves_that_make_no_tree(refused_by_example, leaves):
+    """One line says what is meant."""
+    assert f"{leaves} is no power of two" in refused_by_example(
+        "tree_reduction", "--leaves", leaves
+    )
+
+
 def test_a_resonance_curve_is_drawn_where_it_bends(run_example):
     """Its peak is found, with most simulations near it."""
     printed = run_example("as_completed_adaptive")
