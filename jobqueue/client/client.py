@@ -42,7 +42,8 @@ class Client(About):
         with it, and by `Client.current`. If not, it is meant there only inside of
         ``with client.as_current()``, or, but not by dask, while no other client is open.
     **cluster_options
-        Without an address: keywords of the `LocalCluster`, such as ``n_workers=4``.
+        Without an address: keywords of the `LocalCluster`, such as ``n_workers=4``. Those of other
+        clients about connections, such as ``direct_to_workers`` or ``serializers``, have no effect.
 
     Raises
     ------

@@ -41,6 +41,13 @@ CONNECT_TIMEOUT = 30.0
 """Seconds to reach a scheduler."""
 
 
+WITHOUT_EFFECT = frozenset(
+    {"connection_limit", "deserializers", "direct_to_workers", "extensions", "heartbeat_interval",
+     "serializers"}
+)  # fmt: skip
+"""Keywords of other clients about what goes by itself here."""
+
+
 class Told:
     """What an asynchronous client returns for what it has said already.
 
@@ -96,6 +103,8 @@ class Session:
                 f"address {address!r} and scheduler_file={os.fspath(scheduler_file)!r}: pass one "
                 "of them"
             )
+        for name in WITHOUT_EFFECT & cluster_options.keys():
+            del cluster_options[name]
         if cluster_options and not (address is None and scheduler_file is None):
             raise ConfigError(
                 f"Client(…, {min(cluster_options)}=…): it is no keyword of Client, and without an "

@@ -70,6 +70,14 @@ def test_addresses_that_are_none(address, words):
         Client(address)
 
 
+def test_keywords_of_other_clients(cluster):
+    """What they say of connections goes by itself here, with and without a cluster."""
+    with Client(cluster, direct_to_workers=True, heartbeat_interval="5 s") as client:
+        assert client.submit(abs, -1).result(30) == 1
+    with Client(n_workers=0, serializers=["pickle"], set_as_default=False) as client:
+        assert client.nthreads() == {}
+
+
 def test_keywords_of_a_cluster_that_is_there_already(cluster):
     """They would mean nothing; nor do those that no cluster has."""
     with pytest.raises(ConfigError, match=r"n_workers=.*without an address .* of LocalCluster"):
