@@ -34,6 +34,10 @@ DEEPEST: Final = 1000
 """So far a chain of inputs is followed to its beginning."""
 
 
+OVERDUE: Final = 1.2
+"""After so many times of a worker's interval between signs of life its silence is told."""
+
+
 def explain(state: SchedulerState, key: str, supply: str, now: float) -> str:
     """Say why a task is not done.
 
@@ -88,13 +92,14 @@ def _brief(task: Task) -> str:
 def _standing(state: SchedulerState, task: Task, supply: str, now: float) -> str:
     """Return how a task stands that does not wait for inputs: the rest of a sentence about it."""
     if task.state is MEMORY:
-        return f"is done; its result has {task.nbytes} bytes"
+        away = _out_of_reach(state, task, now)
+        return f"is done; its result has {task.nbytes} bytes{away and f', and is {away}'}"
     if task.state is FAILED:
         return f"has failed: {task.failure.summary}" if task.failure is not None else "has failed"
     if task.state is CANCELLED:
         return "was cancelled"
     if task.state is ASSIGNED and task.worker is not None:
-        return _at_worker(task, task.worker, now) + _in_vain(state, task)
+        return _at_worker(state, task, task.worker, now) + _in_vain(state, task)
     if task.state is READY:
         return _in_line(state, task, supply) + _in_vain(state, task)
     if task in state.losses.in_doubt:
@@ -111,7 +116,24 @@ def _in_vain(state: SchedulerState, task: Task) -> str:
     return f"; it was begun {often} before, and not done when its job's time was over"
 
 
-def _at_worker(task: Task, worker: WorkerRecord, now: float) -> str:
+def _out_of_reach(state: SchedulerState, task: Task, now: float) -> str:
+    """Return where a result is, if nothing is heard of those that have it; else ""."""
+    holders = task.holders or ()
+    silences = [_silence(state, holder, now) for holder in holders]
+    if task.value is not None or not holders or not all(silences):
+        return ""
+    names = ", ".join(sorted(holder.name for holder in islice(holders, SHOWN)))
+    again = "" if task.arguments is None else ", and it is computed again if that lasts"
+    return f"only at worker {names}, of which nothing was heard for {min(silences):.0f} s{again}"
+
+
+def _silence(state: SchedulerState, worker: WorkerRecord, now: float) -> float:
+    """Return for how long nothing was heard of a worker; 0 if that is not longer than usual."""
+    seconds = now - worker.seen
+    return seconds if seconds > OVERDUE * state.losses.heartbeat else 0.0
+
+
+def _at_worker(state: SchedulerState, task: Task, worker: WorkerRecord, now: float) -> str:
     ahead = 0
     if task not in worker.running():
         ahead = list(worker.assigned).index(task) + worker.blocked
@@ -127,8 +149,11 @@ def _at_worker(task: Task, worker: WorkerRecord, now: float) -> str:
     status = status_of(worker)
     if status == PAUSED:
         return f"{text}; the worker is paused: {worker.paused}"
-    if status in (SUSPECT, SET_ASIDE):
-        return f"{text}; nothing was heard of the worker for {now - worker.seen:.0f} s"
+    if seconds := _silence(state, worker, now):
+        return f"{text}; nothing was heard of the worker for {seconds:.0f} s"
+    for source in task.inputs:
+        if source.state is MEMORY and (away := _out_of_reach(state, source, now)):
+            return f"{text}; its input {source.key} is {away}"
     return text
 
 

@@ -17,7 +17,8 @@ Part of the core: pure, like `state.py`.
   running is guessed: the first ones it was given, of those it has not answered.
 - A worker that says nothing is first *suspect*: it gets nothing more, and what it has not begun is
   placed elsewhere. If it stays silent it is set *aside*: all it has counts as gone, but nobody is
-  charged. Its connection stays; once it speaks, what it still has is taken as if it came anew.
+  charged; sooner, if others wait for what it has, and can make it again. Its connection stays; once
+  it speaks, what it still has is taken as if it came anew.
 - A *stray* is a task that a silent worker may still be running, though it was taken away. Whichever
   run ends first counts, and the other one is withdrawn.
 """
@@ -41,6 +42,10 @@ HEARTBEAT: Final = 10.0
 
 SUSPECT_AFTER: Final = 3 * HEARTBEAT
 """Seconds of silence after which a worker gets no new tasks."""
+
+NEEDED_AFTER: Final = 60.0
+"""Seconds of silence after which a worker is set aside if others wait for its results, and can make
+again all that only it has."""
 
 REPORT_PATIENCE: Final = 3.0
 """Seconds within which an agent reports how a worker ended, if it can."""
@@ -102,6 +107,18 @@ def _pid(worker: WorkerRecord) -> int:
     return worker.facts.pid if worker.facts is not None else 0
 
 
+def _is_needed_elsewhere(task: Task, worker: WorkerRecord) -> bool:
+    """Whether a task that is not at this worker waits for the result of another."""
+    return any(
+        dependent.state in UNFINISHED and dependent.worker is not worker
+        for dependent in task.dependents or ()
+    )
+
+
+def _all_silent(workers: Collection[WorkerRecord]) -> bool:
+    return all(worker.silent for worker in workers)
+
+
 class Losses:
     """What happens when workers are lost.
 
@@ -120,6 +137,7 @@ class Losses:
         self.allowed_failures = allowed_failures
         self.worker_ttl = worker_ttl
         self.suspect_after = min(SUSPECT_AFTER, worker_ttl)
+        self.needed_after = min(NEEDED_AFTER, worker_ttl)
         self.strays: dict[Task, set[WorkerRecord]] = {}
         self.aside: dict[WorkerRecord, set[Task]] = {}  # with the results they held
         self.in_doubt: dict[Task, Departure] = {}
@@ -259,9 +277,23 @@ class Losses:
             silence = now - worker.seen
             if silence >= self.suspect_after and worker.silent is None:
                 self._suspect(worker)
-            if silence >= self.worker_ttl and worker.silent is SUSPECT:
+            if worker.silent is SUSPECT and (
+                silence >= self.worker_ttl
+                or (silence >= self.needed_after and self._others_would_rather(worker))
+            ):
                 self._set_aside(worker)
         self._state.lives.sweep()
+
+    def _others_would_rather(self, silent: WorkerRecord) -> bool:
+        """Whether somebody waits for what only a silent worker has, and nothing would be lost."""
+        state = self._state
+        unique = [t for t in silent.holds if t.value is None and _all_silent(t.holders or ())]
+        if any(task.arguments is None or task.actor for task in unique):
+            return False
+        if not any(worker.available for worker in state.workers.values()):
+            return False
+        asked = {one.task for one in state.transfers.requests.values() if one.holder is silent}
+        return any(task in asked or _is_needed_elsewhere(task, silent) for task in unique)
 
     def _suspect(self, worker: WorkerRecord) -> None:
         state = self._state

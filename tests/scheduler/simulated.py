@@ -25,7 +25,7 @@ INLINE_LIMIT = 20
 HELD_BUDGET = 60  # a few small results
 SIZES = {"small": 12, "large": 50}
 TICK = 4.0
-SUSPECT_AFTER, WORKER_TTL = TICK, 2 * TICK
+SUSPECT_AFTER, NEEDED_AFTER, WORKER_TTL = TICK, 2 * TICK, 3 * TICK
 FAILURE = (b"", "Error: chance", "")
 STATUS_OF = {MEMORY: "finished", FAILED: "failed", CANCELLED: "cancelled"}
 HOSTS = ("h1", "h2")
@@ -324,6 +324,7 @@ class World:
             worker_ttl=WORKER_TTL,
         )
         self.state.losses.suspect_after = SUSPECT_AFTER
+        self.state.losses.needed_after = NEEDED_AFTER
         self.workers: dict[str, SimulatedWorker] = {}
         self.clients: dict[str, SimulatedClient] = {}
         self.arguments: dict[str, str] = {}  # of the task that is known under each key

@@ -204,6 +204,29 @@ def test_a_paused_or_silent_worker_is_the_reason(core):
     )
 
 
+def test_silence_is_told_before_it_has_consequences(core):
+    """Of the worker that runs a task, and of the only one that has a result or an input."""
+    client, worker = core.client(), core.worker("w")
+    core.submit(client, "input", "runs")
+    core.placed(worker)
+    core.done(worker, "input")
+    assert "nothing was heard" not in why(core, "runs", now=10.0)
+    assert why(core, "runs", now=12.5) == (
+        "runs is running on worker w, or about to; calls of f have taken about 1 s; "
+        "nothing was heard of the worker for 12 s."
+    )
+    away = "only at worker w, of which nothing was heard for 13 s, and it is computed again if"
+    assert why(core, "input", now=13.0) == (
+        f"input is done; its result has 10000 bytes, and is {away} that lasts."
+    )
+    core.happens(core.state.heard, worker, 50.0)
+    other = core.worker("other")
+    core.happens(core.state.heard, other, 60.0)
+    core.submit(client, "uses", inputs=["input"], workers=["other"])
+    assert core.placed(other) == ["uses"]
+    assert f"its input input is {away}" in why(core, "uses", now=63.0)
+
+
 def test_a_task_that_may_have_killed_its_worker_waits_for_the_report(core):
     """The job agent's report decides; the user reads what is being waited for."""
     client = core.client()

@@ -7,7 +7,13 @@ import pytest
 from jobqueue.errors import DataLost, KilledWorker
 from jobqueue.protocol import messages as m
 from jobqueue.protocol.failures import Failure
-from jobqueue.scheduler.losses import REPORT_PATIENCE, REPORT_USE, SUSPECT_AFTER, Report
+from jobqueue.scheduler.losses import (
+    NEEDED_AFTER,
+    REPORT_PATIENCE,
+    REPORT_USE,
+    SUSPECT_AFTER,
+    Report,
+)
 from jobqueue.scheduler.state import WORKER_TTL
 from jobqueue.scheduler.states import ASSIGNED, FAILED, MEMORY, READY
 from jobqueue.scheduler.worker_record import ASIDE, SUSPECT
@@ -315,6 +321,75 @@ def test_a_worker_that_stays_silent_is_given_up_for_now(core):
     assert sorted(core.placed(other)) == ["large", "runs"]
     assert core.task("runs").deaths == 0
     assert core.said(client) == [(m.FINISHED, [("large", None)]), (m.LOST, ["large"])]
+
+
+def result_at_a_silent_worker(core, **options):
+    """A client, a large result that only one worker has, and another worker without work."""
+    client, silent = core.client(), core.worker("silent")
+    core.submit(client, "large", **options)
+    core.placed(silent)
+    core.done(silent, "large")
+    core.said(client)
+    return client, silent, core.worker("other")
+
+
+def test_a_result_that_somebody_waits_for_is_computed_again_sooner(core):
+    """By another worker, once the one that has it was silent for a minute; nobody is charged."""
+    client, silent, other = result_at_a_silent_worker(core)
+    core.happens(core.state.transfers.fetch, client, ["large"])
+    core.said(silent)
+    pass_time(core, NEEDED_AFTER - 1, other)
+    assert silent.silent is SUSPECT
+    pass_time(core, NEEDED_AFTER + 1, other)
+    assert silent.silent is ASIDE
+    assert core.placed(other) == ["large"]
+    assert core.task("large").deaths == 0
+    assert core.said(client) == [(m.LOST, ["large"])]
+
+
+def test_an_input_that_others_wait_for_is_computed_again_sooner(core):
+    """But not for the silent worker itself, which may be in a long call."""
+    client, silent, other = result_at_a_silent_worker(core)
+    core.submit(client, "own", inputs=["large"])
+    assert core.placed(silent) == ["own"]
+    now = pass_time(core, NEEDED_AFTER + 1, other)
+    assert silent.silent is SUSPECT
+    core.submit(client, "elsewhere", inputs=["large"])
+    assert core.placed(other) == ["elsewhere"]
+    pass_time(core, 1, other, start=now)
+    assert silent.silent is ASIDE
+    assert core.placed(other) == ["large"]
+    assert {core.task(key).deaths for key in ("large", "own", "elsewhere")} == {0}
+    core.said(client)
+
+
+def test_a_silent_worker_whose_results_nobody_waits_for_has_its_time(core):
+    """Nothing is done in vain."""
+    _, silent, other = result_at_a_silent_worker(core)
+    pass_time(core, NEEDED_AFTER + 1, other)
+    assert silent.silent is SUSPECT
+
+
+def test_what_cannot_be_made_again_waits_for_its_worker(core):
+    """A scattered value would be lost, though another result there is waited for."""
+    client, silent, other = result_at_a_silent_worker(core)
+    core.happens(core.state.scatter, client, {"workers": ["silent"]}, [("data", b"x" * 5000)])
+    core.happens(core.state.copied, silent, ["data"], [])
+    core.happens(core.state.transfers.fetch, client, ["large"])
+    pass_time(core, NEEDED_AFTER + 1, other)
+    assert silent.silent is SUSPECT
+    core.said(silent)
+    core.said(client)
+
+
+def test_nobody_is_left_who_could_make_it_again(core):
+    """Then the only worker has its time to come back."""
+    client, silent, other = result_at_a_silent_worker(core)
+    core.lose(other)
+    core.happens(core.state.transfers.fetch, client, ["large"])
+    core.said(silent)
+    pass_time(core, NEEDED_AFTER + 1)
+    assert silent.silent is SUSPECT
 
 
 def test_the_first_result_counts_and_the_other_run_is_withdrawn(core):
