@@ -22,7 +22,7 @@ The tree:
     │   └── DataLost             its value existed only on workers that are gone
     ├── ProgramFailed            a program that ran over the nodes of a job ended badly
     ├── CoordinationError        a lock, semaphore or queue that cannot be used like this
-    └── ClientClosed             the client behind a future is closed
+    └── ClientClosed             the client behind a future is closed (also a RuntimeError)
         └── ConnectionLost       its connection to the scheduler was lost (also a CommError)
 
 and its warnings:
@@ -237,8 +237,8 @@ class CoordinationError(JobQueueError, RuntimeError):
     """A lock or semaphore is not held, something was closed, or there is no room for more."""
 
 
-class ClientClosed(JobQueueError):
-    """The client that the future belongs to is closed."""
+class ClientClosed(JobQueueError, RuntimeError):
+    """The client that the future belongs to is closed; of executors one expects a RuntimeError."""
 
 
 class ConnectionLost(ClientClosed, CommError):

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from jobqueue.client.client import Client
+from jobqueue.cluster.in_process import worker_count
 from jobqueue.cluster.local import LocalCluster
-from jobqueue.worker.limits import available_cpus
 
 
 def get(dsk: Any, keys: Any, *, num_workers: int | None = None, **kwargs: Any) -> Any:
@@ -24,6 +24,8 @@ def get(dsk: Any, keys: Any, *, num_workers: int | None = None, **kwargs: Any) -
 
     Raises
     ------
+    ConfigError
+        So many workers there cannot be.
     GraphError
         It is no graph, or has a cycle, or lacks a key.
     SerializationError
@@ -36,7 +38,7 @@ def get(dsk: Any, keys: Any, *, num_workers: int | None = None, **kwargs: Any) -
     >>> get({"x": (abs, -1), "y": (max, "x", 0)}, "y", num_workers=2)  # doctest: +SKIP
     1
     """
-    processes = num_workers or available_cpus()
+    processes = worker_count(num_workers)
     with (
         LocalCluster(n_workers=processes, threads_per_worker=1) as cluster,
         Client(cluster, set_as_default=False) as client,

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobqueue.cluster.in_process import InProcess
+from jobqueue.cluster.in_process import InProcess, worker_count
 from jobqueue.graph.prepare import prepare
-from jobqueue.worker.limits import available_cpus
 
 
 def get(dsk: Any, keys: Any, *, num_workers: int | None = None, **kwargs: Any) -> Any:
@@ -25,6 +24,8 @@ def get(dsk: Any, keys: Any, *, num_workers: int | None = None, **kwargs: Any) -
 
     Raises
     ------
+    ConfigError
+        So many workers there cannot be.
     GraphError
         It is no graph, or has a cycle, or lacks a key.
     Exception
@@ -35,4 +36,4 @@ def get(dsk: Any, keys: Any, *, num_workers: int | None = None, **kwargs: Any) -
     >>> get({"x": (abs, -1), "y": (max, "x", 0)}, "y", num_workers=2)
     1
     """
-    return InProcess(prepare(dsk, keys), num_workers or available_cpus()).run()
+    return InProcess(prepare(dsk, keys), worker_count(num_workers)).run()

@@ -74,7 +74,7 @@ class ClientExecutor(Executor):
         Raises
         ------
         RuntimeError
-            After `shutdown`.
+            After `shutdown`; or the client is closed.
         SerializationError
             Function or arguments cannot be pickled.
         """
@@ -112,7 +112,7 @@ class ClientExecutor(Executor):
         TimeoutError
             While iterating: a result has not come in time.
         RuntimeError
-            After `shutdown`.
+            After `shutdown`; or the client is closed.
         """
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")

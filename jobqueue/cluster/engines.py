@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from jobqueue.client.client import Client
@@ -78,6 +79,7 @@ def client_from_ipyparallel(
     >>> client.gather(client.map(abs, range(-3, 0)))  # doctest: +SKIP
     [3, 2, 1]
     """
+    _check_options(scheduler_options)
     engines = _engines(ipclient, targets)
     options = _agent_options(nthreads, resources, local_directory, timeout)
     scheduler = Scheduler(name="ipyparallel", **scheduler_options)
@@ -98,6 +100,23 @@ def client_from_ipyparallel(
     return client
 
 
+def _check_options(given: Mapping[str, Any]) -> None:
+    """Refuse options that neither this nor a scheduler has, before anything is started."""
+    ours = [*_keywords(client_from_ipyparallel), *_keywords(Scheduler)]
+    known = [name for name in dict.fromkeys(ours) if name not in ("name", "asynchronous")]
+    for name in given:
+        if name not in known:
+            raise ConfigError(
+                f"client_from_ipyparallel({name}=…): there is no such option; "
+                f"there are {', '.join(known)}"
+            )
+
+
+def _keywords(function: Callable[..., Any]) -> list[str]:
+    parameters = inspect.signature(function).parameters.values()
+    return [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+
+
 def _engines(ipclient: Any, targets: Collection[int] | None) -> list[int]:
     there = getattr(ipclient, "ids", None)
     if there is None:
@@ -105,6 +124,8 @@ def _engines(ipclient: Any, targets: Collection[int] | None) -> list[int]:
             f"{ipclient!r:.100} is no client of IPython Parallel: pass ipyparallel.Client()"
         )
     engines = list(there if targets is None else targets)
+    if not engines and targets is not None:
+        raise ConfigError(f"targets={targets!r}: name engines, or leave it out for all of them")
     if not engines:
         raise ConfigError("no engines are there: start some, as by `ipcluster start -n 4`")
     if unknown := [engine for engine in engines if engine not in there]:

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from jobqueue.client.future import Future
+from jobqueue.errors import ConfigError
 from jobqueue.graph.prepare import Prepared
 from jobqueue.graph.programs import Ref
 from jobqueue.graph.steps import Step
@@ -22,10 +23,26 @@ from jobqueue.protocol.failures import note
 from jobqueue.scheduler.records import ClientRecord
 from jobqueue.scheduler.state import SchedulerState
 from jobqueue.scheduler.worker_record import WorkerRecord
+from jobqueue.worker.limits import available_cpus
 
 FID = b"steps of a graph"
 
 _CONTAINERS = (list, tuple, set, frozenset)
+
+
+def worker_count(num_workers: int | None) -> int:
+    """Return how many are to work on a graph; if that is not said, as many as there are CPUs.
+
+    Raises
+    ------
+    ConfigError
+        So many there cannot be.
+    """
+    if num_workers is not None and (not isinstance(num_workers, int) or num_workers < 0):
+        raise ConfigError(
+            f"num_workers={num_workers!r}: a whole number, as 4, or None for all CPUs"
+        )
+    return num_workers or available_cpus()
 
 
 class Ended(NamedTuple):

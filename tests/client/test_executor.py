@@ -326,6 +326,15 @@ def test_a_calls_end_is_waited_for_by_nothing(client: Client) -> None:
     assert not client._waits._running
 
 
+def test_calls_after_the_client_was_closed(own_cluster) -> None:
+    """A RuntimeError, as of any executor that takes no more."""
+    with Client(own_cluster, set_as_default=False) as client:
+        executor = client.get_executor()
+    for call in (executor.submit, executor.map):
+        with pytest.raises(RuntimeError, match="the client is closed"):
+            call(abs, [-1])
+
+
 def test_dask_computes_by_it(client: Client) -> None:
     """As by any executor that it is given."""
     delayed = pytest.importorskip("dask").delayed

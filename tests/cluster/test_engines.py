@@ -72,6 +72,10 @@ def test_what_cannot_be_meant_is_refused(ipclient):
         client_from_ipyparallel(ipclient, targets=[7])
     with pytest.raises(ConfigError, match="at least one thread"):
         client_from_ipyparallel(ipclient, nthreads=0)
+    with pytest.raises(ConfigError, match=r"targets=\[\]: name engines, or leave it out"):
+        client_from_ipyparallel(ipclient, targets=[])
+    with pytest.raises(ConfigError, match=r"\(intreface=…\): there is no .*nthreads.*, interface"):
+        client_from_ipyparallel(ipclient, intreface="eth0")
 
 
 def test_a_worker_ends_with_its_engine(ipclient, wait_until):

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobqueue import sync, threaded
+from jobqueue import multiprocessing, sync, threaded
 from jobqueue.cluster.in_process import InProcess
+from jobqueue.errors import ConfigError
 from jobqueue.graph.prepare import prepare
 
 GETS = {"sync": sync.get, "threaded": threaded.get}
@@ -89,6 +90,14 @@ def test_an_exception_that_is_raised_again_and_again(get: Any):
         with pytest.raises(ValueError, match="one for all"):
             get({"x": (fail,)}, "x")
     assert error.__notes__ == ["in the task 'x' of the graph"]
+
+
+@pytest.mark.parametrize("get", [threaded.get, multiprocessing.get])
+@pytest.mark.parametrize("number", [-1, "4", 1.5])
+def test_so_many_workers_there_cannot_be(get: Any, number: Any):
+    """Said in the word that the caller has used."""
+    with pytest.raises(ConfigError, match=r"num_workers=.*: a whole number"):
+        get({"x": (abs, -1)}, "x", num_workers=number)
 
 
 def test_an_error_is_not_kept_waiting():
