@@ -50,13 +50,13 @@ def test_nothing_is_run_of_a_graph_that_is_wrong(client: Client):
     assert client.get({"a": (add, 1, 1)}, "a") == 2
 
 
-def test_a_large_graph_leaves_nothing_behind(client: Client, wait_until: Any):
+def test_a_large_graph_leaves_nothing_behind(client: Client, collected: Any):
     """Thousands of tasks; the scheduler has forgotten all of them when the result is here."""
     dsk: dict[Any, Any] = {("leaf", i): (abs, -i) for i in range(4000)}
     dsk |= {("sum", i): (add, ("leaf", 2 * i), ("leaf", 2 * i + 1)) for i in range(2000)}
     dsk["total"] = (sum, [("sum", i) for i in range(2000)])
     assert client.get(dsk, "total") == sum(range(4000))
-    wait_until(lambda: not client.who_has(), message="all tasks to be forgotten")
+    collected(lambda: not client.who_has(), message="all tasks to be forgotten")
 
 
 def test_an_exception_in_a_graph(client: Client):
@@ -234,13 +234,14 @@ def test_collections_become_futures(client: Client, da: Any):
     assert client.compute([x.sum(), 5, x.max()], sync=True) == [400, 5, 1]
 
 
-def test_persisted_parts_stay_on_the_workers(client: Client, da: Any, wait_until: Any):
+def test_persisted_parts_stay_on_the_workers(client: Client, da: Any, collected: Any):
     """And are let go of with the collection."""
+    collected(lambda: not client.who_has(), message="what other tests had to be let go of")
     x = client.persist(da.ones((20, 20), chunks=10) + 1)
     assert x.sum().compute(scheduler=client.get) == 800
-    wait_until(lambda: len(client.who_has()) == 4, message="its parts alone to be kept")
+    collected(lambda: len(client.who_has()) == 4, message="its parts alone to be kept")
     del x
-    wait_until(lambda: not client.who_has(), message="its parts to be let go of")
+    collected(lambda: not client.who_has(), message="its parts to be let go of")
 
 
 def test_dask_computes_with_the_newest_open_client(client: Client, da: Any):
