@@ -12,6 +12,7 @@ import hashlib
 import io
 import pickle
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,10 @@ that import each other are met half made where two threads import them from diff
 
 _HALF_MADE = (ImportError, AttributeError, KeyError, RuntimeError)
 """What Python says then; the last is importlib's ``_DeadlockError``."""
+
+_PAUSES = (0.01, 0.05, 0.2, 0.5)
+"""Seconds before each time that it is tried alone: who waits for an import that has failed goes on
+with it, and would be in the way again otherwise."""
 
 _BYTES = frozenset({bytes, bytearray})
 
@@ -150,16 +155,30 @@ def loads(serialized: Serialized) -> Any:
 
 
 def _loads_alone(serialized: Serialized) -> Any:
-    """Try once more, while no other thread does: it is seldom needed, and costs the others none."""
-    try:
-        with ALONE:
-            if type(serialized) is Payload:
-                return pickle.loads(serialized.head, buffers=serialized.buffers)
-            return pickle.loads(serialized)  # type: ignore[arg-type]
-    except SerializationError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise _unreadable(error) from error
+    """Try again, while no other thread does: it is seldom needed, and costs the others none.
+
+    A thread that is at its first try may still be in the middle of an import, and get into the way
+    of this one again.
+    """
+    with ALONE:
+        for pause in _PAUSES:
+            time.sleep(pause)
+            try:
+                if type(serialized) is Payload:
+                    return pickle.loads(serialized.head, buffers=serialized.buffers)
+                return pickle.loads(serialized)  # type: ignore[arg-type]
+            except SerializationError:
+                raise
+            except (Exception, SystemExit) as error:
+                if pause == _PAUSES[-1] or not _looks_half_made(error):
+                    raise _unreadable(error) from error
+
+
+def _looks_half_made(error: BaseException) -> bool:
+    """Return whether an error is Python's own of a module that another thread has half imported."""
+    if isinstance(error, ImportError | AttributeError):
+        return any("partially initialized module" in str(one) for one in error.args)
+    return type(error).__name__ == "_DeadlockError"
 
 
 def _unreadable(error: BaseException) -> SerializationError:
