@@ -178,7 +178,8 @@ def _looks_half_made(error: BaseException) -> bool:
     """Return whether an error is Python's own of a module that another thread has half imported."""
     if isinstance(error, ImportError | AttributeError):
         return any("partially initialized module" in str(one) for one in error.args)
-    return type(error).__name__ == "_DeadlockError"
+    # Of a module that another thread has taken out again meanwhile, importlib has a KeyError.
+    return isinstance(error, KeyError) or type(error).__name__ == "_DeadlockError"
 
 
 def _unreadable(error: BaseException) -> SerializationError:
