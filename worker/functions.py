@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from jobqueue.errors import SerializationError, TaskError
-from jobqueue.protocol.serialize import ALONE, loads
+from jobqueue.protocol.serialize import alone, loads
 
 
 class Functions:
@@ -68,7 +68,7 @@ class Functions:
             raise TaskError(
                 "this worker does not have the task's function (any more): submit the task again"
             ) from None
-        with ALONE:
+        with alone():
             function = self.loaded.get(fid)  # by another thread, meanwhile
             if function is None:
                 try:

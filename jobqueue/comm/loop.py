@@ -57,9 +57,9 @@ class LoopThread:
             try:
                 self.loop.run_forever()
                 return
-            except BaseException:
-                # A user's code has raised SystemExit in a task of its own, for instance. What ran
-                # is over; all that this loop is for goes on.
+            except (SystemExit, KeyboardInterrupt):
+                # asyncio lets these out, wherever a user's code has raised them. What ran is over;
+                # all that this loop is for goes on.
                 logger.exception("code in the event loop raised what ends programs")
 
     @property

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import pickle
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from jobqueue.errors import SerializationError
@@ -29,12 +31,8 @@ LARGE_HEAD = 64 * 1024
 MOST_BUFFERS = 4096
 """A value of more large buffers than this travels in one piece: a frame holds only so many."""
 
-ALONE = threading.RLock()
-"""Held by whoever unpickles while nobody else should: what comes first imports modules, and modules
-that import each other are met half made where two threads import them from different ends."""
-
-_HALF_MADE = (ImportError, AttributeError, KeyError, RuntimeError)
-"""What Python says then; the last is importlib's ``_DeadlockError``."""
+PATIENCE = 10.0
+"""Seconds that a thread waits for others to have unpickled; see `alone`."""
 
 _PAUSES = (0.01, 0.05, 0.2, 0.5)
 """Seconds before each time that it is tried alone: who waits for an import that has failed goes on
@@ -147,11 +145,40 @@ def loads(serialized: Serialized) -> Any:
         return pickle.loads(serialized)  # type: ignore[arg-type]
     except SerializationError:
         raise
-    except _HALF_MADE:
-        pass
     except (Exception, SystemExit) as error:
-        raise _unreadable(error) from error
+        # Pickle has words of its own for what a half made module lacks; a second try tells.
+        if not (_looks_half_made(error) or type(error) is AttributeError):
+            raise _unreadable(error) from error
     return _loads_alone(serialized)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Unpickle while nobody else does who wants that, too.
+
+    What comes first imports modules, and modules that import each other are met half made where two
+    threads import them from different ends. After `PATIENCE` it goes on beside the others: a value
+    may compute something while it is unpickled, in a thread that waits here for it.
+    """
+    lock = _turns
+    taken = lock.acquire(timeout=PATIENCE)
+    try:
+        yield
+    finally:
+        if taken:
+            lock.release()
+
+
+_turns = threading.RLock()
+
+
+def _forget_turns() -> None:
+    """Have nobody's turn in a forked process: whose it was did not come along."""
+    global _turns
+    _turns = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_forget_turns)
 
 
 def _loads_alone(serialized: Serialized) -> Any:
@@ -160,7 +187,7 @@ def _loads_alone(serialized: Serialized) -> Any:
     A thread that is at its first try may still be in the middle of an import, and get into the way
     of this one again.
     """
-    with ALONE:
+    with alone():
         for pause in _PAUSES:
             time.sleep(pause)
             try:
@@ -179,7 +206,16 @@ def _looks_half_made(error: BaseException) -> bool:
     if isinstance(error, ImportError | AttributeError):
         return any("partially initialized module" in str(one) for one in error.args)
     # Of a module that another thread has taken out again meanwhile, importlib has a KeyError.
-    return isinstance(error, KeyError) or type(error).__name__ == "_DeadlockError"
+    return type(error).__name__ == "_DeadlockError" or (
+        isinstance(error, KeyError) and _raised_by_importlib(error)
+    )
+
+
+def _raised_by_importlib(error: BaseException) -> bool:
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback is not None and "importlib" in traceback.tb_frame.f_code.co_filename
 
 
 def _unreadable(error: BaseException) -> SerializationError:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+import os
 import subprocess
 import sys
 import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from importlib._bootstrap import _DeadlockError  # type: ignore[import-not-found]
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,7 +23,6 @@ from jobqueue.errors import SerializationError
 from jobqueue.protocol import serialize
 from jobqueue.protocol.payload import Payload
 from jobqueue.protocol.serialize import (
-    ALONE,
     LARGE_HEAD,
     OUT_OF_BAND,
     describe,
@@ -382,8 +383,8 @@ class ImportsOddly:
 
 def _imported_oddly() -> str:
     def free() -> bool:
-        if ALONE.acquire(blocking=False):
-            ALONE.release()
+        if serialize._turns.acquire(blocking=False):
+            serialize._turns.release()
             return True
         return False
 
@@ -394,15 +395,45 @@ def _imported_oddly() -> str:
     return "it came"
 
 
-@pytest.mark.parametrize("error", [ImportError, AttributeError, KeyError, RuntimeError])
+@pytest.mark.parametrize("error", [ImportError, AttributeError, _DeadlockError])
 def test_modules_that_another_thread_has_half_imported(error: type[Exception]) -> None:
     """Where threads import modules that import each other, the value comes all the same."""
     ImportsOddly.raises = error
-    for fails in (1, 1 if error is RuntimeError else 3):  # others in the way again
+    for fails in (1, 3):  # others in the way again
         ImportsOddly.fails = fails
         ImportsOddly.attempts.clear()
         assert loads(dumps(ImportsOddly())) == "it came"
         assert ImportsOddly.attempts == [True] + fails * [False]
+
+
+@pytest.mark.parametrize("error", [KeyError, RuntimeError])
+def test_what_a_value_itself_raises_is_not_tried_again(error: type[Exception]) -> None:
+    """What its code does on the way is done once."""
+    ImportsOddly.fails, ImportsOddly.raises = 1, error
+    ImportsOddly.attempts.clear()
+    with pytest.raises(SerializationError, match=error.__name__):
+        loads(dumps(ImportsOddly()))
+    assert len(ImportsOddly.attempts) == 1
+
+
+def test_a_forked_process_waits_for_nobody() -> None:
+    """Though another thread was unpickling alone when it was forked, which did not come along."""
+    begun, end = threading.Event(), threading.Event()
+
+    def unpickle() -> None:
+        with serialize.alone():
+            begun.set()
+            end.wait()
+
+    thread = threading.Thread(target=unpickle)
+    thread.start()
+    begun.wait()
+    child = os.fork()
+    if not child:
+        os._exit(not serialize._turns.acquire(blocking=False))
+    end.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_what_cannot_be_read_is_not_tried_for_ever() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from jobqueue.errors import SerializationError, TaskError
+from jobqueue.protocol import serialize
 from jobqueue.protocol.serialize import dumps_function
 from jobqueue.worker.functions import Functions
 
@@ -86,3 +88,29 @@ def test_functions_are_unpickled_one_at_a_time():
     assert [one() for one in loaded] == [0, 1, 0]
     assert loaded[0] is loaded[2]
     assert not Imports.met
+
+
+class Computes:
+    """Has something computed in another thread as it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _computed, ()
+
+
+def _computed() -> Any:
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(loader.functions.load, loader.fid).result()
+
+
+loader: Any = SimpleNamespace()
+
+
+def test_a_function_that_computes_as_it_is_unpickled(monkeypatch: pytest.MonkeyPatch):
+    """It may wait for a task in another thread, whose function is unpickled beside it then."""
+    monkeypatch.setattr(serialize, "PATIENCE", 0.1)
+    loader.functions = functions = Functions()
+    loader.fid, pickle = dumps_function(divmod)
+    functions.add(loader.fid, "divmod", pickle)
+    fid, pickle = dumps_function(Computes())  # type: ignore[arg-type]
+    functions.add(fid, "computes", pickle)
+    assert functions.load(fid) is divmod
