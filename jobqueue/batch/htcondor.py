@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -55,9 +55,14 @@ _NAMES = {
 
 _HELD = "5"
 
-# Options of condor_submit that tell where a job goes -> the same of condor_q and the others, by
-# their first letters, which suffice.
-_PLACES = {"name": "-name", "remote": "-name", "pool": "-pool", "addr": "-addr"}
+# Options of condor_submit that tell where a job goes, and how many of their letters suffice (`-a`
+# is `-append`) -> the same of condor_q and condor_rm.
+_PLACES = {
+    ("name", 1): "-name",
+    ("remote", 1): "-name",
+    ("pool", 2): "-pool",
+    ("address", 2): "-addr",
+}
 
 # Where the reason for a state stands; a job that waits was perhaps offered no machine so far.
 _REASONS = {"1": "LastRejMatchReason", "3": "RemoveReason", "4": "RemoveReason"}
@@ -176,7 +181,8 @@ class HTCondorAdapter(BatchAdapter):
         """Ask the history, which is read from its end until all of these have been found."""
         ids = tuple(job_id for job_id in job_ids if _JOB_ID.fullmatch(job_id))
         limit = ("-limit", str(len(ids)))
-        argv = ("condor_history", *self._place(), *ids, *limit, "-json", "-attributes", _ATTRIBUTES)
+        place = self._place(("-name", "-pool"))  # it has no -addr
+        argv = ("condor_history", *place, *ids, *limit, "-json", "-attributes", _ATTRIBUTES)
         return (Query(argv, self._parse),) if ids else ()
 
     def _parse(self, completed: Completed) -> dict[str, JobStatus]:
@@ -224,9 +230,10 @@ class HTCondorAdapter(BatchAdapter):
         place = () if told else self._place()
         return ("condor_rm", *place, *self.cancel_command_extra, *job_ids)
 
-    def _place(self) -> Argv:
-        """Return where jobs are submitted to, in the words of the other commands."""
-        return tuple(word for pair in _places(self.submit_command_extra) for word in pair)
+    def _place(self, known: Collection[str] = frozenset(_PLACES.values())) -> Argv:
+        """Return where jobs are submitted to, in the words of a command that knows these."""
+        pairs = _places(self.submit_command_extra)
+        return tuple(word for pair in pairs if pair[0] in known for word in pair)
 
     def cancel_problem(self, completed: Completed) -> str:
         """Jobs that are gone are errors to condor_rm, and none to us."""
@@ -250,15 +257,17 @@ def _places(words: Sequence[str]) -> list[tuple[str, str]]:
 
     Examples
     --------
-    >>> _places(["-spool", "-remote", "schedd2", "-pool", "cm.site"])
+    >>> _places(["-a", "x = 1", "-remote", "schedd2", "-pool", "cm.site"])
     [('-name', 'schedd2'), ('-pool', 'cm.site')]
     """
     found = []
     for word, value in itertools.pairwise(words):
-        option = word.lstrip("-")
-        names = [name for name in _PLACES if word.startswith("-") and name.startswith(option)]
-        if option and names:
-            found.append((_PLACES[names[0]], value))
+        option = word.lstrip("-") if word.startswith("-") else ""
+        found += [
+            (place, value)
+            for (name, least), place in _PLACES.items()
+            if len(option) >= least and name.startswith(option)
+        ]
     return found
 
 

@@ -74,6 +74,28 @@ def test_jobs_at_another_schedd_are_looked_for_and_ended_there(extra: Any, place
     assert own.cancel_argv(["2.0"]) == ("condor_rm", "-name", "other", "2.0")
 
 
+@pytest.mark.parametrize("option", ["-a", "-append", "-p", "-password"])
+def test_other_options_of_the_submission_name_no_place(option: str) -> None:
+    """A line for the description is none of condor_q's business."""
+    extra = {"submit_command_extra": [option, '+ProjectName = "x"']}
+    adapter = HTCondorAdapter().with_keywords(extra)
+    assert adapter.status_query(["2.0"]).argv[1] == "-json"
+    assert adapter.cancel_argv(["2.0"]) == ("condor_rm", "2.0")
+    [history] = adapter.ended_queries(["2.0"])
+    assert history.argv[1] == "2.0"
+
+
+@pytest.mark.parametrize("option", ["-ad", "-addr", "-address"])
+def test_the_history_has_no_address(option: str) -> None:
+    """condor_history reads files, and refuses an address; the others are told of it."""
+    extra = {"submit_command_extra": [option, "<1.2.3.4:5>"]}
+    adapter = HTCondorAdapter().with_keywords(extra)
+    assert adapter.status_query(["2.0"]).argv[:3] == ("condor_q", "-addr", "<1.2.3.4:5>")
+    assert adapter.cancel_argv(["2.0"])[1:3] == ("-addr", "<1.2.3.4:5>")
+    [history] = adapter.ended_queries(["2.0"])
+    assert history.argv[1] == "2.0"
+
+
 def test_the_mark_is_an_attribute_of_the_job() -> None:
     """A submission that was not answered can be found again among the user's jobs."""
     argv = HTCondorAdapter().submit_argv("job.sh", tag="tag-7")
