@@ -5,17 +5,16 @@ A file holds the pickle and the buffers beside it, each written from and read in
     length of the pickle, number of buffers, length of each (8 bytes each, little-endian)
     the pickle, the buffers
 
-The folder is made when it is first needed, inside of the worker's ``local_directory``. As long as
-its process lives, the kernel holds a lock on it; so what a killed process has left is known by not
-being locked, and `sweep` removes it. Agents do so when a worker of theirs has ended, and workers
-before they make a folder of their own: with that goes what an agent left that was killed itself.
+The folder, a locked one, is made when it is first needed, inside of the worker's
+``local_directory``. What a killed process has left is removed by `sweep`. Agents do so when a
+worker of theirs has ended, and workers before they make a folder of their own: with that goes what
+an agent left that was killed itself.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import struct
 import threading
@@ -25,12 +24,11 @@ from typing import BinaryIO
 
 from jobqueue.protocol.payload import Buffer, Payload, Serialized
 from jobqueue.protocol.serialize import LARGE_HEAD
+from jobqueue.worker import locked_folder
 
 PREFIX = "jobqueue-spill-"
 """What the names of folders begin with that are locked while they are in use."""
 
-_UNLOCKED = "jobqueue-unlocked-"  # on file systems that know no locks: nobody sweeps these
-_NEW = ".jobqueue-new-"
 _MOST_BUFFERS = 2**20  # more than any value has: the file is not ours, or damaged
 
 
@@ -70,15 +68,7 @@ class SpillFolder:
             raise FileNotFoundError(errno.ENOENT, "the worker has ended", self.parent)
         os.makedirs(self.parent, exist_ok=True)
         sweep(self.parent)
-        token = os.urandom(8).hex()
-        new = os.path.join(self.parent, _NEW + token)
-        os.mkdir(new, 0o700)
-        # Locked before it gets its name, lest somebody sweep it in between.
-        self._lock = os.open(new, os.O_RDONLY)
-        prefix = PREFIX if _lock(self._lock) else _UNLOCKED
-        path = os.path.join(self.parent, prefix + token)
-        os.rename(new, path)
-        self.path = path
+        self.path, self._lock = locked_folder.make(self.parent, PREFIX)
 
     def write(self, serialized: Serialized) -> int:
         """Write a value into a new file.
@@ -162,7 +152,7 @@ class SpillFolder:
             if path is not None:
                 os.close(self._lock)
         if path is not None:
-            _remove_tree(path)
+            locked_folder.remove(path)
 
     def _file(self, number: int) -> str:
         if self.path is None:
@@ -171,52 +161,11 @@ class SpillFolder:
 
 
 def sweep(parent: str) -> list[str]:
-    """Remove what processes of this user that are no more have left in a folder.
+    """Remove what processes of this user that are no more have left in a ``local_directory``.
 
-    Parameters
-    ----------
-    parent
-        A worker's ``local_directory``.
-
-    Returns
-    -------
-    list of str
-        The folders removed. What cannot be removed stays, without an error.
+    Parameters and result are those of `locked_folder.sweep`.
     """
-    try:
-        with os.scandir(parent) as entries:
-            found = [entry.path for entry in entries if entry.name.startswith(PREFIX)]
-    except OSError:
-        return []
-    return [path for path in found if _remove_if_left(path)]
-
-
-def _remove_if_left(path: str) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:  # somebody else's, or gone
-        return False
-    try:
-        if os.fstat(descriptor).st_uid != os.geteuid() or not _lock(descriptor):
-            return False
-        _remove_tree(path)
-        return True
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _remove_tree(path: str) -> None:
-    import shutil  # imported late, as the agent, which sweeps, is to start light
-
-    shutil.rmtree(path, ignore_errors=True)
+    return locked_folder.sweep(parent, PREFIX)
 
 
 def _parts(serialized: Serialized) -> tuple[Buffer, tuple[Buffer, ...]]:

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from jobqueue import LocalCluster
-from jobqueue.cluster import local_folder
-from jobqueue.cluster.local_folder import PREFIX, LocalFolder, sweep
+from jobqueue.cluster.local_folder import PREFIX, LocalFolder
 
 
 @pytest.fixture(autouse=True)
@@ -43,32 +42,13 @@ def test_it_is_private_and_goes(parent: Path, folder: LocalFolder) -> None:
     assert list(parent.iterdir()) == [folder.path]
 
 
-def test_only_what_nobody_has_any_more_is_swept(parent: Path, folder: LocalFolder) -> None:
-    """Not what is in use, was kept to be looked at, may be entered by others, or is a link."""
+def test_the_next_one_takes_away_what_is_left(parent: Path, folder: LocalFolder) -> None:
+    """But what was kept to be looked at."""
     kept = LocalFolder()
     kept.close(keep=True)
-    (open_to_all := parent / f"{PREFIX}open").mkdir(mode=0o755)
-    (elsewhere := parent / "elsewhere").mkdir(mode=0o700)
-    (link := parent / f"{PREFIX}link").symlink_to(elsewhere)
-    (file := parent / f"{PREFIX}file").touch()
-    (other := parent / "jobqueue-results").mkdir(mode=0o700)
-    (left := parent / f"{PREFIX}left").mkdir(mode=0o700)
-    (left / "log").touch()
-    assert sweep(parent) == [left]
-    remaining = {folder.path, kept.path, open_to_all, elsewhere, link, file, other}
-    assert set(parent.iterdir()) == remaining
-    assert sweep(parent / "nowhere") == []
-
-
-def test_without_locks_nothing_is_swept(parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a file system that has none, a folder has another name."""
-    monkeypatch.setattr(local_folder, "_lock", lambda descriptor: False)
-    folder = LocalFolder()
-    assert not folder.path.name.startswith(PREFIX)
-    monkeypatch.undo()
-    assert sweep(parent) == []
-    folder.close(keep=False)
-    assert list(parent.iterdir()) == []
+    (parent / f"{PREFIX}left").mkdir(mode=0o700)
+    LocalFolder().close(keep=False)
+    assert set(parent.iterdir()) == {folder.path, kept.path}
 
 
 def test_what_a_killed_program_left_goes_with_the_next_cluster(parent: Path) -> None:
