@@ -320,13 +320,14 @@ class PoolState:
         return True
 
     def _ended(self, job: JobRecord, report: JobReport, now: float) -> None:
+        counted = job.lost_run  # when its run was lost, by whoever ended it since
         job.advance(Happening.GONE)
         job.workers = frozenset()
         job.reason, job.estimated_start = report.reason, ""
         job.exit_code, job.cause = report.exit_code, _cause_of(job, report.cause)
         job.node = report.node or job.node
         job.log_path, job.log_tail = report.log_path or job.log_path, report.log_tail
-        if not job.unwanted:
+        if not (job.unwanted or counted):
             self._lost(job, now)
         job.unwanted = job.expiring = False
         job.cancelled_at = None

@@ -668,6 +668,27 @@ def test_jobs_that_start_and_are_held_before_a_worker_comes_pause_the_pool() -> 
     assert "HELD: no file" in str(error), "who waits is told, though three jobs are there"
 
 
+@pytest.mark.parametrize(("came", "counts"), [(False, (1, 0)), (True, (0, 1))])
+def test_a_held_job_that_somebody_removes_is_no_second_loss(
+    came: bool, counts: tuple[int, int]
+) -> None:
+    """Its run was counted when it was held; that a person clears it away is no new setback."""
+    pool = PoolState()
+    pool.scale(1)
+    assert decide(pool, {}, 0.0).submit == 1
+    pool.submitted(Submission(("0",)), 0.0)
+    pool.report(JobReport("0", Phase.RUNNING), 1.0)
+    if came:
+        pool.worker_joined("0", "w0", 2.0)
+        pool.worker_left("0", "w0")
+    pool.report(JobReport("0", Phase.PENDING, reason="HELD: no file", held=True), 100.0)
+    waits_until = pool.next_submission
+    pool.report(JobReport("0", Phase.ENDED, cause="cancelled"), 160.0)
+    assert (pool.setbacks.failed_starts, pool.setbacks.losses) == counts
+    assert pool.next_submission == waits_until
+    assert decide(pool, {}, 160.0).submit == 1
+
+
 def test_a_job_that_is_back_before_the_one_in_its_place_counts_again() -> None:
     """Two are there where one is wanted: the one that waits goes."""
     pool = losing_its_node()
