@@ -23,6 +23,13 @@ from jobqueue.batch.systems import ADAPTERS
         ("sge", "-q all.q -l h_vmem=4G,h_rt=1:00:00", "1:00:00"),
         ("lsf", "-W 1:30", "1:30"),
         ("lsf", "-W 90/fast_host", "90"),
+        ("lsf", '-W "1:30"', "1:30"),
+        ("slurm", '--time="90"', "90"),
+        ("slurm", "--comment=it's -t 5", "5"),
+        ("pbs", '-l "walltime=1:00:00"', "1:00:00"),
+        ("pbs", "-l 'select=1,walltime=600'", "600"),
+        ("sge", "-l 'h_rt=60'", "60"),
+        ("sge", "-soft -l h_rt=30 -hard -l h_rt=60", "60"),
         ("htcondor", "+MaxRuntime = 3600", "3600"),
         ("htcondor", "MY.MaxRuntime=3600", "3600"),
         ("htcondor", "allowed_job_duration = 3600", "3600"),
@@ -41,6 +48,10 @@ def test_a_time_limit_is_found_in_whatever_form(name: str, directive: str, value
         ("slurm", "--time-min=10"),
         ("slurm", "--tmp=10"),
         ("slurm", "--comment=a-t"),
+        ("slurm", "--comment='run -t 5 -a 3 --array=1'"),
+        ("pbs", "-N 'x -l walltime=5'"),
+        ("lsf", "-R 'select[mem>1] rusage[x=1] -W 5'"),
+        ("oar", "-n 'a -l b --array 3'"),
         ("pbs", "-l mem=4gb"),
         ("pbs", "-W umask=027"),
         ("sge", "-l s_rt=10"),
@@ -56,6 +67,19 @@ def test_other_directives_are_none(name: str, directive: str) -> None:
     """However much they look like it."""
     assert time_limit(name, [directive]) is None
     assert array_in(name, [directive]) == ""
+
+
+@pytest.mark.parametrize(
+    "directives",
+    [["-soft -l h_rt=60"], ["-soft", "-l h_rt=60"], ["-soft -l a=1", "-l 'h_rt=60' -hard"]],
+)
+def test_a_wish_is_no_limit(directives: list[str]) -> None:
+    """What SGE may ignore ends no job; from -hard on, its word is law again."""
+    assert time_limit("sge", directives) is None
+    assert time_limit("sge", ["-l h_rt=30", *directives]) == ("-l h_rt=30", "30", 0, False, "")
+    found = time_limit("sge", [*directives, "-hard", "-l h_rt=90"])
+    assert found is not None
+    assert found.value == "90"
 
 
 def test_of_several_the_last_one_counts() -> None:
@@ -81,6 +105,7 @@ def test_some_leave_open_how_long(name: str, directive: str) -> None:
     [
         ("slurm", "--array=0-3"),
         ("slurm", "--exclusive -a 1,5"),
+        ("slurm", "-a '1,5'"),
         ("pbs", "-J 0-3"),
         ("pbs", "-t 0-3"),
         ("moab", "-t name[0-3]"),
