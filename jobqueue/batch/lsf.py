@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from jobqueue.batch.answers import (
     PENDING,
@@ -88,8 +88,10 @@ class LSFAdapter(BatchAdapter):
     project, ncpus, mem, lsf_units, use_stdin
         The keywords: project to charge, slots and bytes of memory to ask for, unit of memory
         limits, and whether bsub reads the script on its standard input.
-    stdout, stderr
-        The site's or user's own `-o` and `-e`; "" for ours.
+    own_name, stdout, stderr
+        The site's or user's own `-J`, `-o` and `-e`; "" for ours.
+    named
+        Whether jobs are to have a name at all, and with it their mark; an array has to.
     array_limit
         Jobs in one array; MAX_JOB_ARRAY_SIZE is 1,000 unless configured.
     """
@@ -117,22 +119,40 @@ class LSFAdapter(BatchAdapter):
     mem: int | None = None
     lsf_units: str | None = None
     use_stdin: bool = True
+    own_name: str = ""
+    named: bool = True
     stdout: str = ""
     stderr: str = ""
     array_limit: int = 1000
 
     def with_directives(self, directives: Sequence[str]) -> Self:
-        """Take over logs of the user's own."""
-        stdout, stderr = (option_value(directives, option, {}) for option in ("-o", "-e"))
-        return dataclasses.replace(self, stdout=stdout or self.stdout, stderr=stderr or self.stderr)
+        """Take over a name and logs of the user's own."""
+        name, stdout, stderr = (option_value(directives, each, {}) for each in ("-J", "-o", "-e"))
+        return dataclasses.replace(
+            self,
+            own_name=name or self.own_name,
+            stdout=stdout or self.stdout,
+            stderr=stderr or self.stderr,
+        )
+
+    def with_keywords(self, values: Mapping[str, Any]) -> Self:
+        """Leave out the name as well, if its line of the script is to be left out."""
+        adapter = super().with_keywords(values)
+        skip = values.get("job_directives_skip") or ()
+        unnamed = any(entry.removeprefix(self.directive_prefix).strip() == "-J" for entry in skip)
+        return dataclasses.replace(adapter, named=False) if unnamed else adapter
 
     def submit_argv(
         self, script: str, *, count: int = 1, tag: str = "", log_directory: str | None = None
     ) -> Argv:
-        """Return the bsub command; the mark is in the name, and so is an array: `name[1-5]`."""
-        name = f"{self.job_name}-{tag}" if tag else self.job_name
+        """Return the bsub command; the mark is in the name, and so is an array: `name[1-5]`.
+
+        What stands there takes the place of a name in the script.
+        """
+        name = self.own_name or self.job_name
+        marked = f"{name}-{tag}" if tag else name
         array = f"[1-{count}]" if count > 1 else ""
-        named = ("-J", f"{name}{array}") if tag or array else ()
+        named = ("-J", f"{marked}{array}") if (tag and self.named) or array else ()
         return ("bsub", *named, *(() if self.use_stdin else (script,)))
 
     def submit_input(self, script: str, text: str, *, count: int = 1) -> str | None:

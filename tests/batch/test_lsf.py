@@ -40,6 +40,24 @@ def test_script_on_standard_input_or_as_a_file() -> None:
     assert file.submit_input("/x/job.sh", "#BSUB -n 1\n") is None
 
 
+def test_a_name_of_the_users_own_stays() -> None:
+    """The mark follows it; the command line would otherwise take its place by ours."""
+    own = LSFAdapter().with_directives(["-q long", '-J "mine"']).with_keywords({"job_name": "grid"})
+    assert own.submit_argv("job.sh", tag="jq7") == ("bsub", "-J", "mine-jq7")
+    assert own.submit_argv("job.sh", tag="jq7", count=3) == ("bsub", "-J", "mine-jq7[1-3]")
+
+
+def test_jobs_without_a_name_are_given_none() -> None:
+    """Whoever has its line left out does not find it on the command line; an array has to have it.
+
+    Their submissions have no mark then.
+    """
+    values = {"job_name": "grid", "job_directives_skip": ["-n", "#BSUB -J"]}
+    bare = LSFAdapter().with_directives([]).with_keywords(values)
+    assert bare.submit_argv("job.sh", tag="jq7") == ("bsub",)
+    assert bare.submit_argv("job.sh", tag="jq7", count=3) == ("bsub", "-J", "grid-jq7[1-3]")
+
+
 def test_the_mark_of_a_submission_is_in_the_name() -> None:
     """Which names an array as well, and which both formats of bjobs show; logs have no mark."""
     mark = "jq0123456789ab"
