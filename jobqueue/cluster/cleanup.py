@@ -12,6 +12,7 @@ from jobqueue.cluster.batch_system import BatchSystem
 from jobqueue.cluster.job_files import JobFiles
 from jobqueue.cluster.jobs import JobReport, Phase
 from jobqueue.cluster.ledger import Ledger, list_ledgers
+from jobqueue.cluster.sources import cancel_unseen
 from jobqueue.errors import BatchSystemError, JobQueueError
 
 
@@ -73,16 +74,20 @@ async def _clean(ledger: Ledger) -> Cleaned:
         over |= {r.job_id for r in told if r.cause and r.job_id in missing}
         # Those of which nobody says that they have ended, in a state of an unknown name perhaps. A
         # job that is not shown and has left no word may wait where no query looks.
-        unsure = tuple(i for i in _all(ledger, told) if i not in over)
-        if unsure:
-            await launcher.source.cancel(unsure)
+        unsure = [i for i in _all(ledger, told) if i not in over]
+        shown = tuple(i for i in unsure if i not in missing)
+        unseen = [i for i in unsure if i in missing]
+        if shown:
+            await launcher.source.cancel(shown)
+        if unseen:
+            await cancel_unseen(launcher.source, unseen)
     except JobQueueError as error:
         return Cleaned(ledger, error=error)
     if ledger.entry.closed:
         ledger.cleaned()
     else:
         ledger.remove()
-    return Cleaned(ledger, tuple(job_id for job_id in unsure if job_id not in missing))
+    return Cleaned(ledger, shown)
 
 
 async def ask_about(ledger: Ledger) -> list[JobReport]:

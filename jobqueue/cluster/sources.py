@@ -5,19 +5,26 @@ Rules:
 * A query that is not answered says nothing about any job; it is a warning once, until one is.
 * A mistake of our own in the query of one source must not be the end of asking the others.
 * Submissions in doubt are looked for before all is cancelled, for their jobs would be left.
+* Jobs that no answer shows are cancelled by themselves: see ``cancel_unseen``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 
 from jobqueue.cluster.keeper import Keeper
 from jobqueue.cluster.launcher import Source
 from jobqueue.errors import BatchSystemError
 
 logger = logging.getLogger("jobqueue.cluster")
+
+# How batch systems refuse to end a job that is another user's.
+_SOMEBODY_ELSES = re.compile(
+    r"denied|unauthorized|not (authorized|allowed|owned|the right user)|privileges", re.IGNORECASE
+)
 
 
 class Sources:
@@ -111,10 +118,33 @@ class Sources:
 
     async def _end(self, source: Source, keepers: list[Keeper], *, abandoned: bool = False) -> None:
         jobs = {keeper: keeper.to_end() for keeper in keepers}
-        if job_ids := [job_id for ids in jobs.values() for job_id in ids]:
+        unseen = {(keeper, job.job_id) for keeper in keepers for job in keeper.state.uncertain()}
+        pairs = [(keeper, job_id) for keeper, ids in jobs.items() for job_id in ids]
+        if job_ids := [pair[1] for pair in pairs if pair not in unseen]:
             await source.cancel(job_ids, abandoned=abandoned)
+        if job_ids := [pair[1] for pair in pairs if pair in unseen]:
+            await cancel_unseen(source, job_ids, abandoned=abandoned)
         for keeper, ids in jobs.items():
             keeper.state.cancelled(ids, self._clock())
+
+
+async def cancel_unseen(source: Source, job_ids: Sequence[str], *, abandoned: bool = False) -> None:
+    """End jobs that no answer shows; that they are somebody else's is no error.
+
+    They may wait where no query looks. Or they are over, and their ids, which batch systems use
+    again, are somebody else's by now: then every attempt would be refused, for ever.
+
+    Raises
+    ------
+    BatchSystemError
+        It failed for another reason.
+    """
+    try:
+        await source.cancel(job_ids, abandoned=abandoned)
+    except BatchSystemError as error:
+        if not _SOMEBODY_ELSES.search(error.output):
+            raise
+        logger.info("jobs=%s are shown by no answer: %s", ",".join(job_ids), error)
 
 
 def _has_jobs(keeper: Keeper) -> bool:

@@ -78,6 +78,33 @@ def test_a_job_that_no_query_shows_is_cancelled_to_be_sure(
     assert not ledger.folder.exists()
 
 
+def test_an_id_that_is_somebody_elses_by_now_is_no_error(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ids are used again: what no answer shows, and we may not cancel, is none of ours."""
+    commands = places / "bin"
+    commands.mkdir()
+    told = places / "told"
+    answers = {
+        "squeue": "echo '{\"jobs\": []}'",
+        "sacct": "exit 1",
+        "scontrol": "exit 1",
+        "scancel": f'echo "$*" >> {told}; '
+        "echo 'scancel: error: Kill job error on job id 5: Access/permission denied' >&2; exit 210",
+    }
+    for name, lines in answers.items():
+        (commands / name).write_text(f"#!/bin/sh\n{lines}\n")
+        (commands / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}:/usr/bin:/bin")
+    ledger = Ledger.create(cluster="c", system="slurm")
+    ledger.entry.owner = Owner(Owner.me().host, "earlier boot", 1, 1)
+    ledger.submitted("tag", ["5"])
+    [cleaned] = asyncio.run(cleanup())
+    assert (cleaned.error, cleaned.cancelled) == (None, ())
+    assert told.read_text() == "5\n"
+    assert not ledger.folder.exists()
+
+
 def test_logs_of_a_cluster_that_ended_in_order_stay(
     places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

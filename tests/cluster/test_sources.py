@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from jobqueue.cluster.jobs import JobReport, JobState, Phase
+from jobqueue.cluster.pool import NOT_YET_VISIBLE
 from jobqueue.errors import BatchSystemError
 
 
@@ -75,6 +76,37 @@ def test_jobs_whose_cancellation_is_refused_are_not_taken_for_ended(
             assert not await s.loop.close()
             [job] = s.pool.jobs.values()
             assert job.state is not JobState.ENDED
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("output", "well"),
+    [("Access/permission denied", True), ("Unable to contact slurm controller", False)],
+)
+def test_a_job_no_answer_shows_may_be_somebody_elses_by_now(
+    running: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch, output: str, well: bool
+) -> None:
+    """Its id is used again: the others are ended all the same, and `close` has left none."""
+    asked: list[tuple[str, ...]] = []
+
+    async def refuse(job_ids: Any, *, abandoned: bool = False) -> None:
+        asked.append(tuple(job_ids))
+        if "0" in job_ids:
+            raise BatchSystemError("no", returncode=1, output=output)
+
+    async def main() -> None:
+        async with running() as s:
+            s.scale(2)
+            await eventually(lambda: len(s.jobs) == 2)
+            monkeypatch.setattr(s.launcher, "cancel", refuse)
+            for number in (1, 2):
+                s.pool.report(JobReport("0", Phase.MISSING), NOT_YET_VISIBLE + number + 1e9)
+            assert s.jobs["0"].unaccounted
+            assert await s.loop.close() is well
+            *_, shown, unseen = asked
+            assert unseen == ("0",)
+            assert "1" in shown
 
     asyncio.run(main())
 
