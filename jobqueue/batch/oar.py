@@ -48,6 +48,7 @@ STATES: Mapping[str, Meaning] = {
 
 _SUBMITTED = re.compile(r"^[ \t]*OAR_JOB_ID=(\d+)[ \t\r]*$", re.MULTILINE | re.ASCII)
 _NAME = re.compile(r"^#OAR +-n +\S+", re.MULTILINE)
+_NAMES = re.compile(r"^#OAR\b.*\s(-n|--name)\b", re.MULTILINE)
 _OWN_LOGS = re.compile(r"^#OAR +(-O|--stdout)\b", re.MULTILINE)
 _ASKED_AT_ONCE = 200  # ids of ended jobs in one question
 _ALREADY_KILLED = 6  # the exit status of oardel where a job had been deleted before
@@ -106,8 +107,11 @@ class OARAdapter(BatchAdapter):
         return {**values, "job_extra_directives": joined}
 
     def marked(self, text: str, tag: str, *, count: int = 1) -> str:
-        """Put the mark into the name, unless logs are called after that: oarsub's own names are."""
-        if not _OWN_LOGS.search(text):
+        """Put the mark into the name, unless logs are called after that: oarsub's own names are.
+
+        Of two names, oarsub would take one.
+        """
+        if not _OWN_LOGS.search(text) or len(_NAMES.findall(text)) != 1:
             return text
         return _NAME.sub(lambda line: f"{line[0]}-{tag}", text, count=1)
 

@@ -72,7 +72,7 @@ _KILLED_BY_TORQUE = {
     -11: EndCause.WALLTIME,
 }
 _TERM = 15
-_VARIABLES = re.compile(r"^#PBS +-v\b", re.MULTILINE)
+_VARIABLES = re.compile(r"^#PBS\b.*\s-v", re.MULTILINE)
 _NAME = re.compile(r"^#PBS +-N .*$", re.MULTILINE)
 _WRAPPED_ERROR = "and the output was:"
 _TORQUE_VERSION = re.compile(r"^[Vv]ersion: \d", re.MULTILINE)  # PBS says "pbs_version = "

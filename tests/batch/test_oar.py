@@ -65,6 +65,13 @@ def test_the_mark_of_a_submission_is_in_the_name() -> None:
     assert query.parse(Completed(query.argv, 0, said, ""))["1"].tag == MARK
 
 
+@pytest.mark.parametrize("own", ["-n mine", "-t besteffort -n mine", "--name=mine"])
+def test_no_mark_where_there_are_two_names(own: str) -> None:
+    """oarsub takes one of them, and the user's own is to stay as it is."""
+    script = f"#!/bin/bash\n#OAR -n w\n#OAR -O /logs/w-%jobid%.out\n#OAR {own}\n\nexec worker\n"
+    assert OARAdapter().marked(script, MARK) == script
+
+
 def test_no_mark_where_logs_are_called_after_jobs() -> None:
     """They would not be found."""
     script = "#!/bin/bash\n#OAR -n w\nexec worker\n"

@@ -185,6 +185,7 @@ def test_the_mark_of_a_submission_is_a_variable() -> None:
     ("adapter", "script"),
     [
         (PBSAdapter(), f"#PBS -v MINE=1\n{SCRIPT}"),
+        (PBSAdapter(), f"{SCRIPT}#PBS -q long -vMINE=1\n"),
         (PBSAdapter(dialect=Dialect.SLURM_WRAPPERS, json=False), SCRIPT),
     ],
 )
