@@ -5,6 +5,7 @@ As all functions take them that take several.
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, KeysView, ValuesView
 from typing import Any, Final, NoReturn
@@ -112,6 +113,26 @@ def _elements_of(value: dict[Any, Any], nothing_else: bool) -> Iterable[Any]:
     return value.values()
 
 
+def like(mapping: dict[Any, Any], pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    """Return a dict of the same kind with these items only, a defaultdict for instance.
+
+    Not every kind can be made of pairs: a Counter would count them.
+
+    Examples
+    --------
+    >>> from collections import defaultdict
+    >>> like(defaultdict(list, a=1), [("a", 2)])
+    defaultdict(<class 'list'>, {'a': 2})
+    """
+    if type(mapping) is dict:
+        return dict(pairs)
+    same = copy.copy(mapping)
+    same.clear()
+    for key, value in pairs:
+        same[key] = value
+    return same
+
+
 def replace_futures(value: Any, result_of: Callable[[Future], Any], skip: Any = None) -> Any:
     """Return a copy of nested collections with the result of each future in its place.
 
@@ -128,7 +149,7 @@ def replace_futures(value: Any, result_of: Callable[[Future], Any], skip: Any = 
         return result_of(value)
     if isinstance(value, dict):
         pairs = [(k, replace_futures(v, result_of, skip)) for k, v in value.items()]
-        return type(value)((k, v) for k, v in pairs if skip is None or v is not skip)
+        return like(value, ((k, v) for k, v in pairs if skip is None or v is not skip))
     if isinstance(value, list | tuple | set | frozenset):
         elements = [replace_futures(element, result_of, skip) for element in value]
         kept = [e for e in elements if skip is None or e is not skip]

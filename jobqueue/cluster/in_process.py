@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from jobqueue.client.future import Future
+from jobqueue.client.nested import like
 from jobqueue.errors import ConfigError
 from jobqueue.graph.prepare import Prepared
 from jobqueue.graph.programs import Ref
@@ -183,7 +184,7 @@ def _filled(one: Any, values: Mapping[Hashable, Any]) -> Any:
         inside = [_filled(item, values) for item in one.values()]
         if all(map(operator.is_, inside, one.values())):
             return one
-        return kind(zip(one, inside, strict=True))
+        return like(one, zip(one, inside, strict=True))
     if isinstance(one, _CONTAINERS):
         inside = [_filled(item, values) for item in one]
         if all(map(operator.is_, inside, one)):

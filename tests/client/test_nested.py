@@ -110,6 +110,20 @@ def test_futures_are_replaced(futures):
     assert value[0] is a
 
 
+def test_dicts_stay_of_their_kind(futures):
+    """Those that cannot be made of pairs as well; the one that was given stays as it is."""
+    a, b, _ = futures
+    given = [collections.defaultdict(list, x=a, y=b), collections.Counter(x=a, y=b)]
+    kinds, counts = replace_futures(given, lambda future: 5)
+    assert kinds == {"x": 5, "y": 5}
+    assert kinds["new"] == []
+    assert counts + counts == collections.Counter(x=10, y=10)
+    skip = object()
+    left = replace_futures(given, lambda future: skip if future is a else 5, skip)
+    assert left == [{"y": 5}, {"y": 5}]
+    assert given[0] == given[1] == {"x": a, "y": b}
+
+
 def test_places_can_be_left_out(futures):
     """What is to be skipped leaves no gap."""
     skip = object()

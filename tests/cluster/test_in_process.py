@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter, defaultdict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from operator import add
@@ -13,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobqueue import multiprocessing, sync, threaded
-from jobqueue.cluster.in_process import InProcess
+from jobqueue.cluster.in_process import InProcess, _filled
 from jobqueue.errors import ConfigError
 from jobqueue.graph.prepare import prepare
+from jobqueue.graph.programs import Ref
 
 GETS = {"sync": sync.get, "threaded": threaded.get}
 
@@ -124,6 +126,13 @@ def test_nothing_is_pickled():
     lock = threading.Lock()
     for get in GETS.values():
         assert get({"x": (lambda: lock,), "y": (lambda one: one, "x")}, "y") is lock
+
+
+def test_dicts_with_results_in_them_stay_of_their_kind():
+    """Those that cannot be made of pairs as well."""
+    given = [defaultdict(list, x=Ref("a")), Counter(x=Ref("a"))]
+    assert _filled(given, {"a": 5}) == [defaultdict(list, x=5), Counter(x=5)]
+    assert repr(_filled(given, {"a": 5})[1]) == "Counter({'x': 5})"
 
 
 @pytest.mark.parametrize("get", GETS.values(), ids=GETS)
