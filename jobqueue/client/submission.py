@@ -21,7 +21,7 @@ from jobqueue.client.calls import (
     function_name,
 )
 from jobqueue.client.connection import Connection
-from jobqueue.client.content import Calls, value_digest
+from jobqueue.client.content import call_digest, value_digest
 from jobqueue.client.future import Future, adopt_into
 from jobqueue.client.states import MADE, RELEASED, State
 from jobqueue.errors import ClientClosed, ConfigError, SerializationError
@@ -94,7 +94,7 @@ class Submission:
         if key is None and not pure:
             key = keys.new(name)
         else:
-            digest = Calls(function, fid).digest(args, kwargs, arguments)
+            digest = call_digest(fid, args, kwargs, arguments)
             if key is None:
                 key = content_key(name, digest)
             else:
@@ -135,7 +135,7 @@ class Submission:
             calls, keys, pure = iter(all_calls), iter(chosen), False
         opened: list[State] = []
         with self._functions.keeping(function) as fid:
-            content = Calls(function, fid) if pure or chosen is not None else None
+            digested = pure or chosen is not None
             while batch := list(islice(calls, size)):
                 items: list[Item] = []
                 works: list[bytes] = []
@@ -148,8 +148,8 @@ class Submission:
                             inputs = self._input_keys(client, found)
                             alive.extend(found)
                             found.clear()
-                        if content is not None:
-                            works.append(content.digest(args, kwargs, arguments))
+                        if digested:
+                            works.append(call_digest(fid, args, kwargs, arguments))
                         call_key = content_key(name, works[-1]) if pure else next(keys)
                         items.append((call_key, arguments, inputs))
                 self._check_open()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 import gc
+import operator
 import os
 import signal
+import types
 from concurrent.futures import ThreadPoolExecutor
 
+import cloudpickle
 import numpy
 import pytest
 
@@ -66,6 +69,83 @@ def test_a_key_of_ones_own_travels_with_what_it_stands_for(said):
     digests = [one["digest"] for one in options]
     assert options[0]["retries"] == 1
     assert digests[0] == digests[1] == digests[2] != digests[3]
+
+
+def _times(factor):
+    def decorate(method):
+        def wrapper(self, x):
+            return method(self, x) * factor
+
+        return wrapper
+
+    return decorate
+
+
+def _methods():
+    """Methods that go by one name, of classes that travel by value."""
+
+    class Base:
+        def name(self):
+            return "base"
+
+        double = _times(2)(lambda self, x: x)
+        triple = _times(3)(lambda self, x: x)
+
+    class Derived(Base):
+        def name(self):
+            return "derived"
+
+    base, derived = Base(), Derived()
+    return [(base.double, 10), (base.triple, 10)], [
+        (super(Derived, derived).name,),
+        (derived.name,),
+    ]
+
+
+def _module(number):
+    module = types.ModuleType("settings")
+    module.number = number
+    return module
+
+
+def _annotated(kind):
+    def function(x):
+        return x
+
+    function.__annotations__ = {"x": kind}
+    return function
+
+
+def _changed(rows):
+    rows[0][0] = 1
+    return rows
+
+
+ROW = [0]
+
+LOOK_ALIKES = [
+    *_methods(),
+    [(operator.attrgetter("number"), _module(1)), (operator.attrgetter("number"), _module(2))],
+    [(operator.attrgetter("__annotations__"), _annotated(kind)) for kind in (int, float)],
+    [(_changed, [ROW, ROW]), (_changed, [[0], [0]])],
+    [(repr, value) for value in (1, True, 1.0, "1", b"1", [1], (1,), {1}, numpy.int64(1), -0.0, 0)],
+    [(numpy.ravel, numpy.arange(6).reshape(2, 3)), (numpy.ravel, numpy.arange(6).reshape(3, 2).T)],
+]
+"""Calls that are written alike, or nearly so, and are not."""
+
+
+@pytest.mark.parametrize("calls", LOOK_ALIKES)
+def test_calls_that_only_look_alike_are_computed_each(client, calls):
+    """With `pure`, and with their arguments scattered."""
+    here = [function(*cloudpickle.loads(cloudpickle.dumps(args))) for function, *args in calls]
+    futures = [client.submit(*call, pure=True) for call in calls]
+    scattered = [client.scatter(args) for _, *args in calls]
+    again = [
+        client.submit(function, *args)
+        for (function, *_), args in zip(calls, scattered, strict=True)
+    ]
+    assert len({future.key for future in futures}) == len(calls)
+    assert repr(client.gather(futures)) == repr(client.gather(again)) == repr(here)
 
 
 def test_a_map_leaves_in_batches(said):
