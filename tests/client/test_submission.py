@@ -148,6 +148,15 @@ def test_calls_that_only_look_alike_are_computed_each(client, calls):
     assert repr(client.gather(futures)) == repr(client.gather(again)) == repr(here)
 
 
+def test_futures_count_by_their_keys(client):
+    """Where arguments are compared: two futures of one task are alike, those of two tasks not."""
+    one, same, other = (client.submit(abs, -1, key=key) for key in ("one", "one", "other"))
+    calls = [client.submit(sum, [future, 1], pure=True) for future in (one, same, other)]
+    assert calls[0].key == calls[1].key != calls[2].key
+    assert client.gather(calls) == [2, 2, 2]
+    assert client.submit(sum, [one.key, 1], pure=True).key != calls[0].key
+
+
 def test_a_map_leaves_in_batches(said):
     """Of a size that may be given."""
     assert len(said.map(abs, range(2500))) == 2500
