@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobqueue.cluster.adapt import Policy
-from jobqueue.cluster.jobs import JobRecord, JobState
+from jobqueue.cluster.jobs import JobRecord, JobState, by_name
 from jobqueue.cluster.keeper import Keeper
 from jobqueue.cluster.launcher import read_logs
 from jobqueue.cluster.loop import ClusterLoop
@@ -327,8 +327,8 @@ class Core:
 
     async def all_logs(self) -> dict[str, str]:
         """Return the output of all jobs so far, by their ids."""
-        files = {job.job_id: self.log_files(job.job_id, job.pool) for job in self.jobs()}
-        return await off_loop(lambda: {job_id: read_logs(own) for job_id, own in files.items()})
+        files = {i: self.log_files(job.job_id, job.pool) for i, job in by_name(self.jobs()).items()}
+        return await off_loop(lambda: {name: read_logs(own) for name, own in files.items()})
 
     # --- the end -------------------------------------------------------------------------
 

@@ -125,6 +125,8 @@ class Insight(Handle):
     def get_logs(self) -> Any:
         """Return the output of all jobs so far, by ``job_id``; as `logs`, which reads one of them.
 
+        Of pools in two batch systems that gave the same id, by pool and id: ``gpu 7``.
+
         Examples
         --------
         >>> for job_id, text in cluster.get_logs().items():  # doctest: +SKIP

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections import Counter
+from collections.abc import Iterable
 
 
 class JobState(enum.StrEnum):
@@ -289,6 +291,22 @@ class JobRecord:
         if self.state in WAITING and self.estimated_start:
             text += f", estimated start {self.estimated_start}"
         return text
+
+
+def by_name(jobs: Iterable[JobRecord]) -> dict[str, JobRecord]:
+    """Return jobs by their ids; by pool and id, `gpu 7`, where two batch systems gave the same.
+
+    Examples
+    --------
+    >>> rows = [JobRecord("7", "cpu", 0.0), JobRecord("7", "gpu", 0.0), JobRecord("8", "gpu", 0.0)]
+    >>> list(by_name(rows))
+    ['cpu 7', 'gpu 7', '8']
+    """
+    rows = list(jobs)
+    times = Counter(job.job_id for job in rows)
+    return {
+        job.job_id if times[job.job_id] == 1 else f"{job.pool} {job.job_id}": job for job in rows
+    }
 
 
 def span(seconds: float) -> str:

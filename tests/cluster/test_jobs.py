@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from jobqueue.cluster.jobs import TRANSITIONS, Happening, JobRecord, JobState
+from jobqueue.cluster.jobs import TRANSITIONS, Happening, JobRecord, JobState, by_name
 
 
 def job() -> JobRecord:
     return JobRecord("12_3", "default", 0.0)
+
+
+def test_jobs_of_two_batch_systems_may_have_the_same_id() -> None:
+    """Neither takes the other's place: they are called by their pools as well."""
+    rows = [JobRecord(i, pool, 0.0) for i, pool in (("7", "cpu"), ("7", "gpu"), ("8", "gpu"))]
+    assert by_name(rows) == dict(zip(("cpu 7", "gpu 7", "8"), rows, strict=True))
 
 
 def test_every_state_can_be_reached_and_left_for_ended() -> None:
